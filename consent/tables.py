@@ -1,0 +1,112 @@
+"""
+The tables of the house `consent`: conventions, agreements, objections and the ledger.
+
+Personal data never stands in a plain column here: documents are sealed by the caller under the
+subject's data key (`gateway.store.crypto`), and what is plain is what the gate must select on.
+"""
+
+import sqlalchemy as sa
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+metadata = sa.MetaData(naming_convention=NAMING)
+
+Key = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+"""An autoincrement key: 64 bits on PostgreSQL, rowid on SQLite."""
+
+Instant = sa.String(32)
+"""An instant as UTC text `YYYY-MM-DDTHH:MM:SS.ffffffZ`: SQLite drops offsets, text sorts the same on both databases."""
+
+conventions = sa.Table(
+    "conventions",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True),
+    sa.Column("hash", sa.String(64), nullable=False, unique=True),
+    sa.Column("document", sa.JSON, nullable=False),
+    sa.Column("proposed_by", sa.String(14), nullable=False),
+    sa.Column("proposed_at", Instant, nullable=False),
+    sa.Column("mark", sa.String(16), nullable=True, comment="suspended, revoked or rejected; by whom is in the ledger"),
+    sa.Column("marked_at", Instant, nullable=True),
+)
+
+convention_signatures = sa.Table(
+    "convention_signatures",
+    metadata,
+    sa.Column("convention_id", sa.String(64), primary_key=True),
+    sa.Column("convention_version", sa.Integer, primary_key=True),
+    sa.Column("party", sa.String(14), primary_key=True),
+    sa.Column("jws", sa.Text, nullable=False),
+    sa.Column("signed_at", Instant, nullable=False),
+    sa.ForeignKeyConstraint(
+        ["convention_id", "convention_version"], ["conventions.id", "conventions.version"], name="fk_signatures_convention"
+    ),
+)
+
+agreements = sa.Table(
+    "agreements",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("subject_id", sa.String(36), nullable=False, index=True),
+    sa.Column("collected_by", sa.String(14), nullable=False),
+    sa.Column("sealed", sa.LargeBinary, nullable=False, comment="the consent document, sealed under the subject's key"),
+    sa.Column("decisive", sa.JSON, nullable=False, comment="what the gate reads: state, dates, scopes; nothing personal"),
+    sa.Column("recorded_at", Instant, nullable=False),
+    sa.Column("withdrawn_at", Instant, nullable=True),
+)
+
+objections = sa.Table(
+    "objections",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("subject_id", sa.String(36), nullable=False, index=True),
+    sa.Column("recorded_by", sa.String(14), nullable=False),
+    sa.Column("recipient", sa.String(14), nullable=True, comment="null: every recipient"),
+    sa.Column("purpose", sa.String(40), nullable=True, comment="null: every purpose"),
+    sa.Column("since", Instant, nullable=False),
+    sa.Column("until", Instant, nullable=False),
+)
+
+ledger_events = sa.Table(
+    "ledger_events",
+    metadata,
+    sa.Column("seq", Key, primary_key=True, autoincrement=True, comment="insertion order; never used as a cursor"),
+    sa.Column("id", sa.String(36), nullable=False, unique=True),
+    sa.Column("type", sa.String(40), nullable=False),
+    sa.Column("occurred_at", Instant, nullable=False),
+    sa.Column("actor", sa.String(14), nullable=False),
+    sa.Column("recipient", sa.String(14), nullable=True),
+    sa.Column("exchange_id", sa.String(36), nullable=True, index=True),
+    sa.Column("delivery_id", sa.String(36), nullable=True, index=True),
+    sa.Column("convention_id", sa.String(64), nullable=True),
+    sa.Column("subject_id", sa.String(36), nullable=True, index=True),
+    sa.Column("entry", sa.LargeBinary, nullable=False, comment="0x01 || HMAC-SHA-256: what the log holds"),
+    sa.Column("sealed", sa.LargeBinary, nullable=False, comment="the canonical event, sealed under the subject's key"),
+    sa.Column("index", Key, nullable=True, unique=True, comment="given once, without gap, by the sequencer"),
+    sa.Index("ix_ledger_events_unsequenced", "seq", sqlite_where=sa.text('"index" IS NULL'), postgresql_where=sa.text('"index" IS NULL')),
+    sa.Index("ix_ledger_events_occurred_at_id", "occurred_at", "id"),
+    sqlite_autoincrement=True,
+)
+
+ledger_tiles = sa.Table(
+    "ledger_tiles",
+    metadata,
+    sa.Column("level", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("number", Key, primary_key=True, autoincrement=False),
+    sa.Column("hashes", sa.LargeBinary, nullable=False, comment="1 to 256 hashes of 32 bytes; only ever grows at its end"),
+)
+
+ledger_checkpoints = sa.Table(
+    "ledger_checkpoints",
+    metadata,
+    sa.Column("size", Key, primary_key=True, autoincrement=False),
+    sa.Column("root", sa.LargeBinary, nullable=False),
+    sa.Column("note", sa.Text, nullable=False, comment="the signed note, every one ever signed"),
+    sa.Column("signed_at", Instant, nullable=False),
+)

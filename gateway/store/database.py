@@ -1,0 +1,103 @@
+"""
+The database: one class over SQLAlchemy Core for SQLite (embedded) and PostgreSQL (production).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+Transaction = AsyncConnection
+"""An open transaction: everything executed on it is durable together, when the block that opened it ends without error."""
+
+_BUSY_MS = 30_000
+
+
+def instant(moment: datetime) -> str:
+    """Write an aware `moment` as the UTC text kept in the tables (`2026-11-23T09:00:00.000000Z`)."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def moment(text: str) -> datetime:
+    """Read back what `instant` wrote."""
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+
+
+class Database:
+    """
+    Opens transactions on one database.
+
+    `write()` is one atomic, durable transaction. On SQLite it takes the only write lock at its start (BEGIN IMMEDIATE),
+    so writers queue and never lose an update; on PostgreSQL it is READ COMMITTED and callers lock the rows they decide on.
+    `read()` is for reading only. Both may be used concurrently; neither retries: a failed transaction has had no effect,
+    except that an error at commit leaves the outcome unknown and the caller must read again.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+        """`url` always names its driver: `sqlite+aiosqlite:///file` or `postgresql+asyncpg://host/database`."""
+        self.url = make_url(url)
+        self.dialect = self.url.get_backend_name()
+        if self.dialect == "sqlite":
+            self._writer = _sqlite_engine(url, "BEGIN IMMEDIATE", pool_size=1)
+            self._reader = _sqlite_engine(url, "BEGIN", pool_size=pool_size)
+        elif self.dialect == "postgresql":
+            self._writer = self._reader = create_async_engine(url, pool_size=pool_size, max_overflow=pool_size, pool_pre_ping=True)
+        else:
+            raise ValueError(f"unsupported database: {self.dialect}; use sqlite+aiosqlite or postgresql+asyncpg")
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[Transaction]:
+        """Open a transaction that commits at the end of the block and rolls back if the block raises."""
+        async with self._writer.begin() as transaction:
+            yield transaction
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[Transaction]:
+        """Open a transaction for reading; nothing written in it is kept."""
+        async with self._reader.connect() as connection:
+            yield connection
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._writer.dispose()
+        if self._reader is not self._writer:
+            await self._reader.dispose()
+
+    @property
+    def engine(self) -> AsyncEngine:
+        """The engine that writes; for migrations and checks."""
+        return self._writer
+
+
+def insert_ignore(table: sa.Table, transaction: Transaction) -> Any:
+    """Build an INSERT that leaves an existing row untouched (ON CONFLICT DO NOTHING), on both databases."""
+    if transaction.dialect.name == "sqlite":
+        return sqlite.insert(table).on_conflict_do_nothing()
+    return postgresql.insert(table).on_conflict_do_nothing()
+
+
+def _sqlite_engine(url: str, begin: str, *, pool_size: int) -> AsyncEngine:
+    engine = create_async_engine(url, pool_size=pool_size, max_overflow=0, pool_timeout=60, connect_args={"timeout": _BUSY_MS / 1000})
+
+    # The default driver transactions lose updates: it opens none before a SELECT. Both hooks are needed.
+    @event.listens_for(engine.sync_engine, "connect")
+    def _connect(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={_BUSY_MS}", "foreign_keys=ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine

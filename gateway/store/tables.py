@@ -1,0 +1,190 @@
+"""
+The tables of the house `gateway`: partners, subjects, documents, exchanges, deliveries, the outbox and the embedded bus.
+
+No column holds personal data in clear: `sealed` columns are AES-256-GCM under the subject's data key, and look-ups by
+identity go through keyed blind indexes (`subject_keys`).
+"""
+
+import sqlalchemy as sa
+
+from consent.tables import NAMING, Instant, Key
+
+metadata = sa.MetaData(naming_convention=NAMING)
+
+partners = sa.Table(
+    "partners",
+    metadata,
+    sa.Column("siret", sa.String(14), primary_key=True),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("signing_jwks", sa.JSON, nullable=False, comment="public keys that sign conventions"),
+    sa.Column("created_at", Instant, nullable=False),
+)
+
+systems = sa.Table(
+    "systems",
+    metadata,
+    sa.Column("client_id", sa.String(64), primary_key=True),
+    sa.Column("partner", sa.String(14), sa.ForeignKey("partners.siret"), nullable=False, index=True),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("jwks", sa.JSON, nullable=False, comment="public keys for private_key_jwt"),
+    sa.Column("roles", sa.JSON, nullable=False, comment="partner, auditor, administrator"),
+    sa.Column("adapter", sa.String(64), nullable=False, comment="how documents are written for this system"),
+    sa.Column("delivery", sa.String(16), nullable=False, comment="pull or webhook"),
+    sa.Column("delivery_settings", sa.JSON, nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("disabled_at", Instant, nullable=True),
+)
+
+assertion_jtis = sa.Table(
+    "assertion_jtis",
+    metadata,
+    sa.Column("client_id", sa.String(64), primary_key=True),
+    sa.Column("jti", sa.String(256), primary_key=True),
+    sa.Column("expires_at", Instant, nullable=False, index=True),
+)
+
+revoked_tokens = sa.Table(
+    "revoked_tokens",
+    metadata,
+    sa.Column("jti", sa.String(64), primary_key=True),
+    sa.Column("expires_at", Instant, nullable=False, index=True),
+)
+
+subjects = sa.Table(
+    "subjects",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("erased_at", Instant, nullable=True),
+)
+
+subject_data_keys = sa.Table(
+    "subject_data_keys",
+    metadata,
+    sa.Column("subject_id", sa.String(36), primary_key=True),
+    sa.Column("kek", sa.String(16), nullable=False, comment="which key-encryption key wraps it"),
+    sa.Column("wrapped", sa.LargeBinary, nullable=False, comment="AES-SIV; deleting this row erases the person"),
+)
+
+subject_keys = sa.Table(
+    "subject_keys",
+    metadata,
+    sa.Column("kind", sa.String(8), primary_key=True, comment="nir or pivot"),
+    sa.Column("value", sa.LargeBinary(33), primary_key=True, comment="blind index: version || HMAC-SHA-256"),
+    sa.Column("subject_id", sa.String(36), sa.ForeignKey("subjects.id"), primary_key=True),
+    sa.Index("uq_subject_keys_nir", "value", unique=True, sqlite_where=sa.text("kind = 'nir'"), postgresql_where=sa.text("kind = 'nir'")),
+)
+
+documents = sa.Table(
+    "documents",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("schema_version", sa.String(8), nullable=False),
+    sa.Column("sender", sa.String(14), nullable=False),
+    sa.Column("subject_id", sa.String(36), sa.ForeignKey("subjects.id"), nullable=False, index=True),
+    sa.Column("sealed", sa.LargeBinary, nullable=False),
+    sa.Column("received_at", Instant, nullable=False),
+)
+
+exchanges = sa.Table(
+    "exchanges",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("batch", sa.String(36), nullable=False, index=True, comment="one POST may carry many documents"),
+    sa.Column("document_id", sa.String(36), nullable=False, index=True),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("purpose", sa.String(40), nullable=False),
+    sa.Column("sender", sa.String(14), nullable=False),
+    sa.Column("client_id", sa.String(64), nullable=False),
+    sa.Column("subject_id", sa.String(36), nullable=False, index=True),
+    sa.Column("about", sa.String(36), nullable=True, index=True, comment="the referral a status is about, or the exchange a notice is about"),
+    sa.Column("event_id", sa.String(36), nullable=False, comment="its acceptance in the ledger"),
+    sa.Column("source_line", sa.Integer, nullable=True),
+    sa.Column("trace", sa.String(64), nullable=True, comment="traceparent of the POST"),
+    sa.Column("received_at", Instant, nullable=False),
+    sa.Column("updated_at", Instant, nullable=False),
+    sa.Index("ix_exchanges_sender_updated", "sender", "updated_at", "id"),
+)
+
+deliveries = sa.Table(
+    "deliveries",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("exchange_id", sa.String(36), sa.ForeignKey("exchanges.id"), nullable=False, index=True),
+    sa.Column("sender", sa.String(14), nullable=False),
+    sa.Column("recipient", sa.String(14), nullable=False),
+    sa.Column("subject_id", sa.String(36), nullable=False, index=True),
+    sa.Column("state", sa.String(16), nullable=False, comment="refused queued available leased acknowledged rejected stopped"),
+    sa.Column("decision", sa.JSON, nullable=False, comment="convention, flow, fields, reasons: nothing personal"),
+    sa.Column("lease", sa.String(36), nullable=True, index=True),
+    sa.Column("leased_until", Instant, nullable=True),
+    sa.Column("leased_to", sa.String(64), nullable=True),
+    sa.Column("disclosures", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("next_attempt_at", Instant, nullable=True),
+    sa.Column("available_at", Instant, nullable=True),
+    sa.Column("acknowledged_at", Instant, nullable=True),
+    sa.Column("last_error", sa.String(200), nullable=True),
+    sa.Column("trace", sa.String(64), nullable=True),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Index("ix_deliveries_mailbox", "recipient", "state", "created_at", "id"),
+)
+
+outbox = sa.Table(
+    "outbox",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("queue", sa.String(64), nullable=False),
+    sa.Column("event", sa.JSON, nullable=False, comment="a CloudEvent: identifiers only"),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("next_attempt_at", Instant, nullable=False, index=True),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+)
+
+inbox = sa.Table(
+    "inbox",
+    metadata,
+    sa.Column("consumer", sa.String(32), primary_key=True),
+    sa.Column("message_id", sa.String(36), primary_key=True),
+    sa.Column("received_at", Instant, nullable=False, index=True),
+)
+
+bus_messages = sa.Table(
+    "bus_messages",
+    metadata,
+    sa.Column("seq", Key, primary_key=True, autoincrement=True),
+    sa.Column("id", sa.String(36), nullable=False),
+    sa.Column("queue", sa.String(64), nullable=False),
+    sa.Column("event", sa.JSON, nullable=False),
+    sa.Column("visible_at", Instant, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("dead_reason", sa.String(200), nullable=True),
+    sa.Index("ix_bus_messages_ready", "queue", "visible_at"),
+    sa.UniqueConstraint("queue", "id"),
+    sqlite_autoincrement=True,
+)
+
+idempotency_keys = sa.Table(
+    "idempotency_keys",
+    metadata,
+    sa.Column("client_id", sa.String(64), primary_key=True),
+    sa.Column("key", sa.String(128), primary_key=True),
+    sa.Column("request", sa.LargeBinary(32), nullable=False, comment="HMAC-SHA-256 of the method, path and body"),
+    sa.Column("status", sa.Integer, nullable=False),
+    sa.Column("response", sa.JSON, nullable=False, comment="identifiers and decisions: nothing personal"),
+    sa.Column("created_at", Instant, nullable=False, index=True),
+)
+
+quarantine = sa.Table(
+    "quarantine",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("client_id", sa.String(64), nullable=False),
+    sa.Column("sender", sa.String(14), nullable=False),
+    sa.Column("adapter", sa.String(64), nullable=False),
+    sa.Column("code", sa.String(64), nullable=False),
+    sa.Column("sealed", sa.LargeBinary, nullable=False, comment="the bytes as received, under the gateway's own key"),
+    sa.Column("received_at", Instant, nullable=False),
+    sa.Column("expires_at", Instant, nullable=False, index=True),
+)
