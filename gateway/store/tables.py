@@ -11,6 +11,13 @@ from consent.tables import NAMING, Instant, Key
 
 metadata = sa.MetaData(naming_convention=NAMING)
 
+generations = sa.Table(
+    "generations",
+    metadata,
+    sa.Column("name", sa.String(32), primary_key=True),
+    sa.Column("value", sa.Integer, nullable=False, comment="grows with every change; what is kept in memory is stale when it moved"),
+)
+
 partners = sa.Table(
     "partners",
     metadata,
@@ -69,10 +76,16 @@ subject_data_keys = sa.Table(
 subject_keys = sa.Table(
     "subject_keys",
     metadata,
-    sa.Column("kind", sa.String(8), primary_key=True, comment="nir or pivot"),
+    sa.Column("kind", sa.String(8), primary_key=True, comment="nir, pivot, or alias: a partner's pseudonym"),
     sa.Column("value", sa.LargeBinary(33), primary_key=True, comment="blind index: version || HMAC-SHA-256"),
     sa.Column("subject_id", sa.String(36), sa.ForeignKey("subjects.id"), primary_key=True),
-    sa.Index("uq_subject_keys_nir", "value", unique=True, sqlite_where=sa.text("kind = 'nir'"), postgresql_where=sa.text("kind = 'nir'")),
+    sa.Index(
+        "uq_subject_keys_nir",
+        "value",
+        unique=True,
+        sqlite_where=sa.text("kind = 'nir'"),
+        postgresql_where=sa.text("kind = 'nir'"),
+    ),
 )
 
 documents = sa.Table(
@@ -98,7 +111,13 @@ exchanges = sa.Table(
     sa.Column("sender", sa.String(14), nullable=False),
     sa.Column("client_id", sa.String(64), nullable=False),
     sa.Column("subject_id", sa.String(36), nullable=False, index=True),
-    sa.Column("about", sa.String(36), nullable=True, index=True, comment="the referral a status is about, or the exchange a notice is about"),
+    sa.Column(
+        "about",
+        sa.String(36),
+        nullable=True,
+        index=True,
+        comment="the referral a status is about, or the exchange a notice is about",
+    ),
     sa.Column("event_id", sa.String(36), nullable=False, comment="its acceptance in the ledger"),
     sa.Column("source_line", sa.Integer, nullable=True),
     sa.Column("trace", sa.String(64), nullable=True, comment="traceparent of the POST"),
@@ -112,10 +131,13 @@ deliveries = sa.Table(
     metadata,
     sa.Column("id", sa.String(36), primary_key=True),
     sa.Column("exchange_id", sa.String(36), sa.ForeignKey("exchanges.id"), nullable=False, index=True),
+    sa.Column("kind", sa.String(16), nullable=False),
     sa.Column("sender", sa.String(14), nullable=False),
     sa.Column("recipient", sa.String(14), nullable=False),
     sa.Column("subject_id", sa.String(36), nullable=False, index=True),
-    sa.Column("state", sa.String(16), nullable=False, comment="refused queued available leased acknowledged rejected stopped"),
+    sa.Column(
+        "state", sa.String(16), nullable=False, comment="refused queued available leased acknowledged rejected stopped"
+    ),
     sa.Column("decision", sa.JSON, nullable=False, comment="convention, flow, fields, reasons: nothing personal"),
     sa.Column("lease", sa.String(36), nullable=True, index=True),
     sa.Column("leased_until", Instant, nullable=True),
@@ -128,6 +150,7 @@ deliveries = sa.Table(
     sa.Column("last_error", sa.String(200), nullable=True),
     sa.Column("trace", sa.String(64), nullable=True),
     sa.Column("created_at", Instant, nullable=False),
+    sa.Column("updated_at", Instant, nullable=False),
     sa.Index("ix_deliveries_mailbox", "recipient", "state", "created_at", "id"),
 )
 

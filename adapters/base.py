@@ -1,0 +1,191 @@
+"""
+The contract of an adapter: a partner's bytes become shared documents, shared documents become a partner's bytes.
+
+An adapter is pure: it opens no file of the partner, no socket and no clock; the same bytes and the same context always
+give the same answer. What it cannot do by itself (an identifier, the hour, the sender) it gets from `Context`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from adapters.report import Coverage, FieldRule
+from adapters.tables import Table
+from schemas import Document, Issue, Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """
+    What a translation needs to know beside the bytes.
+
+    `organisation` is the sender (`{siret, name}`), `purpose` a code of the list `purpose`, `now` carries its offset.
+    `document_id` gives the identifier (a lower-case UUID) of a business key: always the same for the same key, and
+    keyed by the gateway, so that the business key may hold a partner's number without the identifier revealing it.
+    """
+
+    organisation: Document
+    purpose: str
+    now: datetime
+    document_id: Callable[[str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """
+    Where a document was in the partner's file: a line (from 1) and a reference that names nobody, such as a rank.
+    """
+
+    line: int | None
+    reference: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Translated:
+    """
+    One shared document and the place it comes from.
+    """
+
+    document: Document
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """
+    What a whole file gave: its documents, what the sender should know, and what became of each element.
+
+    An issue's `pointer` is the path of the partner's element (`/Racine/InfosFoyerRSA/…`, `/NOMNAI`), its `line` the
+    line of the file. An issue never carries a value: neither a name nor a number of a person.
+    """
+
+    documents: tuple[Translated, ...]
+    issues: tuple[Issue, ...]
+    coverage: Coverage
+
+
+class Adapter(Protocol):
+    """
+    Translates one partner's format into the shared schemas, and back.
+
+    `kinds_in` are the kinds that `to_shared` may give, `kinds_out` those that `to_partner` takes; either may be empty.
+    `fields` declares every element of the format with its treatment, `tables` the correspondences of codes: the exam
+    (`adapters.testing`) checks both.
+    """
+
+    @property
+    def name(self) -> str:
+        """
+        The word of the address `/v1/inbound/{adapter}`, for instance `cnaf-rsa`.
+        """
+
+    @property
+    def title(self) -> str:
+        """
+        The name shown to people, in French.
+        """
+
+    @property
+    def media_types(self) -> tuple[str, ...]:
+        """
+        The media types accepted by `to_shared`.
+        """
+
+    @property
+    def output_media_type(self) -> str:
+        """
+        The media type of what `to_partner` gives, with its charset.
+        """
+
+    @property
+    def kinds_in(self) -> frozenset[Kind]:
+        """
+        The kinds read from the partner.
+        """
+
+    @property
+    def kinds_out(self) -> frozenset[Kind]:
+        """
+        The kinds written to the partner.
+        """
+
+    @property
+    def fields(self) -> Mapping[str, FieldRule]:
+        """
+        Every element of the partner's format, by path, and what becomes of it.
+        """
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """
+        The tables of codes, each bound to the shared list whose codes it gives.
+        """
+
+    def to_shared(self, raw: bytes, context: Context) -> Translation:
+        """
+        Translate a whole file, or refuse it whole.
+
+        Raises `FileRefused` when the file as such cannot be trusted (cut, wrong totals, not this format) and
+        `AdapterError` when this adapter reads nothing at all. What concerns one record only is an issue of the answer,
+        and the other records are translated.
+        """
+
+    def to_partner(self, documents: Sequence[Document]) -> bytes:
+        """
+        Write documents, possibly cut down to the permitted fields, as one file of the partner.
+
+        A field that the gate cut is written empty. Raises `AdapterError` for a kind that the format cannot carry.
+        """
+
+
+class AdapterError(Exception):
+    """
+    A file or a document that an adapter cannot translate, told to the person who sent it.
+
+        AdapterError            this format does not carry that
+        └── FileRefused         the file as a whole cannot be trusted or is not what it should be
+
+    Neither sentence holds a value of the file. `line` and `column` count from 1.
+    """
+
+    def __init__(
+        self, code: str, message_fr: str, message_en: str, *, line: int | None = None, column: int | None = None
+    ) -> None:
+        super().__init__(f"{code}: {message_fr} / {message_en}")
+        self.code = code
+        self.message_fr = message_fr
+        self.message_en = message_en
+        self.line = line
+        self.column = column
+
+
+class FileRefused(AdapterError):  # noqa: N818 - the word of the contract
+    """
+    The whole file is refused: none of its records may be used.
+
+    `quarantine` says whether its bytes may be kept aside, encrypted and for a short time, so that the partner can be
+    helped (a cut file); it is false for what must never be stored (accounting, bank or health data).
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message_fr: str,
+        message_en: str,
+        *,
+        quarantine: bool,
+        line: int | None = None,
+        column: int | None = None,
+    ) -> None:
+        super().__init__(code, message_fr, message_en, line=line, column=column)
+        self.quarantine = quarantine
+
+
+def warning(
+    code: str, pointer: str, message_fr: str, message_en: str, *, line: int | None = None
+) -> Issue:
+    """
+    An issue about the partner's element `pointer`, found at `line`; its sentences are fixed and hold no value.
+    """
+    return Issue(code=code, pointer=pointer, message_fr=message_fr, message_en=message_en, line=line)

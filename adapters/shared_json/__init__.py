@@ -1,0 +1,3 @@
+"""
+The shared format itself, for partners whose software already speaks it.
+"""

@@ -1,0 +1,193 @@
+"""
+The audit of a static log: every entry, every tile at every level and the root, recomputed from the files alone.
+
+Memory is flat: the log is grown again from its entries by its right edge, and each file is compared as soon as what it must
+hold is known. Older partial tiles that are still there are compared too.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from consent.ledger.checkpoint import Checkpoint
+from consent.ledger.merkle import EMPTY_ROOT, HASH_SIZE, leaf_hash
+from consent.ledger.report import Finding
+from consent.ledger.tiles import (
+    ENTRIES,
+    MAX_ENTRY,
+    WIDTH,
+    RightEdge,
+    Tile,
+    TileInvalid,
+    decode_bundle,
+    iter_bundle,
+    parse_path,
+    split_hashes,
+    tiles_of,
+)
+
+MAX_FINDINGS = 20
+_MAX_FILE = WIDTH * (MAX_ENTRY + 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What was found, what lies beside the tree, and how many entries and files were compared."""
+
+    findings: tuple[Finding, ...]
+    warnings: tuple[Finding, ...]
+    entries: int
+    files: int
+
+
+def audit(root: Path, signed: Checkpoint, seen: Checkpoint | None) -> Audit:
+    """
+    Compare the files under `root` with a verified checkpoint, and with an older verified one where there is one.
+
+    Entries and leaf tiles state the same hashes; when they differ, those that recompute the signed root are right and the
+    findings name the other file. When neither does, both are named, and that the root differs.
+    """
+    walk = _Walk(root, signed.size, ENTRIES, seen)
+    if walk.root != signed.root:
+        other = _Walk(root, signed.size, 0, seen)
+        if other.root == signed.root:
+            walk = other
+    findings = walk.findings[:MAX_FINDINGS]
+    if len(walk.findings) > MAX_FINDINGS:
+        findings.append(Finding("more_findings"))
+    if walk.root != signed.root:
+        findings.append(Finding("root_differs"))
+    elif seen is not None and walk.roots.get(seen.size) != seen.root:
+        findings.append(Finding("fork", index=seen.size))
+    return Audit(tuple(findings), tuple(_outside(root, signed.size)), walk.edge.size, walk.files)
+
+
+class _Walk:
+    """
+    One walk over the log that takes one row of files as given, bundles or leaf tiles, and compares all others with it.
+
+    `root` is None when the given row is incomplete; `roots` has the root at the size that was seen before.
+    """
+
+    def __init__(self, directory: Path, size: int, given: int, seen: Checkpoint | None) -> None:
+        self.findings: list[Finding] = []
+        self.edge = RightEdge()
+        self.files = 0
+        self.roots = {0: EMPTY_ROOT}
+        self.root: bytes | None = None
+        self._directory = directory
+        self._given = given
+        self._seen = 0 if seen is None else seen.size
+        if self._grow(size):
+            self.root = self.edge.root()
+
+    def _grow(self, size: int) -> bool:
+        for tile in tiles_of(size):
+            if tile.level == self._given:
+                hashes = self._read(tile)
+                if hashes is None:
+                    return False
+                for level in (ENTRIES, 0):
+                    self._compare(Tile(level, tile.n, tile.width), hashes)
+                self._extend(hashes)
+        for tile in RightEdge.names(size):
+            if tile.level > 0:
+                self._compare(tile, split_hashes(self.edge.partial[tile.level], tile.width))
+        return True
+
+    def _extend(self, hashes: Sequence[bytes]) -> None:
+        """Grow the tree, in two steps where the size seen before lies in between; compare the upper tiles that filled up."""
+        cut = min(max(self._seen - self.edge.size, 0), len(hashes))
+        for part in (hashes[:cut], hashes[cut:]):
+            growth = self.edge.extend(part)
+            self.edge = growth.edge
+            for (level, n), raw in growth.tiles.items():
+                if level > 0 and len(raw) == WIDTH * HASH_SIZE:
+                    self._compare(Tile(level, n), split_hashes(raw, WIDTH))
+            if self.edge.size == self._seen:
+                self.roots[self._seen] = self.edge.root()
+
+    def _compare(self, tile: Tile, expected: Sequence[bytes]) -> None:
+        """Compare a tile or bundle, and every narrower one that is there, with the hashes it must hold or give."""
+        for name in (tile, *self._narrower(tile)):
+            if name.level == self._given and name == tile:
+                continue
+            if name.level == ENTRIES:
+                self._compare_bundle(name, expected)
+                continue
+            found = self._read(name)
+            if found is not None and found != expected[: name.width]:
+                at = next(i for i, (one, other) in enumerate(zip(found, expected, strict=False)) if one != other)
+                self.findings.append(Finding("hash_differs", name.path, at * HASH_SIZE, _first_index(name, at)))
+
+    def _compare_bundle(self, bundle: Tile, expected: Sequence[bytes]) -> None:
+        """Compare entry by entry, so that a wrong length is reported where it stands and not where reading breaks down."""
+        raw = self._raw(bundle)
+        if raw is None:
+            return
+        try:
+            for at, (offset, entry) in enumerate(iter_bundle(raw, bundle.width)):
+                if leaf_hash(entry) != expected[at]:
+                    self.findings.append(Finding("entry_differs", bundle.path, offset, bundle.start + at))
+                    return
+        except TileInvalid as error:
+            self._malformed(bundle, error)
+
+    def _read(self, tile: Tile) -> list[bytes] | None:
+        """The leaf hashes of a bundle, or the hashes of a tile; None, and a finding, when the file does not give them."""
+        raw = self._raw(tile)
+        if raw is None:
+            return None
+        try:
+            if tile.level == ENTRIES:
+                return [leaf_hash(entry) for entry in decode_bundle(raw, tile.width)]
+            return split_hashes(raw, tile.width)
+        except TileInvalid as error:
+            self._malformed(tile, error)
+            return None
+
+    def _malformed(self, tile: Tile, error: TileInvalid) -> None:
+        self.findings.append(Finding("file_malformed", tile.path, error.offset, _first_index(tile, error.position)))
+
+    def _raw(self, tile: Tile) -> bytes | None:
+        try:
+            with (self._directory / tile.path).open("rb") as file:
+                raw = file.read(_MAX_FILE + 1)
+        except OSError:
+            self.findings.append(Finding("file_missing", tile.path, index=_first_index(tile, 0)))
+            return None
+        self.files += 1
+        return raw
+
+    def _narrower(self, tile: Tile) -> Iterator[Tile]:
+        folder = self._directory / (Tile(tile.level, tile.n).path + ".p")
+        try:
+            names = sorted(entry.name for entry in folder.iterdir())
+        except OSError:
+            return
+        for name in names:
+            if name.isdecimal() and name.isascii() and str(int(name)) == name and 0 < int(name) < tile.width:
+                yield Tile(tile.level, tile.n, int(name))
+
+
+def _first_index(tile: Tile, at: int) -> int:
+    """The first entry under hash (or entry) number `at` of a tile."""
+    return int((tile.start + at) * WIDTH ** max(tile.level, 0))
+
+
+def _outside(root: Path, size: int) -> Iterator[Finding]:
+    """Files that this tree does not speak for: an interrupted export leaves some; their content is not verified."""
+    count, first = 0, None
+    for path in root.rglob("*"):
+        name = path.relative_to(root).as_posix()
+        if path.is_dir() or name in ("checkpoint", "vkey"):
+            continue
+        try:
+            tile = parse_path(name)
+            inside = tile.start + tile.width <= size // WIDTH ** max(tile.level, 0)
+        except ValueError:
+            inside = False
+        if not inside:
+            count, first = count + 1, min(first or name, name)
+    if count:
+        yield Finding("outside_tree", file=ascii(first)[1:-1], index=count)

@@ -1,0 +1,230 @@
+"""
+The catalogue of events: every type the ledger records, with its title and its sentence in French and English.
+
+Published as it stands: partners and auditors read these words in receipts and reports.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class EventType(StrEnum):
+    """What happened. A value, once published, is never renamed or given another meaning."""
+
+    CONVENTION_PROPOSED = "convention_proposed"
+    CONVENTION_SIGNED = "convention_signed"
+    CONVENTION_REJECTED = "convention_rejected"
+    CONVENTION_SUSPENDED = "convention_suspended"
+    CONVENTION_RESUMED = "convention_resumed"
+    CONVENTION_REVOKED = "convention_revoked"
+    AGREEMENT_GIVEN = "agreement_given"
+    AGREEMENT_REFUSED = "agreement_refused"
+    AGREEMENT_WITHDRAWN = "agreement_withdrawn"
+    AGREEMENT_EXPIRED = "agreement_expired"
+    OBJECTION_RECORDED = "objection_recorded"
+    OBJECTION_LIFTED = "objection_lifted"
+    EXCHANGE_ACCEPTED = "exchange_accepted"
+    EXCHANGE_REFUSED = "exchange_refused"
+    DISCLOSURE_MADE = "disclosure_made"
+    DISCLOSURE_ACKNOWLEDGED = "disclosure_acknowledged"
+    DISCLOSURE_REJECTED = "disclosure_rejected"
+    DISCLOSURE_STOPPED = "disclosure_stopped"
+    WITHDRAWAL_NOTIFIED = "withdrawal_notified"
+    WITHDRAWAL_ACKNOWLEDGED = "withdrawal_acknowledged"
+    CONTENT_READ = "content_read"
+    LEDGER_SEARCHED = "ledger_searched"
+    SIMULATION = "simulation"
+    BREAK_GLASS = "break_glass"
+    FILE_QUARANTINED = "file_quarantined"
+    ERASURE = "erasure"
+    RETENTION_PURGED = "retention_purged"
+    KEY_ROTATED = "key_rotated"
+    CONFIGURATION_CHANGED = "configuration_changed"
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """How an event type reads: a short title and one sentence, in French and in English."""
+
+    title_fr: str
+    title_en: str
+    sentence_fr: str
+    sentence_en: str
+
+
+CATALOGUE: dict[EventType, Wording] = {
+    EventType.CONVENTION_PROPOSED: Wording(
+        "Convention proposée",
+        "Convention proposed",
+        "Un partenaire a déposé une version d’une convention ; elle n’autorise encore aucun échange.",
+        "A partner filed a version of a convention; it does not allow any exchange yet.",
+    ),
+    EventType.CONVENTION_SIGNED: Wording(
+        "Convention signée",
+        "Convention signed",
+        "Une partie a signé une version d’une convention ; elle n’a d’effet que signée par toutes les parties.",
+        "A party signed a version of a convention; it has effect only once every party has signed.",
+    ),
+    EventType.CONVENTION_REJECTED: Wording(
+        "Convention rejetée",
+        "Convention rejected",
+        "Une partie a refusé de signer une version d’une convention.",
+        "A party declined to sign a version of a convention.",
+    ),
+    EventType.CONVENTION_SUSPENDED: Wording(
+        "Convention suspendue",
+        "Convention suspended",
+        "Une partie a suspendu une convention ; rien ne part plus à ce titre jusqu’à sa reprise.",
+        "A party suspended a convention; nothing leaves on its ground until it is resumed.",
+    ),
+    EventType.CONVENTION_RESUMED: Wording(
+        "Convention reprise",
+        "Convention resumed",
+        "La suspension d’une convention a été levée.",
+        "The suspension of a convention was lifted.",
+    ),
+    EventType.CONVENTION_REVOKED: Wording(
+        "Convention dénoncée",
+        "Convention revoked",
+        "Une partie a mis fin à une convention ; rien ne part plus à ce titre.",
+        "A party ended a convention; nothing leaves on its ground any more.",
+    ),
+    EventType.AGREEMENT_GIVEN: Wording(
+        "Accord donné",
+        "Agreement given",
+        "Une personne a donné son accord pour les finalités, les données et les destinataires indiqués.",
+        "A person gave an agreement for the stated purposes, data and recipients.",
+    ),
+    EventType.AGREEMENT_REFUSED: Wording(
+        "Accord refusé",
+        "Agreement refused",
+        "Une personne a refusé de donner son accord.",
+        "A person declined to give an agreement.",
+    ),
+    EventType.AGREEMENT_WITHDRAWN: Wording(
+        "Accord retiré",
+        "Agreement withdrawn",
+        "Une personne a retiré tout ou partie de son accord ; les destinataires en sont prévenus.",
+        "A person withdrew an agreement in whole or in part; the recipients are told.",
+    ),
+    EventType.AGREEMENT_EXPIRED: Wording(
+        "Accord arrivé à son terme",
+        "Agreement expired",
+        "La durée d’un accord est écoulée ; il n’autorise plus rien.",
+        "The duration of an agreement ended; it allows nothing any more.",
+    ),
+    EventType.OBJECTION_RECORDED: Wording(
+        "Opposition enregistrée",
+        "Objection recorded",
+        "Une personne s’est opposée à l’échange de ses données ; les échanges visés sont arrêtés.",
+        "A person objected to the exchange of personal data; the exchanges concerned are stopped.",
+    ),
+    EventType.OBJECTION_LIFTED: Wording(
+        "Opposition levée",
+        "Objection lifted",
+        "Une opposition a pris fin, à la demande de la personne ou à son terme.",
+        "An objection ended, at the person’s request or at its term.",
+    ),
+    EventType.EXCHANGE_ACCEPTED: Wording(
+        "Échange accepté",
+        "Exchange accepted",
+        "La passerelle a accepté de transmettre un document à un destinataire et a fixé les champs permis.",
+        "The gateway accepted to pass a document to a recipient and fixed the permitted fields.",
+    ),
+    EventType.EXCHANGE_REFUSED: Wording(
+        "Échange refusé",
+        "Exchange refused",
+        "La passerelle a refusé de transmettre un document à un destinataire, pour les motifs indiqués.",
+        "The gateway refused to pass a document to a recipient, for the stated reasons.",
+    ),
+    EventType.DISCLOSURE_MADE: Wording(
+        "Données communiquées",
+        "Disclosure made",
+        "Les champs indiqués ont été remis au destinataire ; l’événement est inscrit avant la remise.",
+        "The stated fields were handed over to the recipient; the event is written before the hand-over.",
+    ),
+    EventType.DISCLOSURE_ACKNOWLEDGED: Wording(
+        "Réception confirmée",
+        "Disclosure acknowledged",
+        "Le destinataire a confirmé avoir pris en charge ce qui lui a été remis.",
+        "The recipient confirmed that it took charge of what it was handed.",
+    ),
+    EventType.DISCLOSURE_REJECTED: Wording(
+        "Réception rejetée",
+        "Disclosure rejected",
+        "Le destinataire a répondu qu’il ne pouvait pas traiter ce qui lui a été remis.",
+        "The recipient answered that it could not process what it was handed.",
+    ),
+    EventType.DISCLOSURE_STOPPED: Wording(
+        "Remise arrêtée",
+        "Disclosure stopped",
+        "Un échange accepté n’a pas été remis : la situation avait changé depuis son acceptation.",
+        "An accepted exchange was not handed over: the situation had changed since it was accepted.",
+    ),
+    EventType.WITHDRAWAL_NOTIFIED: Wording(
+        "Retrait notifié",
+        "Withdrawal notified",
+        "Un destinataire a été informé d’un retrait, d’une opposition ou d’un effacement (RGPD, article 19).",
+        "A recipient was told of a withdrawal, an objection or an erasure (GDPR, article 19).",
+    ),
+    EventType.WITHDRAWAL_ACKNOWLEDGED: Wording(
+        "Retrait confirmé",
+        "Withdrawal acknowledged",
+        "Un destinataire a confirmé avoir tenu compte d’un retrait, d’une opposition ou d’un effacement.",
+        "A recipient confirmed that it acted on a withdrawal, an objection or an erasure.",
+    ),
+    EventType.CONTENT_READ: Wording(
+        "Contenu consulté",
+        "Content read",
+        "Un agent ou un système a lu le contenu d’un document.",
+        "An agent or a system read the content of a document.",
+    ),
+    EventType.LEDGER_SEARCHED: Wording(
+        "Journal consulté",
+        "Ledger searched",
+        "Un auditeur a fait une recherche dans le journal.",
+        "An auditor searched the ledger.",
+    ),
+    EventType.SIMULATION: Wording(
+        "Simulation",
+        "Simulation",
+        "Une décision a été simulée ; rien n’a été transmis.",
+        "A decision was simulated; nothing was passed on.",
+    ),
+    EventType.BREAK_GLASS: Wording(
+        "Accès d’urgence",
+        "Break-glass access",
+        "Un accès exceptionnel a été ouvert, avec son motif ; il doit être revu.",
+        "An exceptional access was opened, with its reason; it must be reviewed.",
+    ),
+    EventType.FILE_QUARANTINED: Wording(
+        "Fichier mis en quarantaine",
+        "File quarantined",
+        "Un fichier reçu a été refusé en entier et mis de côté pour examen.",
+        "A received file was refused as a whole and set aside for examination.",
+    ),
+    EventType.ERASURE: Wording(
+        "Effacement",
+        "Erasure",
+        "Les données d’une personne ont été rendues définitivement illisibles ; les preuves restent vérifiables.",
+        "A person’s data were made unreadable for good; the proofs can still be verified.",
+    ),
+    EventType.RETENTION_PURGED: Wording(
+        "Purge à l’échéance",
+        "Retention purge",
+        "Des données arrivées au terme de leur conservation ont été supprimées.",
+        "Data that reached the end of their retention were deleted.",
+    ),
+    EventType.KEY_ROTATED: Wording(
+        "Clé remplacée",
+        "Key rotated",
+        "Une clé de la passerelle ou d’un partenaire a été remplacée.",
+        "A key of the gateway or of a partner was replaced.",
+    ),
+    EventType.CONFIGURATION_CHANGED: Wording(
+        "Configuration modifiée",
+        "Configuration changed",
+        "Un réglage, un partenaire ou un système raccordé a été ajouté, modifié ou retiré.",
+        "A setting, a partner or a connected system was added, changed or removed.",
+    ),
+}

@@ -1,0 +1,254 @@
+"""
+What a verification found, in French and in English, for people and for programs.
+
+Codes are stable; a sentence says what is wrong and where, never what a document contains.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from consent.ledger.catalogue import CATALOGUE, EventType
+
+VALID, INVALID, UNUSABLE = "valid", "invalid", "unusable"
+EXIT_CODES = {VALID: 0, INVALID: 1, UNUSABLE: 2}
+
+SENTENCES: dict[str, tuple[str, str]] = {
+    "checkpoint_missing": (
+        "Le fichier {file} manque : ce dossier n’est pas un journal exporté.",
+        "File {file} is missing: this directory is not an exported log.",
+    ),
+    "vkey_missing": (
+        "Aucune clé publique : donnez-la, ou placez-la dans le fichier {file}.",
+        "No public key: give it, or put it in file {file}.",
+    ),
+    "vkey_malformed": (
+        "La clé publique n’est pas de la forme <nom>+<8 chiffres hexadécimaux>+<base64> ou a été altérée.",
+        "The public key is not of the form <name>+<8 hexadecimal digits>+<base64> or was altered.",
+    ),
+    "vkey_differs": (
+        "Le fichier {file} ne contient pas la clé publique donnée.",
+        "File {file} does not hold the public key that was given.",
+    ),
+    "vkey_not_independent": (
+        "La clé publique vient du dossier vérifié : elle ne prouve pas qui l’a signé. Demandez-la à part et donnez-la.",
+        "The public key comes from the directory being verified: it does not prove who signed. Obtain it apart and give it.",
+    ),
+    "never_seen": (
+        "Aucun état antérieur n’est connu : une histoire réécrite puis signée par l’opérateur ne se verrait pas.",
+        "No earlier state is known: a history rewritten and signed by the operator would not show.",
+    ),
+    "malformed": (
+        "{file} n’a pas la forme d’un point de contrôle signé.",
+        "{file} does not have the form of a signed checkpoint.",
+    ),
+    "signature": (
+        "La signature de {file} est fausse : il a été altéré après sa signature.",
+        "The signature of {file} is wrong: it was altered after it was signed.",
+    ),
+    "unsigned": (
+        "{file} n’est pas signé par la clé publique de ce journal.",
+        "{file} is not signed by this log’s public key.",
+    ),
+    "seen_unusable": (
+        "Le dernier état connu n’est pas un point de contrôle signé par ce journal : vérifiez le fichier d’état.",
+        "The last known state is not a checkpoint signed by this log: check the state file.",
+    ),
+    "rollback": (
+        "Le journal a reculé : il avait {index} entrées la dernière fois, il en a moins.",
+        "The log went backwards: it had {index} entries the last time, it has fewer.",
+    ),
+    "fork": (
+        "Le journal a été réécrit : ses {index} premières entrées ne sont plus celles qui ont été vues. Gardez les deux états.",
+        "The log was rewritten: its first {index} entries are not the ones seen before. Keep both states.",
+    ),
+    "file_missing": (
+        "Le fichier {file} manque ou ne peut pas être lu (à partir de l’entrée {index}).",
+        "File {file} is missing or cannot be read (from entry {index}).",
+    ),
+    "file_malformed": (
+        "Le fichier {file} est mal formé à l’octet {offset} (vers l’entrée {index}).",
+        "File {file} is malformed at byte {offset} (near entry {index}).",
+    ),
+    "entry_differs": (
+        "Le fichier {file} a été altéré : à l’octet {offset}, l’entrée {index} n’est pas celle qui a été signée.",
+        "File {file} was altered: at byte {offset}, entry {index} is not the one that was signed.",
+    ),
+    "hash_differs": (
+        "Le fichier {file} a été altéré : à l’octet {offset}, l’empreinte (à partir de l’entrée {index}) est fausse.",
+        "File {file} was altered: at byte {offset}, the hash (from entry {index}) is wrong.",
+    ),
+    "root_differs": (
+        "Les entrées ne redonnent pas la racine signée.",
+        "The entries do not recompute the signed root.",
+    ),
+    "more_findings": (
+        "D’autres anomalies ne sont pas énumérées.",
+        "Further findings are not listed.",
+    ),
+    "outside_tree": (
+        "{index} fichier(s) n’appartiennent pas à cet arbre et n’ont pas été vérifiés, dont {file}.",
+        "{index} file(s) are not part of this tree and were not verified, among them {file}.",
+    ),
+    "receipt_malformed": (
+        "Ce n’est pas un reçu bien formé (.tlog-proof).",
+        "This is not a well-formed receipt (.tlog-proof).",
+    ),
+    "nothing_to_check": (
+        "Le reçu ne porte ni événement ni entrée : donnez l’entrée à vérifier.",
+        "The receipt carries neither an event nor an entry: give the entry to check.",
+    ),
+    "entry_not_this": (
+        "Le reçu ne porte pas l’entrée donnée, ou son ouverture ne correspond pas à l’événement montré.",
+        "The receipt does not carry the entry that was given, or its opening does not fit the event shown.",
+    ),
+    "inclusion": (
+        "La preuve ne mène pas à la racine signée : l’événement montré n’est pas celui du journal, ou le reçu a été altéré.",
+        "The proof does not lead to the signed root: the event shown is not the one in the log, or the receipt was altered.",
+    ),
+    "event_unreadable": (
+        "L’événement montré n’est pas lisible sans ambiguïté.",
+        "The event shown cannot be read without ambiguity.",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing to know: its code, and where: file under the log, byte offset, entry index (or a count)."""
+
+    code: str
+    file: str | None = None
+    offset: int | None = None
+    index: int | None = None
+
+    @property
+    def message_fr(self) -> str:
+        """The sentence in French."""
+        return SENTENCES[self.code][0].format(file=self.file, offset=self.offset, index=self.index)
+
+    @property
+    def message_en(self) -> str:
+        """The sentence in English."""
+        return SENTENCES[self.code][1].format(file=self.file, offset=self.offset, index=self.index)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """
+    The result of a verification. `outcome` is `valid`, `invalid` (something was altered) or `unusable` (nothing to verify).
+
+    Facts are None when they could not be established: `origin`, `size` and `root` (hex) of the verified checkpoint, `index`
+    of a receipt's entry, the `event` it shows, who `cosigned` and when (POSIX seconds). `checked` counts what was compared.
+    `warnings` never change the outcome.
+    """
+
+    outcome: str
+    findings: tuple[Finding, ...] = ()
+    warnings: tuple[Finding, ...] = ()
+    origin: str | None = None
+    size: int | None = None
+    root: str | None = None
+    index: int | None = None
+    event: Mapping[str, Any] | None = None
+    cosigned: Mapping[str, int] = field(default_factory=dict)
+    checked: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything verified."""
+        return self.outcome == VALID
+
+    @property
+    def exit_code(self) -> int:
+        """What a command exits with: 0 valid, 1 invalid, 2 unusable input."""
+        return EXIT_CODES[self.outcome]
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as JSON values, for `json.dumps`."""
+        return {
+            "outcome": self.outcome,
+            "origin": self.origin,
+            "size": self.size,
+            "root": self.root,
+            "index": self.index,
+            "event": self.event,
+            "cosigned": dict(self.cosigned),
+            "checked": dict(self.checked),
+            "findings": _listed(self.findings),
+            "warnings": _listed(self.warnings),
+        }
+
+    def to_text_fr(self) -> str:
+        """The report as French text, lines ended by newlines."""
+        verdict = {
+            VALID: "VALIDE : rien n’a été altéré.",
+            INVALID: "NON VALIDE : quelque chose a été altéré.",
+            UNUSABLE: "INUTILISABLE : il n’y a pas de quoi vérifier.",
+        }
+        words = (
+            "Journal",
+            "Entrées signées",
+            "Racine",
+            "Entrée du reçu",
+            "Événement",
+            "Cosigné par",
+            "Contrôlé",
+            "Attention",
+        )
+        return self._text(verdict[self.outcome], words, french=True)
+
+    def to_text_en(self) -> str:
+        """The report as English text, lines ended by newlines."""
+        verdict = {
+            VALID: "VALID: nothing was altered.",
+            INVALID: "NOT VALID: something was altered.",
+            UNUSABLE: "UNUSABLE: there is nothing to verify.",
+        }
+        words = ("Log", "Signed entries", "Root", "Entry of the receipt", "Event", "Cosigned by", "Checked", "Note")
+        return self._text(verdict[self.outcome], words, french=False)
+
+    def _text(self, verdict: str, words: tuple[str, ...], *, french: bool) -> str:
+        colon = " : " if french else ": "
+        facts = (
+            self.origin,
+            self.size,
+            self.root,
+            self.index,
+            self._event_title(french=french),
+            ", ".join(sorted(self.cosigned)) or None,
+            ", ".join(f"{count} {_UNITS[unit][0 if french else 1]}" for unit, count in self.checked.items()) or None,
+        )
+        lines = [
+            verdict,
+            *(f"{word}{colon}{fact}" for word, fact in zip(words, facts, strict=False) if fact is not None),
+        ]
+        lines += [f"- {finding.message_fr if french else finding.message_en}" for finding in self.findings]
+        lines += [f"{words[-1]}{colon}{note.message_fr if french else note.message_en}" for note in self.warnings]
+        return "\n".join(lines) + "\n"
+
+    def _event_title(self, *, french: bool) -> str | None:
+        if self.event is None:
+            return None
+        kind = self.event.get("type")
+        if not isinstance(kind, str) or kind not in set(EventType):
+            return ascii(kind)[:60]  # a terminal must not obey what a file says
+        wording = CATALOGUE[EventType(kind)]
+        return f"{wording.title_fr if french else wording.title_en} ({kind})"
+
+
+_UNITS = {"entries": ("entrées", "entries"), "files": ("fichiers", "files")}
+
+
+def _listed(findings: Iterable[Finding]) -> list[dict[str, Any]]:
+    return [
+        {
+            "code": finding.code,
+            "file": finding.file,
+            "offset": finding.offset,
+            "index": finding.index,
+            "message_fr": finding.message_fr,
+            "message_en": finding.message_en,
+        }
+        for finding in findings
+    ]

@@ -1,0 +1,152 @@
+"""
+The ledger in the database: events enter in the transaction of what they prove; tiles, checkpoints and receipts come out.
+
+There is no way to change or remove an event here, and no "events since number N": an event has its place in the log only
+once the sequencer gave it one.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from consent.ledger.checkpoint import Checkpoint
+from consent.ledger.commitment import Disclosure
+from consent.ledger.event import LedgerRecord
+from consent.ledger.merkle import HASH_SIZE, Range, consistency_ranges, inclusion_ranges, range_hashes
+from consent.ledger.proof import Receipt, extra_of
+from consent.ledger.tiles import WIDTH, TileHashes, encode_bundle, tiles_for
+from consent.tables import ledger_checkpoints, ledger_events, ledger_tiles
+
+_COLUMNS = ("recipient", "exchange_id", "delivery_id", "convention_id")
+
+
+class EventConflict(Exception):
+    """
+    An event id was used again for another event: a programming error of the caller, whose transaction must roll back.
+
+    A retry is not a conflict: it gives the same event and the same opening.
+    """
+
+
+class UnknownEvent(LookupError):
+    """No event has this id."""
+
+
+class Ledger:
+    """
+    The append-only log of consent and exchange events.
+
+    Keeps no state: every method works in the transaction it is given, may be called concurrently on different transactions,
+    and leaves retrying to its caller.
+    """
+
+    async def append(self, tx: AsyncConnection, records: Sequence[LedgerRecord]) -> None:
+        """
+        Record events, in the order given.
+
+        Durable when `tx` commits, not before; if `tx` rolls back nothing happened. Safe to call concurrently. The same event
+        twice is recorded once. Raises EventConflict when an id already stands for another event.
+        The place in the log and the receipt come later, from the sequencer.
+        """
+        if not records:
+            return
+        insert = sqlite.insert if tx.dialect.name == "sqlite" else postgresql.insert
+        statement = insert(ledger_events).on_conflict_do_nothing(index_elements=["id"]).returning(ledger_events.c.id)
+        added = await tx.execute(statement, [_row(record) for record in records])
+        if len(added.all()) < len(records):
+            await self._refuse_conflicts(tx, records)
+
+    async def head(self, tx: AsyncConnection) -> Checkpoint | None:
+        """The last signed checkpoint with its note; None before the first. Never older than one seen before in `tx`."""
+        query = sa.select(ledger_checkpoints.c.note).order_by(ledger_checkpoints.c.size.desc()).limit(1)
+        note = (await tx.execute(query)).scalar_one_or_none()
+        return None if note is None else Checkpoint.parse(note.encode())[0]
+
+    async def checkpoint(self, tx: AsyncConnection) -> bytes | None:
+        """What is served at `checkpoint`: the last signed note, verbatim; None before the first."""
+        head = await self.head(tx)
+        return None if head is None else head.note
+
+    async def tile(self, tx: AsyncConnection, level: int, n: int, width: int = WIDTH) -> bytes | None:
+        """The first `width` hashes of a tile (32 bytes each); None when the log does not have that many."""
+        query = sa.select(ledger_tiles.c.hashes).where(ledger_tiles.c.level == level, ledger_tiles.c.number == n)
+        raw: bytes | None = (await tx.execute(query)).scalar_one_or_none()
+        return raw[: width * HASH_SIZE] if raw is not None and len(raw) >= width * HASH_SIZE else None
+
+    async def bundle(self, tx: AsyncConnection, n: int, width: int = WIDTH) -> bytes | None:
+        """The entry bundle `n` cut to its first `width` entries; None when the log does not have that many."""
+        index = ledger_events.c.index
+        query = sa.select(ledger_events.c.entry).where(index >= n * WIDTH, index < n * WIDTH + width).order_by(index)
+        entries = (await tx.execute(query)).scalars().all()
+        return encode_bundle(entries) if len(entries) == width else None
+
+    async def receipt(self, tx: AsyncConnection, event_id: str, disclosure: Disclosure | None = None) -> bytes | None:
+        """
+        The `.tlog-proof` file of an event against the last checkpoint; None while the sequencer has not placed it yet.
+
+        With `disclosure` the receipt shows the event; without, only its entry, and so also after the opening was destroyed.
+        Raises UnknownEvent, and EventConflict when the disclosure does not open this event's entry.
+        """
+        columns = ledger_events.c.index, ledger_events.c.entry
+        found = (await tx.execute(sa.select(*columns).where(ledger_events.c.id == event_id))).one_or_none()
+        if found is None:
+            raise UnknownEvent(event_id)
+        index, entry = found
+        if disclosure is not None and disclosure.entry() != entry:
+            raise EventConflict("the disclosure does not open this event")
+        # The index is read before the head: an index that is seen is covered by every checkpoint seen after it.
+        head = await self.head(tx)
+        if index is None or head is None:
+            return None
+        path = await self._proof(tx, inclusion_ranges(index, head.size))
+        return Receipt(index, tuple(path), head.note, extra_of(disclosure or entry)).encode()
+
+    async def consistency(self, tx: AsyncConnection, old: int, new: int) -> list[bytes]:
+        """
+        The proof that the log of `old` entries is a prefix of the log of `new` entries (0 < old <= new <= head size).
+
+        Raises ValueError for sizes out of order and TileInvalid for sizes the log has not reached.
+        """
+        return await self._proof(tx, consistency_ranges(old, new))
+
+    async def _proof(self, tx: AsyncConnection, ranges: Sequence[Range]) -> list[bytes]:
+        return range_hashes(ranges, TileHashes(await read_tiles(tx, tiles_for(ranges))))
+
+    async def _refuse_conflicts(self, tx: AsyncConnection, records: Sequence[LedgerRecord]) -> None:
+        columns = ledger_events.c.id, ledger_events.c.entry
+        query = sa.select(*columns).where(ledger_events.c.id.in_([record.event.id for record in records]))
+        stored = {row.id: row.entry for row in await tx.execute(query)}
+        for record in records:
+            if stored[record.event.id] != record.entry:
+                raise EventConflict(f"event {record.event.id} was recorded with another content")
+
+
+async def read_tiles(tx: AsyncConnection, names: Iterable[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
+    """The stored hashes of the tiles (level, n) that exist among `names`."""
+    key = sa.tuple_(ledger_tiles.c.level, ledger_tiles.c.number)
+    query = sa.select(ledger_tiles).where(key.in_(list(names)))
+    return {(level, n): hashes for level, n, hashes in await tx.execute(query)}
+
+
+def instant(moment: datetime) -> str:
+    """An aware datetime as the UTC text kept in the tables."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _row(record: LedgerRecord) -> dict[str, Any]:
+    """The plain columns repeat the event's own body, so that they cannot say something else than what is committed to."""
+    event = record.event
+    return {
+        "id": event.id,
+        "type": event.type.value,
+        "occurred_at": instant(event.occurred_at),
+        "actor": event.actor,
+        "subject_id": record.subject_id,
+        "entry": record.entry,
+        "sealed": record.sealed,
+        **{column: event.body.get(column) for column in _COLUMNS},
+    }

@@ -1,0 +1,358 @@
+"""
+The steps of `exchange.receive`, each a plain function: translate, validate, find the subjects, ask the gate, record, answer.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+
+from adapters.base import Adapter, AdapterError, Context, FileRefused, Translation
+from consent.gate import Cleared, Decision, Request, decide as ask_gate
+from consent.ledger.event import EventType, LedgerRecord
+from gateway.auth.resource import Caller
+from gateway.bus.outbox import Outgoing, add as add_to_outbox
+from gateway.errors import Problem, issue_body
+from gateway.records import record_of
+from gateway.services import Services
+from gateway.store import subjects
+from gateway.store.crypto import DataKey
+from gateway.store.agreements import standing
+from gateway.store.database import Transaction, instant
+from gateway.store.subjects import AmbiguousSubject, Identity, UnknownSubject
+from gateway.store.tables import deliveries, documents, exchanges
+from gateway.telemetry import current_traceparent
+from schemas import Document, Issue, Kind, validate as validate_document
+
+CARRIED = frozenset({Kind.REFERRAL, Kind.BILAN, Kind.STATUS})
+"""The kinds that pass through `receive`; a consent is recorded by `gateway.agreements`, a convention by its own addresses."""
+
+
+@dataclass(slots=True)
+class Ruling:
+    """What the gate said about one recipient of one document."""
+
+    recipient: str
+    decision: Decision
+    delivery_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+
+@dataclass(slots=True)
+class Crossing:
+    """One document on its way in, filled step by step."""
+
+    kind: Kind
+    document: Document
+    line: int | None
+    sender_id: str
+    issues: list[Issue] = field(default_factory=list)
+    subject_id: str = ""
+    earlier: str | None = None
+    rulings: list[Ruling] = field(default_factory=list)
+    exchange_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    event_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+    @property
+    def open(self) -> bool:
+        """Whether the document is still on its way: not refused at validation, not seen before."""
+        return not self.issues and self.earlier is None
+
+    @property
+    def permitted(self) -> list[Ruling]:
+        """The rulings that let something leave."""
+        return [ruling for ruling in self.rulings if ruling.decision.permit]
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """The body of the 202, and whether it was already given to an earlier identical request."""
+
+    body: dict[str, Any]
+    again: bool = False
+
+
+def translate(raw: bytes, adapter: Adapter, sender: Document, now: datetime, services: Services) -> Translation:
+    """(1) The partner's bytes become shared documents; raises `FileRefused` or `Problem` file_refused."""
+    context = Context(
+        organisation=sender,
+        purpose="inform_about_rights",
+        now=now,
+        document_id=lambda key: services.vault.document_id(sender["siret"], key),
+    )
+    try:
+        return adapter.to_shared(raw, context)
+    except FileRefused:
+        raise
+    except AdapterError as error:
+        issue = Issue(error.code, "", error.message_fr, error.message_en, line=error.line, column=error.column)
+        raise Problem("file_refused", error.message_fr, error.message_en, issues=[issue]) from error
+
+
+def refused(refusal: FileRefused) -> Problem:
+    """Tell that a whole file is refused, and where it went wrong."""
+    issue = Issue(refusal.code, "", refusal.message_fr, refusal.message_en, line=refusal.line, column=refusal.column)
+    return Problem("file_refused", refusal.message_fr, refusal.message_en, issues=[issue])
+
+
+def validate(translation: Translation, sender: Document, caller: Caller, services: Services) -> list[Crossing]:
+    """
+    (2) Complete each document with what only the gateway may say (its id, its sender) and validate it.
+
+    Raises `Problem` document_invalid when no document of the message is valid; else the faulty ones are told in the answer.
+    """
+    crossings = []
+    for translated in translation.documents:
+        document = dict(translated.document)
+        given_id = str(document.get("id", ""))
+        document["id"] = services.vault.document_id(caller.partner, given_id)
+        document["sender"] = {**document.get("sender", {}), **sender}
+        crossing = Crossing(_kind(document), document, translated.source.line, given_id)
+        crossing.issues = _faults(crossing, caller)
+        crossings.append(crossing)
+    if not any(crossing.open for crossing in crossings):
+        issues = [issue for crossing in crossings for issue in crossing.issues] or list(translation.issues)
+        raise Problem(
+            "document_invalid",
+            "Rien n'a été pris : corrigez les points listés et renvoyez.",
+            "Nothing was taken in: correct the points listed and send again.",
+            issues=issues,
+        )
+    return crossings
+
+
+async def find_subjects(tx: Transaction, crossings: Sequence[Crossing], caller: Caller, services: Services, now: datetime) -> None:
+    """
+    (3) Find or create the subject of each document, and recognise the documents already taken in.
+
+    Raises `Problem` (409, 422) when the only document of the message names nobody or several people.
+    """
+    await _recognise(tx, crossings, caller)
+    waiting = [crossing for crossing in crossings if crossing.open]
+    identities = [Identity.of(crossing.document["subject"], caller.partner, services.vault) for crossing in waiting]
+    for crossing, found in zip(waiting, await subjects.resolve(tx, identities, services.vault, now), strict=True):
+        if isinstance(found, str):
+            crossing.subject_id = found
+        else:
+            crossing.issues.append(_unfound(found, crossing.line))
+    if len(crossings) == 1 and crossings[0].issues:
+        issue = crossings[0].issues[0]
+        raise Problem(issue.code, issue.message_fr, issue.message_en, issues=[issue])
+    await subjects.lock(tx, (crossing.subject_id for crossing in waiting if crossing.open), change=False)
+
+
+async def decide(tx: Transaction, crossings: Sequence[Crossing], caller: Caller, services: Services, now: datetime) -> None:
+    """(4) Ask the gate, per recipient: those the document names, else those the conventions route this kind to."""
+    conventions = await services.conventions.in_force(tx, now)
+    waiting = [crossing for crossing in crossings if crossing.open]
+    state = await standing(tx, {crossing.subject_id for crossing in waiting})
+    for crossing in waiting:
+        purpose = crossing.document["purpose"]
+        named = [target.get("siret", "") for target in crossing.document.get("recipients", [])]
+        recipients = named or conventions.routes(crossing.kind, caller.partner, purpose, now)
+        for recipient in dict.fromkeys(recipients):
+            request = Request(crossing.kind, purpose, caller.partner, recipient, now)
+            person = state[crossing.subject_id]
+            decision = ask_gate(request, conventions, person.agreements, person.objections)
+            crossing.rulings.append(Ruling(recipient, decision))
+
+
+async def record(tx: Transaction, crossings: Sequence[Crossing], caller: Caller, services: Services, now: datetime) -> None:
+    """
+    (5) Record each decision, its ledger event, and what may leave, all in the caller's transaction.
+
+    A document that may go nowhere is not kept: only the refusal is.
+    """
+    waiting = [crossing for crossing in crossings if crossing.open]
+    keys = await subjects.data_keys(tx, {crossing.subject_id for crossing in waiting}, services.vault)
+    rows = _Rows(batch=str(uuid.uuid4()), trace=current_traceparent(), caller=caller, now=now)
+    for crossing in waiting:
+        rows.add(crossing, keys[crossing.subject_id])
+    await rows.save(tx, services)
+    aliases = [(crossing.subject_id, ruling.recipient) for crossing in waiting for ruling in crossing.permitted]
+    await subjects.remember_aliases(tx, aliases, services.vault)
+
+
+def answer(crossings: Sequence[Crossing], translation: Translation) -> Acceptance:
+    """(6) Say what was taken in, per document and recipient: permitted, or refused and why."""
+    rulings = [ruling for crossing in crossings for ruling in crossing.rulings]
+    refusals = Counter(ruling.decision.reasons[0].code for ruling in rulings if not ruling.decision.permit)
+    body = {
+        "documents": len(crossings),
+        "accepted": sum(1 for crossing in crossings if crossing.permitted),
+        "refused": sum(1 for crossing in crossings if crossing.open and not crossing.permitted),
+        "invalid": sum(1 for crossing in crossings if crossing.issues),
+        "already_received": sum(1 for crossing in crossings if crossing.earlier),
+        "refusals": dict(refusals),
+        "exchanges": [_told(crossing) for crossing in crossings],
+        "warnings": [issue_body(issue) for issue in translation.issues[:200]],
+        "warning_count": len(translation.issues),
+    }
+    return Acceptance(body)
+
+
+class _Rows:
+    """The rows of one message, gathered so that each table is written once."""
+
+    def __init__(self, *, batch: str, trace: str | None, caller: Caller, now: datetime) -> None:
+        self.batch, self.trace, self.caller, self.now = batch, trace, caller, now
+        self.documents: list[dict[str, Any]] = []
+        self.exchanges: list[dict[str, Any]] = []
+        self.deliveries: list[dict[str, Any]] = []
+        self.events: list[Any] = []
+        self.outgoing: list[Outgoing] = []
+
+    def add(self, crossing: Crossing, key: DataKey) -> None:
+        """Add one document with its rulings."""
+        at = instant(self.now)
+        if crossing.permitted:
+            document_id = crossing.document["id"]
+            self.documents.append(
+                {
+                    "id": document_id,
+                    "kind": crossing.kind.value,
+                    "schema_version": crossing.document["schema_version"],
+                    "sender": self.caller.partner,
+                    "subject_id": crossing.subject_id,
+                    "sealed": key.seal(orjson.dumps(crossing.document), f"documents/{document_id}"),
+                    "received_at": at,
+                }
+            )
+        self.exchanges.append(
+            {
+                "id": crossing.exchange_id,
+                "batch": self.batch,
+                "document_id": crossing.document["id"],
+                "kind": crossing.kind.value,
+                "purpose": crossing.document["purpose"],
+                "sender": self.caller.partner,
+                "client_id": self.caller.client_id,
+                "subject_id": crossing.subject_id,
+                "about": crossing.document.get("referral_id"),
+                "event_id": crossing.event_id,
+                "source_line": crossing.line,
+                "trace": self.trace,
+                "received_at": at,
+                "updated_at": at,
+            }
+        )
+        for ruling in crossing.rulings:
+            self._rule(crossing, ruling, at)
+        self.events.append(self._event(crossing, key))
+
+    def _rule(self, crossing: Crossing, ruling: Ruling, at: str) -> None:
+        self.deliveries.append(
+            {
+                "id": ruling.delivery_id,
+                "exchange_id": crossing.exchange_id,
+                "kind": crossing.kind.value,
+                "sender": self.caller.partner,
+                "recipient": ruling.recipient,
+                "subject_id": crossing.subject_id,
+                "state": "queued" if ruling.decision.permit else "refused",
+                "decision": ruling.decision.summary(),
+                "trace": self.trace,
+                "created_at": at,
+                "updated_at": at,
+            }
+        )
+        if ruling.decision.permit:
+            cleared = ruling.decision.cleared()
+            self.outgoing.append(
+                Outgoing(ruling.delivery_id, crossing.exchange_id, crossing.kind, ruling.recipient, cleared, self.trace)
+            )
+
+    def _event(self, crossing: Crossing, key: DataKey) -> LedgerRecord:
+        body = {
+            "exchange_id": crossing.exchange_id,
+            "document_id": crossing.document["id"],
+            "kind": crossing.kind.value,
+            "purpose": crossing.document["purpose"],
+            "client_id": self.caller.client_id,
+            "decisions": [ruling.decision.summary() | {"recipient": ruling.recipient} for ruling in crossing.rulings],
+        }
+        event_type = EventType.EXCHANGE_ACCEPTED if crossing.permitted else EventType.EXCHANGE_REFUSED
+        return record_of(event_type, self.now, self.caller.partner, body, key, event_id=crossing.event_id)
+
+    async def save(self, tx: Transaction, services: Services) -> None:
+        """Write every row; the relay and the sequencer see them once the transaction commits."""
+        for table, rows in ((documents, self.documents), (exchanges, self.exchanges), (deliveries, self.deliveries)):
+            if rows:
+                await tx.execute(sa.insert(table), rows)
+        await services.ledger.append(tx, self.events)
+        await add_to_outbox(tx, self.outgoing, source=services.settings.public_address, now=self.now)
+
+
+async def _recognise(tx: Transaction, crossings: Sequence[Crossing], caller: Caller) -> None:
+    """Mark the documents this partner already sent and of which something was permitted: they are not sent twice."""
+    waiting = {crossing.document["id"]: crossing for crossing in crossings if crossing.open}
+    for ids in subjects.chunks(sorted(waiting)):
+        query = (
+            sa.select(exchanges.c.document_id, exchanges.c.id)
+            .join(documents, documents.c.id == exchanges.c.document_id)
+            .where(exchanges.c.document_id.in_(ids), exchanges.c.sender == caller.partner)
+        )
+        for row in await tx.execute(query):
+            waiting[row.document_id].earlier = row.id
+
+
+def _kind(document: Document) -> Kind | None:
+    try:
+        return Kind(document.get("kind", ""))
+    except ValueError:
+        return None
+
+
+def _faults(crossing: Crossing, caller: Caller) -> list[Issue]:
+    if crossing.kind not in CARRIED:
+        return [Issue("kind", "/kind", "Ce genre de document ne passe pas par cette adresse.", "This kind of document does not pass through this address.", line=crossing.line)]
+    if f"{crossing.kind.value}:send" not in caller.scopes:
+        return [Issue("scope", "/kind", "Votre jeton ne permet pas d'envoyer ce genre de document.", "Your token does not allow this kind of document.", line=crossing.line)]
+    issues = validate_document(crossing.kind, crossing.document)
+    return [replace(issue, line=issue.line or crossing.line) for issue in issues]
+
+
+def _unfound(error: AmbiguousSubject | UnknownSubject, line: int | None) -> Issue:
+    if isinstance(error, AmbiguousSubject):
+        return Issue(
+            "ambiguous_subject",
+            "/subject",
+            "Plusieurs personnes portent ces traits : ajoutez le NIR, ou vérifiez l'état civil.",
+            "Several people have these traits: add the NIR, or check the civil status.",
+            line=line,
+        )
+    return Issue(
+        "unknown_subject",
+        "/subject/pseudonym",
+        "Ce pseudonyme ne désigne personne pour votre organisation : donnez l'état civil.",
+        "This pseudonym names nobody for your organisation: give the civil status.",
+        line=line,
+    )
+
+
+def _told(crossing: Crossing) -> dict[str, Any]:
+    told: dict[str, Any] = {"document": crossing.document["id"], "kind": crossing.document.get("kind"), "line": crossing.line}
+    if crossing.earlier:
+        return told | {"exchange": crossing.earlier, "state": "already_received"}
+    if crossing.issues:
+        return told | {"state": "invalid", "errors": [issue_body(issue) for issue in crossing.issues]}
+    return told | {
+        "exchange": crossing.exchange_id,
+        "state": "accepted" if crossing.permitted else "refused",
+        "receipt": f"/v1/exchanges/{crossing.exchange_id}/receipt",
+        "recipients": [
+            {
+                "siret": ruling.recipient,
+                "state": "permitted" if ruling.decision.permit else "refused",
+                "delivery": ruling.delivery_id,
+                "reasons": [{"code": reason.code, "message": reason.message_fr, "message_en": reason.message_en} for reason in ruling.decision.reasons],
+            }
+            for ruling in crossing.rulings
+        ],
+    }

@@ -1,0 +1,84 @@
+"""
+What the authorization server and the protected resources share: keys, database, clock, and the tokens already verified.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Final
+from urllib.parse import urlsplit
+
+from authlib.common.security import is_secure_transport
+from joserfc.jwk import ECKey, KeySet
+
+from gateway.auth.access_token import AccessToken, AccessTokens, Expired
+from gateway.auth.registry import System
+from gateway.auth.revocation import Revocations
+from gateway.store.database import Database, Transaction
+
+GrantedScopes = Callable[[Transaction, System], Awaitable[frozenset[str]]]
+"""Which scopes a system may ask for, from its roles and the conventions in force."""
+
+_REMEMBERED: Final = 10_000
+
+
+class Auth:
+    """
+    The gateway's access side, held in `app.state.auth`.
+
+    `issuer` is the gateway's public address, without final slash: what clients write in `aud`. `signing_key` is a private
+    P-256 key with a `kid`; `previous_keys` are published and still verify, for rotation without downtime.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        issuer: str,
+        signing_key: ECKey,
+        *,
+        previous_keys: KeySet,
+        granted_scopes: GrantedScopes,
+        clock: Callable[[], datetime],
+    ) -> None:
+        """Raises `ValueError` when the issuer or the signing key cannot be used."""
+        self.database = database
+        self.issuer = _checked(issuer)
+        self.tokens = AccessTokens(issuer, signing_key, previous_keys, clock)
+        self.granted_scopes = granted_scopes
+        self.clock = clock
+        self.revocations = Revocations(database, clock)
+        self._known: dict[bytes, AccessToken] = {}
+
+    async def identify(self, compact: str) -> AccessToken:
+        """
+        Verify an access token, its revocation included; raises `gateway.auth.jose.Unreadable`.
+
+        A verified token is remembered by its hash until it expires: a signature costs more than the rest of a request.
+        """
+        digest = hashlib.sha256(compact.encode()).digest()
+        token = self._known.get(digest)
+        if token is None:
+            token = self.tokens.read(compact)
+            self._remember(digest, token)
+        elif token.expires_at <= self.clock().timestamp():
+            del self._known[digest]
+            raise Expired("expired")
+        await self.revocations.check(token)
+        return token
+
+    def _remember(self, digest: bytes, token: AccessToken) -> None:
+        while len(self._known) >= _REMEMBERED:
+            del self._known[next(iter(self._known))]
+        self._known[digest] = token
+
+
+def _checked(issuer: str) -> str:
+    """Refuse an issuer that RFC 8414 section 2 forbids: clients compare it character by character."""
+    parts = urlsplit(issuer)
+    if not is_secure_transport(issuer) or parts.query or parts.fragment or issuer.endswith("/"):
+        raise ValueError(
+            "the issuer must be an https address (http only on the loopback), without final slash, query or fragment"
+        )
+    return issuer

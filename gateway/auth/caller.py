@@ -1,0 +1,21 @@
+"""
+Who is speaking, as the rest of the gateway sees it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """
+    The system that got the token, its partner (SIRET), and what the token opens; `token_id` names the token in records.
+    """
+
+    client_id: str
+    partner: str
+    system: str
+    scopes: frozenset[str]
+    roles: frozenset[str]
+    token_id: str

@@ -1,0 +1,39 @@
+"""
+What the authorization server says of itself (RFC 8414), so that a client needs one address only.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway.auth.jose import CLIENT_ALGORITHMS
+from gateway.auth.scopes import Scopes
+
+TOKEN, INTROSPECT, REVOKE, JWKS = "/oauth2/token", "/oauth2/introspect", "/oauth2/revoke", "/oauth2/jwks"
+WELL_KNOWN = "/.well-known/oauth-authorization-server"
+
+
+def server_metadata(issuer: str) -> dict[str, Any]:
+    """Describe the server at `issuer`; every endpoint authenticates clients in the same single way."""
+    authenticated = {
+        f"{endpoint}_endpoint_{member}": value
+        for endpoint in ("token", "introspection", "revocation")
+        for member, value in (
+            ("auth_methods_supported", ["private_key_jwt"]),
+            ("auth_signing_alg_values_supported", list(CLIENT_ALGORITHMS)),
+        )
+    }
+    return {
+        "issuer": issuer,
+        "token_endpoint": issuer + TOKEN,
+        "introspection_endpoint": issuer + INTROSPECT,
+        "revocation_endpoint": issuer + REVOKE,
+        "jwks_uri": issuer + JWKS,
+        "grant_types_supported": ["client_credentials"],
+        # Required by section 2, and empty because there is no authorization endpoint.
+        "response_types_supported": [],
+        "scopes_supported": [scope.value for scope in Scopes],
+        "service_documentation": issuer + "/docs",
+        "ui_locales_supported": ["fr", "en"],
+        **authenticated,
+    }

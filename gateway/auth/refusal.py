@@ -1,0 +1,83 @@
+"""
+Refusals of the OAuth endpoints: RFC 6749 section 5.2 JSON, with a French sentence beside `error_description`.
+
+`error_description` may only hold printable ASCII, so the French sentence travels in the extra member `message_fr`.
+Neither ever repeats a value that was received.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from authlib.oauth2 import OAuth2Error
+
+_STANDARD = {
+    "invalid_request": (
+        "La requête est incomplète ou mal formée.",
+        "The request is incomplete or malformed.",
+    ),
+    "invalid_client": (
+        "Le système n'est pas authentifié. Seule la méthode private_key_jwt est acceptée : "
+        "envoyez client_assertion_type et client_assertion (RFC 7523).",
+        "The client is not authenticated. Only private_key_jwt is accepted: "
+        "send client_assertion_type and client_assertion (RFC 7523).",
+    ),
+    "invalid_grant": (
+        "Ce jeton n'a pas été délivré à ce système.",
+        "This token was not issued to this client.",
+    ),
+    "unauthorized_client": (
+        "Ce système n'a pas droit à ce grant_type.",
+        "This client may not use this grant_type.",
+    ),
+    "unsupported_grant_type": (
+        "Seul grant_type=client_credentials est accepté.",
+        "Only grant_type=client_credentials is accepted.",
+    ),
+    "invalid_scope": (
+        "Une portée demandée est inconnue ou n'est pas accordée à ce système.",
+        "A requested scope is unknown or not granted to this client.",
+    ),
+}
+
+
+class Refusal(OAuth2Error):  # type: ignore[misc]  # authlib is not typed
+    """
+    A refusal that says what to do, in French and in English.
+
+    `error` is a code of RFC 6749 section 5.2 (or of the extension that defines it), `status` the HTTP status.
+    """
+
+    def __init__(
+        self,
+        error: str,
+        message_fr: str,
+        message_en: str,
+        *,
+        status: int = 400,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(description=message_en, status_code=status, error=error)
+        self.message_fr = message_fr
+        self.headers = dict(headers or {})
+
+    def get_body(self) -> list[tuple[str, Any]]:
+        """Give the members of the JSON answer."""
+        return [*super().get_body(), ("message_fr", self.message_fr)]
+
+    def get_headers(self) -> list[tuple[str, str]]:
+        """Give the headers of the answer; it must never be cached (RFC 6749 section 5.1)."""
+        return [*super().get_headers(), *self.headers.items()]
+
+
+def standard(error: str, *, status: int = 400, headers: Mapping[str, str] | None = None) -> Refusal:
+    """Make the refusal of a standard code with its usual sentences."""
+    return Refusal(error, *_STANDARD[error], status=status, headers=headers)
+
+
+def described(error: OAuth2Error) -> Refusal:
+    """Give authlib's own errors our sentences: some of its descriptions repeat what was received."""
+    if isinstance(error, Refusal):
+        return error
+    return standard(error.error if error.error in _STANDARD else "invalid_request")

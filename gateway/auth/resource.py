@@ -1,0 +1,111 @@
+"""
+Protecting a resource (RFC 6750, RFC 9068 section 4): from the `Authorization` header to a `Caller`, or a refusal.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
+
+from fastapi import Request, Security
+from fastapi.openapi.models import OAuthFlowClientCredentials, OAuthFlows
+from fastapi.security import OAuth2
+
+from gateway.auth.access_token import AccessToken, Expired
+from gateway.auth.authority import Auth
+from gateway.auth.caller import Caller
+from gateway.auth.errors import Forbidden, Unauthorized
+from gateway.auth.jose import MAX_CHARACTERS, Unreadable
+from gateway.auth.metadata import TOKEN
+from gateway.auth.scopes import Scopes
+
+__all__ = ["Caller", "authorize", "requires"]
+
+_DESCRIBED = OAuth2(
+    flows=OAuthFlows(
+        clientCredentials=OAuthFlowClientCredentials(
+            tokenUrl=TOKEN, scopes={scope.value: f"{scope.label_fr} / {scope.label_en}" for scope in Scopes}
+        )
+    ),
+    scheme_name="oauth2",
+    description="Jeton obtenu avec private_key_jwt (RFC 7523), à envoyer dans l'en-tête Authorization.",
+    auto_error=False,
+)
+
+
+def requires(*scopes: Scopes) -> Callable[..., Awaitable[Caller]]:
+    """
+    Make the FastAPI dependency that lets in a token with all of `scopes` and returns its `Caller`.
+
+    It raises `Unauthorized` or `Forbidden`; the scopes also show in the OpenAPI description of the route.
+    """
+
+    async def caller(
+        request: Request, _shown: Annotated[Any, Security(_DESCRIBED, scopes=[scope.value for scope in scopes])]
+    ) -> Caller:
+        return await authorize(request, *scopes)
+
+    return caller
+
+
+async def authorize(request: Request, *scopes: Scopes) -> Caller:
+    """Identify the caller of a request and demand all of `scopes`; what `requires` does, for routes without dependencies."""
+    auth: Auth = request.app.state.auth
+    caller = (await _identify(auth, request)).caller
+    missing = frozenset(scopes) - caller.scopes
+    if missing:
+        names = " ".join(sorted(scopes))
+        raise Forbidden(
+            "insufficient_scope",
+            f"Le jeton n'ouvre pas cette opération. Demandez-en un avec : {names}.",
+            f"The token does not open this operation. Ask for one with: {names}.",
+            {"WWW-Authenticate": f'Bearer realm="{auth.issuer}", error="insufficient_scope", scope="{names}"'},
+        )
+    return caller
+
+
+async def _identify(auth: Auth, request: Request) -> AccessToken:
+    scheme, compact = _credentials(auth, request)
+    if scheme != "bearer":
+        raise _absent(auth)
+    try:
+        token = await auth.identify(compact)
+    except Expired as error:
+        raise _refused(
+            auth, "Le jeton est expiré : demandez-en un autre.", "The token has expired: ask for another."
+        ) from error
+    except Unreadable as error:
+        raise _refused(
+            auth,
+            "Le jeton n'est pas de cette passerelle, est altéré, ou a été révoqué.",
+            "The token is not from this gateway, was altered, or was revoked.",
+        ) from error
+    return token
+
+
+def _credentials(auth: Auth, request: Request) -> tuple[str, str]:
+    """Split the only `Authorization` header into its scheme, in lower case, and the token."""
+    headers = request.headers.getlist("authorization")
+    if not headers:
+        raise _absent(auth)
+    scheme, _, compact = headers[0].strip().partition(" ")
+    if len(headers) > 1 or not compact or len(compact) > MAX_CHARACTERS:
+        raise _refused(
+            auth,
+            "L'en-tête Authorization est mal formé ou répété.",
+            "The Authorization header is malformed or repeated.",
+        )
+    return scheme.lower(), compact.strip()
+
+
+def _absent(auth: Auth) -> Unauthorized:
+    # Without an error code: the request carried no token (RFC 6750 section 3.1).
+    return Unauthorized(
+        "token_missing",
+        f"Envoyez l'en-tête Authorization: Bearer, avec un jeton obtenu à {TOKEN}.",
+        f"Send the header Authorization: Bearer, with a token from {TOKEN}.",
+        {"WWW-Authenticate": f'Bearer realm="{auth.issuer}"'},
+    )
+
+
+def _refused(auth: Auth, detail_fr: str, detail_en: str) -> Unauthorized:
+    header = f'Bearer realm="{auth.issuer}", error="invalid_token", error_description="{detail_en}"'
+    return Unauthorized("invalid_token", detail_fr, detail_en, {"WWW-Authenticate": header})

@@ -1,0 +1,98 @@
+"""
+The addresses of the authorization server: token, introspection, revocation, keys, metadata.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+from fastapi import APIRouter, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse, Response
+
+from gateway.auth.authority import Auth
+from gateway.auth.metadata import INTROSPECT, JWKS, REVOKE, TOKEN, WELL_KNOWN, server_metadata
+from gateway.auth.refusal import Refusal
+from gateway.auth.server import Server, TokenRequest
+
+MAX_FORM_BYTES: Final = 32_768
+_FORM = "application/x-www-form-urlencoded"
+_AUTHENTICATION = ("client_assertion_type", "client_assertion")
+
+
+def create_auth_router(auth: Auth) -> APIRouter:
+    """Make the routes of the authorization server; they answer RFC 6749 JSON, also when they refuse."""
+    server = Server(auth)
+    router = APIRouter(tags=["oauth2"])
+
+    @router.post(TOKEN, summary="Obtenir un jeton (RFC 6749 § 4.4)", openapi_extra=_form("grant_type", "scope"))
+    async def token(request: Request) -> Response:
+        return await _answer(auth, request, server.create_token_response)
+
+    @router.post(INTROSPECT, summary="Vérifier un de ses jetons (RFC 7662)", openapi_extra=_form("token"))
+    async def introspect(request: Request) -> Response:
+        return await _answer(auth, request, lambda asked: server.create_endpoint_response("introspection", asked))
+
+    @router.post(REVOKE, summary="Révoquer un de ses jetons (RFC 7009)", openapi_extra=_form("token"))
+    async def revoke(request: Request) -> Response:
+        return await _answer(auth, request, lambda asked: server.create_endpoint_response("revocation", asked))
+
+    @router.get(JWKS, summary="Clés publiques qui vérifient les jetons (RFC 7517)")
+    async def jwks() -> Response:
+        return JSONResponse(auth.tokens.jwks(), headers={"Cache-Control": "public, max-age=300"})
+
+    @router.get(WELL_KNOWN, summary="Description du serveur d'autorisation (RFC 8414)")
+    async def metadata() -> Response:
+        return JSONResponse(server_metadata(auth.issuer), headers={"Cache-Control": "public, max-age=300"})
+
+    return router
+
+
+async def _answer(auth: Auth, request: Request, endpoint: Callable[[TokenRequest], Response]) -> Response:
+    try:
+        parameters = await _read_form(request)
+    except Refusal as refusal:
+        status, body, headers = refusal()
+        return JSONResponse(body, status, dict(headers))
+    asked = TokenRequest(auth.issuer + request.url.path, request.headers, parameters)
+    return await run_in_threadpool(endpoint, asked)
+
+
+async def _read_form(request: Request) -> dict[str, str]:
+    """Read the parameters of a form; raises `Refusal`. An empty one counts as absent (RFC 6749 section 3.2)."""
+    if request.headers.get("content-type", "").split(";")[0].strip().lower() != _FORM:
+        raise Refusal(
+            "invalid_request",
+            f"Envoyez un formulaire : Content-Type: {_FORM}.",
+            f"Send a form: Content-Type: {_FORM}.",
+            status=415,
+        )
+    received = bytearray()
+    try:
+        async for chunk in request.stream():
+            received += chunk
+            if len(received) > MAX_FORM_BYTES:
+                raise Refusal(
+                    "invalid_request", "Le formulaire est trop volumineux.", "The form is too large.", status=413
+                )
+        pairs = parse_qsl(
+            received.decode(), keep_blank_values=True, strict_parsing=bool(received), max_num_fields=20, errors="strict"
+        )
+    except (ValueError, ClientDisconnect) as error:
+        raise Refusal(
+            "invalid_request", "Le formulaire est mal formé, ou coupé.", "The form is malformed, or cut."
+        ) from error
+    if len({name for name, _ in pairs}) != len(pairs):
+        raise Refusal("invalid_request", "Un paramètre est répété.", "A parameter is repeated.")
+    return {name: value for name, value in pairs if value}
+
+
+def _form(*parameters: str) -> dict[str, Any]:
+    """Describe the form in the OpenAPI description."""
+    properties = {name: {"type": "string"} for name in (*parameters, *_AUTHENTICATION)}
+    required = [name for name in properties if name != "scope"]
+    schema = {"type": "object", "properties": properties, "required": required}
+    return {"requestBody": {"required": True, "content": {_FORM: {"schema": schema}}}}

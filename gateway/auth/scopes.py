@@ -1,0 +1,55 @@
+"""
+The closed list of scopes: what a token may open. Which of them a system gets comes from its roles and conventions.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Scopes(StrEnum):
+    """
+    One thing that a token may open (RFC 6749 section 3.3), with its label in French and in English.
+    """
+
+    label_fr: str
+    label_en: str
+
+    def __new__(cls, value: str, label_fr: str, label_en: str) -> Scopes:
+        """Make one member from its value and its labels."""
+        scope = str.__new__(cls, value)
+        scope._value_ = value
+        scope.label_fr = label_fr
+        scope.label_en = label_en
+        return scope
+
+    REFERRAL_SEND = ("referral:send", "Envoyer des orientations", "Send referrals")
+    BILAN_SEND = ("bilan:send", "Envoyer des bilans de droits", "Send reviews of rights")
+    CONSENT_SEND = (
+        "consent:send",
+        "Déclarer un accord, son retrait ou une opposition",
+        "Record an agreement, its withdrawal or an objection",
+    )
+    STATUS_SEND = ("status:send", "Donner l'avancement d'une orientation", "Report progress on a referral")
+    INBOUND_SEND = (
+        "inbound:send",
+        "Déposer un fichier dans le format de son propre logiciel",
+        "Post a file in one's own software's format",
+    )
+    MAILBOX_READ = (
+        "mailbox:read",
+        "Relever sa boîte et accuser réception",
+        "Pull one's mailbox and acknowledge",
+    )
+    EXCHANGE_READ = ("exchange:read", "Suivre ses propres échanges", "Follow one's own exchanges")
+    CONVENTION_WRITE = (
+        "convention:write",
+        "Proposer, signer et révoquer des conventions",
+        "Propose, sign and revoke conventions",
+    )
+    LEDGER_READ = ("ledger:read", "Consulter le journal des preuves", "Read the ledger of proofs")
+    VALIDATE = (
+        "validate",
+        "Essayer un document ou un fichier sans rien enregistrer",
+        "Try a document or a file; nothing is kept",
+    )

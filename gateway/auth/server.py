@@ -1,0 +1,144 @@
+"""
+The authorization server: authlib's core, which knows neither FastAPI nor asyncio, given a form and a database.
+
+authlib is synchronous: a request runs in a worker thread and comes back to the event loop for each database call.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, NoReturn
+
+import anyio.from_thread
+from authlib.oauth2 import AuthorizationServer, OAuth2Error, OAuth2Request
+from authlib.oauth2.rfc6749.requests import OAuth2Payload
+from starlette.responses import JSONResponse
+
+from gateway.auth.access_token import TokenGenerator
+from gateway.auth.assertion import ClientAssertion, unknown
+from gateway.auth.authority import Auth
+from gateway.auth.client_credentials import Client, Grant
+from gateway.auth.introspection import Introspection
+from gateway.auth.refusal import Refusal, described, standard
+from gateway.auth.registry import System, get_system
+from gateway.auth.replay import use_once
+from gateway.auth.revocation import Revocation
+
+_log = logging.getLogger(__name__)
+
+
+class Form(OAuth2Payload):  # type: ignore[misc]  # authlib is not typed
+    """The parameters of a request, each present once."""
+
+    def __init__(self, parameters: Mapping[str, str]) -> None:
+        self._parameters = dict(parameters)
+
+    @property
+    def data(self) -> dict[str, str]:
+        """The parameters and their values."""
+        return self._parameters
+
+    @property
+    def datalist(self) -> dict[str, list[str]]:
+        """The same, as authlib reads parameters that might be repeated."""
+        return {name: [value] for name, value in self._parameters.items()}
+
+
+class TokenRequest(OAuth2Request):  # type: ignore[misc]  # authlib is not typed
+    """
+    A POST to one of our endpoints as authlib sees it.
+
+    Its address is made from the issuer and never from the request: behind a proxy that ends TLS, authlib would see plain
+    http and refuse.
+    """
+
+    def __init__(self, uri: str, headers: Mapping[str, str], parameters: Mapping[str, str]) -> None:
+        super().__init__("POST", uri, headers=headers)
+        self.payload = Form(parameters)
+
+    @property
+    def args(self) -> dict[str, str]:
+        """Nothing is read from the query string: addresses end up in logs."""
+        return {}
+
+    @property
+    def form(self) -> dict[str, str]:
+        """The parameters of the body."""
+        return dict(self.payload.data)
+
+
+class Server(AuthorizationServer):  # type: ignore[misc]  # authlib is not typed
+    """Connects authlib's core to the gateway's systems, tokens and answers."""
+
+    def __init__(self, auth: Auth) -> None:
+        super().__init__()
+        self._auth = auth
+        self.register_client_auth_method(
+            ClientAssertion.CLIENT_AUTH_METHOD, ClientAssertion(auth.issuer, self._use_once, auth.clock)
+        )
+        self.register_token_generator("default", TokenGenerator(auth.tokens))
+        self.register_grant(Grant)
+        self.register_endpoint(Introspection(auth.tokens, auth.revocations))
+        self.register_endpoint(Revocation(auth.tokens, auth.revocations))
+
+    def query_client(self, client_id: str) -> Client:
+        """Find the client that an assertion names; a disabled system is as unknown as one that never was."""
+        system = anyio.from_thread.run(self._read_system, client_id)
+        if system is None or system.disabled:
+            raise unknown()
+        return Client(system, lambda: anyio.from_thread.run(self._read_granted, system))
+
+    def authenticate_client(self, request: TokenRequest, methods: Any, endpoint: str = "token") -> Client:
+        """Authenticate with the signed assertion and nothing else; RFC 6749 section 2.3 forbids two methods at once."""
+        if "authorization" in request.headers or "client_secret" in request.form:
+            _refuse_secret("authorization" in request.headers)
+        client: Client = super().authenticate_client(request, methods, endpoint)
+        if request.form.get("client_id", client.get_client_id()) != client.get_client_id():
+            raise unknown()
+        return client
+
+    def save_token(self, token: Mapping[str, Any], request: TokenRequest) -> None:
+        """Keep nothing: the token is its own record, and only its refusal is ever stored."""
+        _log.info("oauth.token_issued", extra={"client_id": request.client.get_client_id(), "scope": token["scope"]})
+
+    def create_oauth2_request(self, request: TokenRequest) -> TokenRequest:
+        """Take the request as the router built it."""
+        return request
+
+    def handle_response(self, status: int, body: object, headers: list[tuple[str, str]]) -> JSONResponse:
+        """Write an answer; authlib's headers forbid caching."""
+        return JSONResponse(body, status, dict(headers))
+
+    def handle_error_response(self, request: TokenRequest, error: OAuth2Error) -> JSONResponse:
+        """Write a refusal, with our sentences."""
+        refusal = described(error)
+        _log.info("oauth.refused", extra={"error": refusal.error, "endpoint": request.uri})
+        return self.handle_response(*refusal())
+
+    def send_signal(self, name: str, *args: Any, **kwargs: Any) -> None:
+        """Signal nothing: authlib's signals have no listener here."""
+
+    async def _read_system(self, client_id: str) -> System | None:
+        async with self._auth.database.read() as tx:
+            return await get_system(tx, client_id)
+
+    async def _read_granted(self, system: System) -> frozenset[str]:
+        async with self._auth.database.read() as tx:
+            return await self._auth.granted_scopes(tx, system)
+
+    async def _use_once(self, client_id: str, jti: str, expires_at: datetime) -> bool:
+        async with self._auth.database.write() as tx:
+            return await use_once(tx, client_id, jti, expires_at)
+
+
+def _refuse_secret(in_header: bool) -> NoReturn:
+    """Refuse shared secrets, with 401 when they came in the header (RFC 6749 section 5.2)."""
+    if in_header:
+        raise standard("invalid_client", status=401, headers={"WWW-Authenticate": 'Basic realm="private_key_jwt"'})
+    raise Refusal(
+        "invalid_client",
+        "client_secret n'est pas accepté : ce serveur ne partage aucun secret. Signez une assertion (private_key_jwt, RFC 7523).",
+        "client_secret is not accepted: this server shares no secret. Sign an assertion (private_key_jwt, RFC 7523).",
+    )

@@ -1,0 +1,120 @@
+"""
+The courier: takes deliveries from the bus, asks the gate again, and puts them in the recipient's mailbox.
+
+At least once from the bus, exactly once in effect: each message's id enters the inbox in the transaction of its effect.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
+
+import sqlalchemy as sa
+
+from gateway import handover
+from gateway.bus.base import DELIVERIES, Bus, Received
+from gateway.services import Services
+from gateway.store.database import Transaction, insert_ignore, instant
+from gateway.store.subjects import chunks
+from gateway.store.tables import deliveries, inbox
+
+_log = logging.getLogger(__name__)
+
+_GROUP = 64
+"""Messages brought in one transaction: the commit is what costs."""
+
+_PAUSE = timedelta(seconds=2)
+"""Before a group is tried again when the database refused it."""
+
+
+class Courier:
+    """
+    Brings what the bus carries to the mailboxes, until stopped; several may run side by side, in one or many processes.
+    """
+
+    def __init__(self, services: Services, bus: Bus) -> None:
+        """Take from `bus` with the `services` of the flow."""
+        self._services = services
+        self._bus = bus
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set; a failure is told, waited out and tried again."""
+        while not stop.is_set():
+            try:
+                async with self._bus.consume(DELIVERIES, prefetch=_GROUP) as messages:
+                    await self._carry(messages, stop)
+            except Exception as error:  # the loop must outlive whatever the bus or the database does
+                _log.warning("courier.interrupted", extra={"error": type(error).__name__})
+                await _sleep(stop, _PAUSE)
+
+    async def _carry(self, messages: AsyncIterator[Received], stop: asyncio.Event) -> None:
+        waiting: asyncio.Queue[Received] = asyncio.Queue(_GROUP)
+        reader = asyncio.create_task(_read(messages, waiting))
+        stopped = asyncio.create_task(stop.wait())
+        try:
+            while not stop.is_set():
+                first = asyncio.create_task(waiting.get())
+                done, _ = await asyncio.wait({first, reader, stopped}, return_when=asyncio.FIRST_COMPLETED)
+                if first not in done:
+                    first.cancel()
+                    if reader in done:
+                        reader.result()
+                    return
+                group = [first.result()]
+                while len(group) < _GROUP and not waiting.empty():
+                    group.append(waiting.get_nowait())
+                await self._bring_or_retry(group)
+        finally:
+            reader.cancel()
+            stopped.cancel()
+            await asyncio.gather(reader, stopped, return_exceptions=True)
+
+    async def _bring_or_retry(self, group: Sequence[Received]) -> None:
+        try:
+            await self.bring(group)
+        except Exception as error:
+            _log.warning("courier.refused", extra={"error": type(error).__name__, "messages": len(group)})
+            for received in group:
+                await received.retry(_PAUSE)
+            return
+        for received in group:
+            await received.ack()
+
+    async def bring(self, group: Sequence[Received]) -> None:
+        """Put the deliveries named by a group of messages in their mailboxes, or stop them; one transaction, no effect twice."""
+        now = self._services.clock()
+        async with self._services.database.write() as tx:
+            fresh = await _first_time(tx, group, instant(now))
+            taken = await handover.queued(tx, fresh, self._services)
+            self._services.fault_point("courier.taken")
+            await handover.decide_again(tx, taken, self._services, now)
+            permitted = [item for item in taken if item.decision is not None and item.decision.permit]
+            stopped = [item for item in taken if item not in permitted]
+            events = await handover.stop(tx, stopped, self._services, now)
+            change = {"state": "available", "available_at": instant(now), "updated_at": instant(now)}
+            for ids in chunks([item.delivery_id for item in permitted]):
+                await tx.execute(sa.update(deliveries).where(deliveries.c.id.in_(ids)).values(change))
+            await self._services.ledger.append(tx, events)
+            self._services.fault_point("courier.recorded")
+
+
+async def _first_time(tx: Transaction, group: Sequence[Received], at: str) -> list[str]:
+    """Enter the messages in the inbox; gives the deliveries of those that were not there yet."""
+    wanted = {received.message.id: received.message.event["data"]["delivery_id"] for received in group}
+    rows = [{"consumer": "courier", "message_id": message_id, "received_at": at} for message_id in wanted]
+    entered = await tx.execute(insert_ignore(inbox, tx).values(rows).returning(inbox.c.message_id))
+    return [wanted[row.message_id] for row in entered]
+
+
+async def _read(messages: AsyncIterator[Received], waiting: asyncio.Queue[Received]) -> None:
+    async for received in messages:
+        await waiting.put(received)
+
+
+async def _sleep(stop: asyncio.Event, pause: timedelta) -> None:
+    try:
+        await asyncio.wait_for(stop.wait(), pause.total_seconds())
+    except TimeoutError:
+        return

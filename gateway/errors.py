@@ -1,0 +1,77 @@
+"""
+What can go wrong at the door, as one exception that carries what the reader needs (RFC 9457).
+
+    Problem
+      code          stable word, also the end of the problem's `type` address
+      status        HTTP status
+      detail        what to do, in French then in English
+      issues        every fault found, with pointer, line and column, never a value
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from schemas import Issue
+
+TITLES: Mapping[str, tuple[int, str, str]] = {
+    "malformed_json": (400, "Le corps n'est pas un JSON acceptable", "The body is not acceptable JSON"),
+    "malformed_request": (400, "La requête est mal formée", "The request is malformed"),
+    "unauthorized": (401, "Jeton absent ou refusé", "Token missing or refused"),
+    "forbidden": (403, "Cette opération ne vous est pas ouverte", "This operation is not open to you"),
+    "not_found": (404, "Rien à cette adresse pour vous", "Nothing at this address for you"),
+    "method_not_allowed": (405, "Méthode non prévue à cette adresse", "Method not allowed here"),
+    "ambiguous_subject": (409, "Plusieurs personnes correspondent", "Several people match"),
+    "conflict": (409, "L'état actuel ne le permet pas", "The current state does not allow it"),
+    "body_too_large": (413, "Le corps est trop volumineux", "The body is too large"),
+    "unsupported_media_type": (415, "Type de contenu non accepté ici", "Media type not accepted here"),
+    "document_invalid": (422, "Le document ne respecte pas le schéma", "The document does not follow its schema"),
+    "file_refused": (422, "Le fichier est refusé en entier", "The whole file is refused"),
+    "convention_invalid": (422, "La convention n'est pas valable", "The convention is not valid"),
+    "signature_invalid": (422, "La signature n'est pas valable", "The signature is not valid"),
+    "idempotency_key_reused": (422, "Clé d'idempotence déjà employée pour une autre requête", "Idempotency key already used for another request"),
+    "unknown_subject": (422, "Personne ne correspond à ce pseudonyme", "This pseudonym names nobody"),
+    "unavailable": (503, "La passerelle ne peut pas enregistrer l'échange", "The gateway cannot record the exchange"),
+    "internal_error": (500, "Erreur interne", "Internal error"),
+}
+
+
+class Problem(Exception):
+    """A request that is refused, and why; mapped to `application/problem+json` in one place (`gateway.http.problems`)."""
+
+    def __init__(
+        self,
+        code: str,
+        detail_fr: str,
+        detail_en: str,
+        *,
+        issues: Sequence[Issue] = (),
+        headers: Mapping[str, str] | None = None,
+        extra: Mapping[str, object] | None = None,
+    ) -> None:
+        super().__init__(code)
+        self.code = code
+        self.status, self.title_fr, self.title_en = TITLES[code]
+        self.detail_fr = detail_fr
+        self.detail_en = detail_en
+        self.issues = tuple(issues)
+        self.headers = dict(headers or {})
+        self.extra = dict(extra or {})
+
+
+def not_found() -> Problem:
+    """Give the one answer for what does not exist and for what belongs to another partner."""
+    return Problem(
+        "not_found",
+        "Cet identifiant n'existe pas, ou ne concerne pas votre organisation.",
+        "This identifier does not exist, or does not concern your organisation.",
+    )
+
+
+def issue_body(issue: Issue) -> dict[str, Any]:
+    """Write one fault as JSON: French `message`, `message_en`, and its place; nothing that is not known."""
+    shown = asdict(issue)
+    shown["message"] = shown.pop("message_fr")
+    return {key: value for key, value in shown.items() if value is not None}

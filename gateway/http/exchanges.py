@@ -1,0 +1,181 @@
+"""
+Send and follow: documents in the shared format or in one's own, their exchanges and their receipts.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from anyio import to_thread
+from fastapi import APIRouter, Depends, Header, Query, Request
+from starlette.responses import JSONResponse, Response
+
+from adapters import registry as adapters
+from adapters.base import Adapter, FileRefused
+from gateway import admission, following
+from gateway.auth.registry import get_partner
+from gateway.auth.resource import Caller, requires
+from gateway.auth.scopes import Scopes
+from gateway.errors import Problem, issue_body, not_found
+from gateway.exchange import receive
+from gateway.http.bodies import media_type, read_body, read_json
+from gateway.quarantine import set_aside
+from gateway.services import Services
+from gateway.store.idempotency import Attempt
+from schemas import Document, parse_json
+
+router = APIRouter(tags=["échanges"])
+
+IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key", min_length=8, max_length=128, pattern=r"^[!-~]+$")]
+
+
+def services_of(request: Request) -> Services:
+    """The services of this application."""
+    services: Services = request.app.state.services
+    return services
+
+
+def attempt_of(request: Request, caller: Caller, key: str | None, raw: bytes) -> Attempt:
+    """What idempotency compares: the client, its key, and a keyed digest of method, path and body."""
+    digest = services_of(request).vault.request_digest(request.method.encode(), request.url.path.encode(), raw)
+    return Attempt(caller.client_id, key, digest)
+
+
+async def sender_of(request: Request, caller: Caller) -> Document:
+    """The caller's organisation as it stands in documents: from the register, never from the body."""
+    async with services_of(request).database.read() as tx:
+        partner = await get_partner(tx, caller.partner)
+    if partner is None:
+        raise not_found()
+    return {"siret": partner.siret, "name": partner.name}
+
+
+@router.post("/v1/referrals", status_code=202)
+async def post_referral(
+    request: Request, caller: Annotated[Caller, Depends(requires(Scopes.REFERRAL_SEND))], key: IdempotencyKey = None
+) -> Response:
+    """Send one referral in the shared format. / Envoyer une orientation."""
+    return await _post_shared(request, caller, key, "referral")
+
+
+@router.post("/v1/bilans", status_code=202)
+async def post_bilan(
+    request: Request, caller: Annotated[Caller, Depends(requires(Scopes.BILAN_SEND))], key: IdempotencyKey = None
+) -> Response:
+    """Send one bilan in the shared format. / Envoyer un bilan de droits."""
+    return await _post_shared(request, caller, key, "bilan")
+
+
+@router.post("/v1/referrals/{referral_id}/status", status_code=202)
+async def post_status(
+    referral_id: str,
+    request: Request,
+    caller: Annotated[Caller, Depends(requires(Scopes.STATUS_SEND))],
+    key: IdempotencyKey = None,
+) -> Response:
+    """Tell the sender of a referral what became of it. / Répondre à une orientation."""
+    services = services_of(request)
+    body = await read_json(request, services.settings.max_json_bytes)
+    if not isinstance(body, dict):
+        raise Problem("malformed_request", "Envoyez un objet JSON.", "Send a JSON object.")
+    document = await following.complete_status(body, referral_id, caller, services)
+    return await _take_in(request, caller, key, following.encoded(document), adapters.get("shared-json"))
+
+
+@router.post("/v1/inbound/{adapter_name}", status_code=202)
+async def post_inbound(
+    adapter_name: str,
+    request: Request,
+    caller: Annotated[Caller, Depends(requires(Scopes.INBOUND_SEND))],
+    key: IdempotencyKey = None,
+) -> Response:
+    """Send a file in one's own format. / Déposer un fichier dans son propre format."""
+    adapter = _adapter(adapter_name, request)
+    raw = await read_body(request, services_of(request).settings.max_file_bytes)
+    return await _take_in(request, caller, key, raw, adapter)
+
+
+@router.post("/v1/adapters/{adapter_name}/translate")
+async def try_adapter(
+    adapter_name: str, request: Request, caller: Annotated[Caller, Depends(requires(Scopes.VALIDATE))]
+) -> dict[str, Any]:
+    """Translate a file and keep nothing. / Essayer un fichier : rien n'est gardé."""
+    services = services_of(request)
+    adapter = _adapter(adapter_name, request)
+    raw = await read_body(request, services.settings.max_file_bytes)
+    sender = await sender_of(request, caller)
+    try:
+        translation = await to_thread.run_sync(admission.translate, raw, adapter, sender, services.clock(), services)
+    except FileRefused as refusal:
+        raise admission.refused(refusal) from refusal
+    return {
+        "documents": [{"line": each.source.line, "document": each.document} for each in translation.documents],
+        "warnings": [issue_body(issue) for issue in translation.issues],
+    }
+
+
+@router.get("/v1/exchanges")
+async def list_exchanges(
+    request: Request,
+    caller: Annotated[Caller, Depends(requires(Scopes.EXCHANGE_READ))],
+    cursor: Annotated[str | None, Query(max_length=40, pattern=r"^[0-9]+$")] = None,
+    updated_after: Annotated[str | None, Query(max_length=40)] = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+) -> dict[str, Any]:
+    """The caller's exchanges in the order in which they changed; give `next` back as `cursor`. / Suivre ses échanges."""
+    return await following.changes(caller, services_of(request), cursor, updated_after, limit)
+
+
+@router.get("/v1/exchanges/{exchange_id}")
+async def get_exchange(
+    exchange_id: str, request: Request, caller: Annotated[Caller, Depends(requires(Scopes.EXCHANGE_READ))]
+) -> dict[str, Any]:
+    """One exchange, for its sender or a recipient: decisions, deliveries, follow-ups. / Voir un échange."""
+    return await following.one(caller, services_of(request), exchange_id)
+
+
+@router.get("/v1/exchanges/{exchange_id}/receipt")
+async def get_receipt(
+    exchange_id: str, request: Request, caller: Annotated[Caller, Depends(requires(Scopes.EXCHANGE_READ))]
+) -> Response:
+    """The proof file of an exchange, verifiable offline (C2SP tlog-proof). / Le reçu, vérifiable hors ligne."""
+    receipt = await following.receipt(caller, services_of(request), exchange_id)
+    headers = {"Content-Disposition": f'attachment; filename="{exchange_id}.tlog-proof"'}
+    return Response(receipt, media_type="text/plain; charset=utf-8", headers=headers)
+
+
+def _adapter(name: str, request: Request) -> Adapter:
+    adapter = adapters.ADAPTERS.get(name)
+    if adapter is None:
+        raise not_found()
+    declared = media_type(request)
+    if declared not in {*adapter.media_types, "application/octet-stream"}:
+        accepted = ", ".join(adapter.media_types)
+        raise Problem("unsupported_media_type", f"Types acceptés ici : {accepted}.", f"Accepted here: {accepted}.")
+    return adapter
+
+
+async def _post_shared(request: Request, caller: Caller, key: str | None, kind: str) -> Response:
+    limit = services_of(request).settings.max_json_bytes
+    if media_type(request) != "application/json":
+        raise Problem("unsupported_media_type", "Envoyez du JSON : Content-Type: application/json.", "Send JSON: Content-Type: application/json.")
+    raw = await read_body(request, limit)
+    document = parse_json(raw, max_bytes=limit)
+    if not isinstance(document, dict) or document.get("kind") != kind:
+        raise Problem("malformed_request", f"Cette adresse attend un document de genre « {kind} ».", f"This address takes documents of kind “{kind}”.")
+    return await _take_in(request, caller, key, raw, adapters.get("shared-json"))
+
+
+async def _take_in(request: Request, caller: Caller, key: str | None, raw: bytes, adapter: Adapter) -> Response:
+    services = services_of(request)
+    attempt = attempt_of(request, caller, key, raw)
+    sender = await sender_of(request, caller)
+    try:
+        acceptance = await receive(raw, adapter=adapter, sender=sender, caller=caller, attempt=attempt, services=services)
+    except FileRefused as refusal:
+        problem = admission.refused(refusal)
+        if refusal.quarantine:
+            problem.extra["quarantine"] = await set_aside(raw, adapter.name, refusal.code, caller, services)
+        raise problem from refusal
+    headers = {"Idempotent-Replayed": "true"} if acceptance.again else {}
+    return JSONResponse(acceptance.body, 202, headers)

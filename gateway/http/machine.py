@@ -1,0 +1,36 @@
+"""
+For machines and operators: health, readiness, the API's description and its page without any outside address.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from fastapi import APIRouter, Request
+from starlette.responses import JSONResponse, Response
+
+from gateway.bus.base import BusUnavailable
+from gateway.http.exchanges import services_of
+
+router = APIRouter(tags=["exploitation"])
+
+
+@router.get("/healthz")
+async def health() -> dict[str, str]:
+    """The process answers. / Le processus répond."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz")
+async def ready(request: Request) -> Response:
+    """The database and the bus answer too. / La base et le bus répondent aussi."""
+    faults = []
+    try:
+        async with services_of(request).database.read() as tx:
+            await tx.execute(sa.select(1))
+    except (sa.exc.SQLAlchemyError, OSError) as error:
+        faults.append(f"database: {type(error).__name__}")
+    try:
+        await request.app.state.bus.check()
+    except BusUnavailable as error:
+        faults.append(f"bus: {type(error).__name__}")
+    return JSONResponse({"status": "unavailable" if faults else "ok", "faults": faults}, 503 if faults else 200)

@@ -1,0 +1,118 @@
+"""
+Receive: a partner's system pulls its mailbox and acknowledges what it took.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request
+from starlette.responses import JSONResponse, Response
+
+from adapters import registry as adapters
+from gateway import handover
+from gateway.auth.registry import get_system
+from gateway.auth.resource import Caller, requires
+from gateway.auth.scopes import Scopes
+from gateway.errors import Problem, not_found
+from gateway.exchange import deliver
+from gateway.handover import Handover, Parcel
+from gateway.http.bodies import read_json
+from gateway.http.exchanges import services_of
+from gateway.store.database import instant
+
+router = APIRouter(tags=["boîte de réception"])
+
+_REASONS = ("temporary", "unreadable", "unknown_person", "not_for_us", "other")
+"""Why a recipient cannot take a delivery; all but `temporary` are final."""
+
+
+@router.get("/v1/mailbox")
+async def pull(
+    request: Request,
+    caller: Annotated[Caller, Depends(requires(Scopes.MAILBOX_READ))],
+    limit: Annotated[int, Query(ge=1, le=1000)] = 50,
+    wait: Annotated[float, Query(ge=0, le=25)] = 0,
+) -> Response:
+    """
+    Take what waits, under a lease; acknowledge each delivery or the whole lease. / Relever sa boîte de réception.
+
+    With `Accept: text/csv` (or the type of the system's own format), the documents of that format come as one file, whose
+    lease is in the header `Lease-Id`; the others stay for the next call.
+    """
+    services = services_of(request)
+    async with services.database.read() as tx:
+        system = await get_system(tx, caller.client_id)
+    if system is None:
+        raise not_found()
+    adapter = adapters.get(system.adapter)
+    as_file = adapter.output_media_type.split(";")[0] in request.headers.get("accept", "") and adapter.name != "shared-json"
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + wait
+    kinds = adapter.kinds_out if as_file else None
+    while True:
+        if await handover.waiting(caller, services, kinds):
+            handed = await deliver(caller=caller, adapter=adapter, limit=limit, kinds=kinds, services=services)
+            if handed.parcels:
+                return _file(handed, adapter.name) if as_file else JSONResponse(_listed(handed))
+        if loop.time() >= deadline:
+            return Response(status_code=204) if as_file else JSONResponse({"lease": None, "deliveries": []})
+        await asyncio.sleep(min(0.2, max(0.0, deadline - loop.time())))
+
+
+@router.post("/v1/mailbox/{delivery}/ack")
+async def ack(
+    delivery: str, request: Request, caller: Annotated[Caller, Depends(requires(Scopes.MAILBOX_READ))]
+) -> dict[str, Any]:
+    """Acknowledge a delivery, or everything under a lease. / Accuser réception."""
+    return {"acknowledged": await handover.acknowledge(caller, delivery, services_of(request))}
+
+
+@router.post("/v1/mailbox/{delivery}/nack")
+async def nack(
+    delivery: str, request: Request, caller: Annotated[Caller, Depends(requires(Scopes.MAILBOX_READ))]
+) -> dict[str, Any]:
+    """Say that a delivery could not be taken, and why; `temporary` offers it again. / Refuser une livraison."""
+    body = await read_json(request, 10_000)
+    reason = body.get("reason") if isinstance(body, dict) else None
+    if reason not in _REASONS:
+        allowed = ", ".join(_REASONS)
+        raise Problem("malformed_request", f"Motif attendu dans « reason » : {allowed}.", f"Expected in “reason”: {allowed}.")
+    refused = await handover.acknowledge(
+        caller, delivery, services_of(request), refusal=str(reason), permanent=reason != "temporary"
+    )
+    return {"refused": refused}
+
+
+def _listed(handed: Handover) -> dict[str, Any]:
+    return {
+        "lease": handed.lease,
+        "leased_until": instant(handed.until),
+        "deliveries": [_parcel(parcel) for parcel in handed.parcels],
+    }
+
+
+def _parcel(parcel: Parcel) -> dict[str, Any]:
+    taken = parcel.taken
+    told = {
+        "id": taken.delivery_id,
+        "exchange": taken.exchange_id,
+        "kind": taken.kind.value,
+        "from": taken.sender,
+        "purpose": taken.purpose,
+        "media_type": parcel.media_type,
+    }
+    assert taken.projection is not None
+    told["document_id"] = taken.projection.document["id"]
+    if parcel.media_type.startswith("application/json"):
+        return told | {"document": json.loads(parcel.content)}
+    return told | {"content": parcel.content.decode("utf-8")}
+
+
+def _file(handed: Handover, adapter_name: str) -> Response:
+    adapter = adapters.get(adapter_name)
+    documents = [parcel.taken.projection.document for parcel in handed.parcels if parcel.taken.projection]
+    headers = {"Lease-Id": handed.lease, "Delivery-Count": str(len(documents)), "Content-Disposition": "attachment"}
+    return Response(adapter.to_partner(documents), media_type=adapter.output_media_type, headers=headers)

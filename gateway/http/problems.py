@@ -1,0 +1,99 @@
+"""
+Errors to HTTP, once: every refusal becomes `application/problem+json` (RFC 9457), without any value the partner sent.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from gateway.auth.errors import AuthError
+from gateway.errors import TITLES, Problem, issue_body, not_found
+from schemas import Issue, MalformedJson
+
+_log = logging.getLogger(__name__)
+
+_SHOWN = 200
+"""Faults listed in one answer; the rest is counted."""
+
+
+class ProblemResponse(JSONResponse):
+    """A JSON answer with the media type of RFC 9457."""
+
+    media_type = "application/problem+json"
+
+
+def render(request: Request, problem: Problem) -> Response:
+    """Write a problem as its HTTP answer."""
+    body: dict[str, Any] = {
+        "type": f"{request.app.state.services.settings.public_address}/problems/{problem.code}",
+        "title": problem.title_fr,
+        "title_en": problem.title_en,
+        "status": problem.status,
+        "code": problem.code,
+        "detail": problem.detail_fr,
+        "detail_en": problem.detail_en,
+        "instance": f"urn:uuid:{request.scope.get('correlation_id', '00000000-0000-0000-0000-000000000000')}",
+        **problem.extra,
+    }
+    if problem.issues:
+        body["errors"] = [issue_body(issue) for issue in problem.issues[:_SHOWN]]
+        body["error_count"] = len(problem.issues)
+    return ProblemResponse(body, problem.status, problem.headers)
+
+
+def install(app: FastAPI) -> None:
+    """Register the handlers: nothing leaves the application as a bare error."""
+
+    @app.exception_handler(Problem)
+    async def _problem(request: Request, error: Problem) -> Response:
+        return render(request, error)
+
+    @app.exception_handler(MalformedJson)
+    async def _json(request: Request, error: MalformedJson) -> Response:
+        issue = Issue(error.code, "", error.message_fr, error.message_en, line=error.line, column=error.column)
+        return render(request, Problem("malformed_json", error.message_fr, error.message_en, issues=[issue]))
+
+    @app.exception_handler(AuthError)
+    async def _auth(request: Request, error: AuthError) -> Response:
+        problem = Problem("unauthorized" if error.status == 401 else "forbidden", error.detail_fr, error.detail_en, headers=error.headers)
+        return render(request, problem)
+
+    @app.exception_handler(RequestValidationError)
+    async def _parameters(request: Request, error: RequestValidationError) -> Response:
+        # FastAPI's own answer would echo the input: only the parameter's place and the rule's name are kept.
+        issues = [
+            Issue(str(fault["type"]), "/" + "/".join(map(str, fault["loc"])), "Paramètre absent ou mal formé.", "Parameter missing or malformed.")
+            for fault in error.errors()
+        ]
+        return render(request, Problem("malformed_request", "Corrigez les paramètres indiqués.", "Correct the parameters listed.", issues=issues))
+
+    @app.exception_handler(HTTPException)
+    async def _http(request: Request, error: HTTPException) -> Response:
+        if error.status_code == 404:
+            return render(request, not_found())
+        code = next((code for code, (status, *_) in TITLES.items() if status == error.status_code), "malformed_request")
+        return render(request, Problem(code, "Voyez la description de l'API : /docs.", "See the API description: /docs.", headers=error.headers))
+
+    @app.exception_handler(Exception)
+    async def _crash(request: Request, error: Exception) -> Response:
+        # The exception's text may hold a value of the document: only its type and place are logged.
+        frame = error.__traceback__
+        while frame and frame.tb_next:
+            frame = frame.tb_next
+        place = f"{frame.tb_frame.f_code.co_qualname}:{frame.tb_lineno}" if frame and hasattr(frame.tb_frame.f_code, "co_qualname") else "?"
+        _log.error("request.crashed", extra={"error": type(error).__name__, "place": place, "correlation": request.scope.get("correlation_id")})
+        return render(
+            request,
+            Problem(
+                "internal_error",
+                "Rien n'a été enregistré d'autre que ce qui vous avait déjà été confirmé. Renvoyez la requête avec la même clé d'idempotence.",
+                "Nothing was recorded beyond what had already been confirmed to you. Send the request again with the same idempotency key.",
+            ),
+        )
+

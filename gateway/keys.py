@@ -1,0 +1,85 @@
+"""
+The gateway's own keys: the root secret of the sealing, the key that signs tokens, the key that signs the ledger's checkpoints.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.ec import generate_private_key as generate_ec_key
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from gateway.settings import Settings
+
+_TOKEN, _LEDGER = "token-signing.pem", "ledger-signing.pem"
+
+
+class KeysMissing(Exception):
+    """A key file is absent or unreadable; `tdu init` makes them, `tdu doctor` says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The secrets of one gateway; never logged, never sent."""
+
+    root: bytes
+    token: EllipticCurvePrivateKey
+    ledger: Ed25519PrivateKey
+
+    @classmethod
+    def load(cls, settings: Settings) -> Keys:
+        """Read the key files named by `settings`; raises `KeysMissing` naming the file."""
+        token = _read_pem(settings.keys / _TOKEN)
+        ledger = _read_pem(settings.keys / _LEDGER)
+        if not isinstance(token, EllipticCurvePrivateKey) or not isinstance(token.curve, SECP256R1):
+            raise KeysMissing(f"{_TOKEN} must hold an EC private key on P-256")
+        if not isinstance(ledger, Ed25519PrivateKey):
+            raise KeysMissing(f"{_LEDGER} must hold an Ed25519 private key")
+        return cls(_read_root(settings.kek), token, ledger)
+
+
+def generate(settings: Settings) -> list[Path]:
+    """Make the key files that do not exist yet, readable by their owner only; returns those that were made."""
+    wanted = {
+        settings.kek: lambda: base64.b64encode(os.urandom(32)) + b"\n",
+        settings.keys / _TOKEN: lambda: _pem(generate_ec_key(SECP256R1())),
+        settings.keys / _LEDGER: lambda: _pem(Ed25519PrivateKey.generate()),
+    }
+    made = []
+    for path, content in wanted.items():
+        if path.exists():
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content())
+        made.append(path)
+    return made
+
+
+def _pem(key: EllipticCurvePrivateKey | Ed25519PrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def _read_pem(path: Path) -> object:
+    try:
+        return serialization.load_pem_private_key(path.read_bytes(), password=None)
+    except (OSError, ValueError, TypeError) as error:
+        raise KeysMissing(f"{path.name}: {type(error).__name__}") from error
+
+
+def _read_root(path: Path) -> bytes:
+    try:
+        root = base64.b64decode(path.read_bytes().strip(), validate=True)
+    except (OSError, ValueError) as error:
+        raise KeysMissing(f"{path.name}: {type(error).__name__}") from error
+    if len(root) != 32:
+        raise KeysMissing(f"{path.name} must hold 32 bytes in base64")
+    return root

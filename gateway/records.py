@@ -1,0 +1,31 @@
+"""
+Ledger events as the gateway writes them: built, committed to and sealed under the key of the person they are about.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from consent.ledger.event import Event, EventType, LedgerRecord, commit
+from gateway.store.crypto import DataKey
+
+
+def record_of(
+    event_type: EventType, now: datetime, actor: str, body: Mapping[str, Any], key: DataKey, *, event_id: str | None = None
+) -> LedgerRecord:
+    """
+    Prepare one event about the subject of `key` (the gateway's own key: about nobody), ready for `Ledger.append`.
+
+    `actor` is the SIRET of who did it; `body` holds identifiers, pointers and codes only.
+    """
+    event = Event(event_id or str(uuid.uuid4()), event_type, now, actor, body)
+    subject_id = None if key.subject_id == "gateway" else key.subject_id
+    return LedgerRecord(event, commit(event, key.opening(event.id)), key.seal(event.canonical(), place(event.id)), subject_id)
+
+
+def place(event_id: str) -> str:
+    """Name the place where an event is sealed, for `DataKey.open`."""
+    return f"ledger_events/{event_id}"

@@ -1,0 +1,70 @@
+"""
+The settings: environment variables `TDU_…` read once by the command line into one frozen object (12-factor).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """
+    Everything an operator can set. The defaults run the embedded mode: SQLite, embedded bus, one process, no server needed.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="TDU_", frozen=True, extra="ignore")
+
+    data_dir: Path = Field(Path("data"), description="where the embedded mode keeps its database and keys")
+    database_url: str = Field("", description="postgresql+asyncpg://… ; empty: SQLite in the data directory")
+    bus_url: str = Field("", description="amqp://… ; empty: the embedded bus, in the database")
+    bus_prefix: str = Field("tdu", description="prefix of the queues on the broker")
+    keys_dir: Path | None = Field(None, description="signing keys; empty: keys/ in the data directory")
+    kek_file: Path | None = Field(None, description="root secret of the sealing; empty: kek in the keys directory")
+    host: str = "127.0.0.1"
+    port: int = 8080
+    issuer: str = Field("", description="the gateway's public address, without final slash; empty: http://host:port")
+    operator_siret: str = Field("99900009400014", description="SIRET of the organisation that runs this gateway")
+    ledger_origin: str = Field(
+        "", description="origin of the public log; empty: the issuer's host followed by /journal"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    otel_exporter: Literal["none", "console", "otlp"] = "none"
+    max_json_bytes: int = Field(2_000_000, description="largest JSON document accepted")
+    max_file_bytes: int = Field(50_000_000, description="largest partner file accepted")
+    lease_seconds: int = Field(120, description="how long a mailbox lease lasts before the delivery is offered again")
+    quarantine_days: int = Field(30, description="how long a refused file is kept, sealed, for its sender to examine")
+    objection_months: int = Field(24, description="how long an objection is kept (CRPA R114-9-7: 12 to 24 months)")
+
+    @property
+    def database(self) -> str:
+        """The database's address, always with its driver."""
+        return self.database_url or f"sqlite+aiosqlite:///{self.data_dir / 'trait-dunion.sqlite'}"
+
+    @property
+    def embedded(self) -> bool:
+        """Whether this gateway needs no server beside itself."""
+        return not self.database_url and not self.bus_url
+
+    @property
+    def keys(self) -> Path:
+        """The directory of the signing keys."""
+        return self.keys_dir or self.data_dir / "keys"
+
+    @property
+    def kek(self) -> Path:
+        """The file of the root secret."""
+        return self.kek_file or self.keys / "kek"
+
+    @property
+    def public_address(self) -> str:
+        """The issuer, as partners write it in `aud`."""
+        return self.issuer or f"http://{self.host}:{self.port}"
+
+    @property
+    def origin(self) -> str:
+        """The origin line of the public log's checkpoints (C2SP tlog-checkpoint)."""
+        return self.ledger_origin or self.public_address.split("://", 1)[1] + "/journal"

@@ -1,0 +1,195 @@
+"""
+Finding people: which subject a document is about, by NIR, identity pivot or pseudonym, without keeping any of them in clear.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+
+import sqlalchemy as sa
+
+from gateway.store.crypto import DataKey, Vault
+from gateway.store.database import Transaction, insert_ignore, instant
+from gateway.store.tables import subject_data_keys, subject_keys, subjects
+from schemas import Document
+from schemas.identity import pivot, read_nir
+
+_CREATION_LOCK = 0x7464_7501
+"""Advisory lock under which new subjects are created on PostgreSQL, so that one person never becomes two."""
+
+T = TypeVar("T")
+
+_CHUNK = 5_000
+"""Values per IN list: below the 32,766 parameters of SQLite and of PostgreSQL's protocol."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a document says of its subject, as blind indexes only."""
+
+    nir: bytes | None
+    pivot: bytes | None
+    alias: bytes | None
+
+    @classmethod
+    def of(cls, subject: Document, partner: str, vault: Vault) -> Identity:
+        """Read the `subject` object of a document sent by `partner`."""
+        reading = read_nir(subject["nir"]) if "nir" in subject else None
+        traits = pivot(subject)
+        pseudonym = subject.get("pseudonym")
+        return cls(
+            vault.blind("nir", reading.nir) if reading else None,
+            vault.blind("pivot", traits) if traits else None,
+            alias(pseudonym, partner, vault) if pseudonym else None,
+        )
+
+    def indexes(self) -> Iterator[tuple[str, bytes]]:
+        """The rows of `subject_keys` that this identity can match."""
+        for kind in ("nir", "pivot", "alias"):
+            if value := getattr(self, kind):
+                yield kind, value
+
+
+class AmbiguousSubject(Exception):
+    """Several people match the traits given: the sender must add what tells them apart (the NIR, or the place of birth)."""
+
+
+class UnknownSubject(Exception):
+    """Only a pseudonym was given, and it names nobody for this partner."""
+
+
+def alias(pseudonym: str, partner: str, vault: Vault) -> bytes:
+    """Compute the blind index under which a partner's pseudonym of a subject is found again."""
+    return vault.blind("alias", f"{partner}|{pseudonym}")
+
+
+async def resolve(
+    tx: Transaction, identities: Sequence[Identity], vault: Vault, now: datetime
+) -> list[str | AmbiguousSubject | UnknownSubject]:
+    """
+    Give each identity its subject id, creating the subjects that do not exist yet.
+
+    The NIR decides; else the pivot, if it names exactly one person whose NIR does not contradict. An ambiguous match is
+    returned as an error for that identity, never merged. Equal identities of one call get the same subject.
+    """
+    known = await _Known.load(tx, identities)
+    if tx.dialect.name == "postgresql" and any(known.match(identity) is None for identity in identities):
+        # Two writers that meet the same new person would otherwise both create it.
+        await tx.execute(sa.select(sa.func.pg_advisory_xact_lock(_CREATION_LOCK)))
+        known = await _Known.load(tx, identities)
+    found = [known.match_or_create(identity) for identity in identities]
+    await known.save(tx, vault, now)
+    return found
+
+
+class _Known:
+    """The rows of `subject_keys` around some identities, and those to be added."""
+
+    def __init__(self) -> None:
+        self.by_key: dict[tuple[str, bytes], set[str]] = defaultdict(set)
+        self.nir_of: dict[str, bytes] = {}
+        self.new_subjects: list[str] = []
+        self.new_keys: list[dict[str, object]] = []
+
+    @classmethod
+    async def load(cls, tx: Transaction, identities: Sequence[Identity]) -> _Known:
+        known = cls()
+        values = {value for identity in identities for _, value in identity.indexes()}
+        candidates: set[str] = set()
+        for chunk in chunks(sorted(values)):
+            for row in await tx.execute(sa.select(subject_keys).where(subject_keys.c.value.in_(chunk))):
+                known.by_key[(row.kind, row.value)].add(row.subject_id)
+                candidates.add(row.subject_id)
+        for people in chunks(sorted(candidates)):
+            query = sa.select(subject_keys).where(subject_keys.c.subject_id.in_(people), subject_keys.c.kind == "nir")
+            known.nir_of.update({row.subject_id: row.value for row in await tx.execute(query)})
+        return known
+
+    def match(self, identity: Identity) -> str | AmbiguousSubject | None:
+        """The subject of an identity, an ambiguity, or None when nobody matches."""
+        if identity.nir and (same := self.by_key.get(("nir", identity.nir))):
+            return next(iter(same))
+        if identity.alias and (same := self.by_key.get(("alias", identity.alias))):
+            return next(iter(same))
+        if not identity.pivot:
+            return None
+        same = self.by_key.get(("pivot", identity.pivot), set())
+        if identity.nir:  # somebody with the same traits and another NIR is somebody else
+            same = {subject for subject in same if subject not in self.nir_of}
+        if len(same) > 1:
+            return AmbiguousSubject()
+        return next(iter(same), None)
+
+    def match_or_create(self, identity: Identity) -> str | AmbiguousSubject | UnknownSubject:
+        subject = self.match(identity)
+        if isinstance(subject, AmbiguousSubject):
+            return subject
+        if subject is None:
+            if not identity.nir and not identity.pivot:
+                return UnknownSubject()
+            subject = str(uuid.uuid4())
+            self.new_subjects.append(subject)
+        for kind, value in identity.indexes():
+            if kind != "alias" and subject not in self.by_key[(kind, value)]:
+                self.by_key[(kind, value)].add(subject)
+                self.new_keys.append({"kind": kind, "value": value, "subject_id": subject})
+                if kind == "nir":
+                    self.nir_of[subject] = value
+        return subject
+
+    async def save(self, tx: Transaction, vault: Vault, now: datetime) -> None:
+        if self.new_subjects:
+            await tx.execute(
+                sa.insert(subjects), [{"id": subject, "created_at": instant(now)} for subject in self.new_subjects]
+            )
+            wrapped = [
+                {"subject_id": subject, "kek": vault.kek_id, "wrapped": vault.wrap(vault.new_key(subject))}
+                for subject in self.new_subjects
+            ]
+            await tx.execute(sa.insert(subject_data_keys), wrapped)
+        if self.new_keys:
+            await tx.execute(insert_ignore(subject_keys, tx), self.new_keys)
+
+
+async def lock(tx: Transaction, subject_ids: Iterable[str], *, change: bool) -> None:
+    """
+    Hold the subjects until the transaction ends, in one order so that no two transactions wait for each other.
+
+    An exchange holds them shared, a withdrawal or an objection alone (`change`): an exchange decided before a withdrawal
+    commits before it, and one decided after sees it. On SQLite the write transaction already excludes every other.
+    """
+    if tx.dialect.name == "sqlite":
+        return
+    for chunk in chunks(sorted(set(subject_ids))):
+        query = sa.select(subjects.c.id).where(subjects.c.id.in_(chunk)).order_by(subjects.c.id)
+        await tx.execute(query.with_for_update(read=not change))
+
+
+async def data_keys(tx: Transaction, subject_ids: Iterable[str], vault: Vault) -> dict[str, DataKey]:
+    """Unwrap the data keys of some subjects; an erased subject is absent from the answer."""
+    keys = {}
+    for chunk in chunks(sorted(set(subject_ids))):
+        for row in await tx.execute(sa.select(subject_data_keys).where(subject_data_keys.c.subject_id.in_(chunk))):
+            keys[row.subject_id] = vault.unwrap(row.subject_id, row.wrapped)
+    return keys
+
+
+async def remember_aliases(tx: Transaction, pairs: Iterable[tuple[str, str]], vault: Vault) -> None:
+    """Make the pseudonyms of (subject, partner) pairs findable when the partner writes about the person again."""
+    rows = [
+        {"kind": "alias", "value": alias(vault.pseudonym(subject, partner), partner, vault), "subject_id": subject}
+        for subject, partner in sorted(set(pairs))
+    ]
+    if rows:
+        await tx.execute(insert_ignore(subject_keys, tx), rows)
+
+
+def chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Cut a list into pieces that fit an IN list."""
+    for start in range(0, len(values), _CHUNK):
+        yield values[start : start + _CHUNK]
