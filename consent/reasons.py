@@ -99,8 +99,8 @@ OBJECTION: Final = Reason(
 AGREEMENT_MISSING: Final = Reason(
     "agreement_missing",
     "RGPD art. 7",
-    "L'accord de la personne est nécessaire et n'a pas été recueilli.",
-    "The person's agreement is required and was not collected.",
+    "L'accord de la personne pour ce destinataire est nécessaire et n'a pas été recueilli.",
+    "The person's agreement for this recipient is required and was not collected.",
 )
 AGREEMENT_REFUSED: Final = Reason(
     "agreement_refused",
@@ -126,12 +126,6 @@ AGREEMENT_NOT_STARTED: Final = Reason(
     "L'accord de la personne ne prend effet qu'à une date ultérieure.",
     "The person's agreement only takes effect at a later date.",
 )
-AGREEMENT_OTHER_RECIPIENT: Final = Reason(
-    "agreement_other_recipient",
-    "RGPD art. 7",
-    "L'accord de la personne ne concerne pas ce destinataire.",
-    "The person's agreement does not cover this recipient.",
-)
 AGREEMENT_OTHER_PURPOSE: Final = Reason(
     "agreement_other_purpose",
     "RGPD art. 7 ; art. 5(1)(b)",
@@ -143,6 +137,18 @@ AGREEMENT_OTHER_KIND: Final = Reason(
     "RGPD art. 7",
     "L'accord de la personne ne concerne pas ce type de document.",
     "The person's agreement does not cover this kind of document.",
+)
+AGREEMENT_OTHER_TYPE: Final = Reason(
+    "agreement_other_type",
+    "RGPD art. 7 ; CASF L121-6-2",
+    "L'accord recueilli n'est pas de la nature que la convention demande (consentement, accord de partage ou mandat).",
+    "The agreement collected is not of the type that the convention asks for (consent, agreement to share or mandate).",
+)
+AGREEMENT_EVIDENCE_TOO_WEAK: Final = Reason(
+    "agreement_evidence_too_weak",
+    "RGPD art. 7(1)",
+    "La preuve de l'accord ne suffit pas pour cet envoi : la convention demande un écrit ou une confirmation de la personne.",
+    "The proof of the agreement is not enough for this transmission: the convention asks for a document or for the person's confirmation.",
 )
 NOTHING_PERMITTED: Final = Reason(
     "nothing_permitted",
@@ -172,9 +178,10 @@ CATALOGUE: Final[Mapping[str, Reason]] = MappingProxyType(
             AGREEMENT_WITHDRAWN,
             AGREEMENT_EXPIRED,
             AGREEMENT_NOT_STARTED,
-            AGREEMENT_OTHER_RECIPIENT,
             AGREEMENT_OTHER_PURPOSE,
             AGREEMENT_OTHER_KIND,
+            AGREEMENT_OTHER_TYPE,
+            AGREEMENT_EVIDENCE_TOO_WEAK,
             NOTHING_PERMITTED,
         )
     }

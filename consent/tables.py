@@ -32,8 +32,6 @@ conventions = sa.Table(
     sa.Column("document", sa.JSON, nullable=False),
     sa.Column("proposed_by", sa.String(14), nullable=False),
     sa.Column("proposed_at", Instant, nullable=False),
-    sa.Column("mark", sa.String(16), nullable=True, comment="suspended, revoked or rejected; by whom is in the ledger"),
-    sa.Column("marked_at", Instant, nullable=True),
 )
 
 convention_signatures = sa.Table(
@@ -42,11 +40,27 @@ convention_signatures = sa.Table(
     sa.Column("convention_id", sa.String(64), primary_key=True),
     sa.Column("convention_version", sa.Integer, primary_key=True),
     sa.Column("party", sa.String(14), primary_key=True),
+    sa.Column("kid", sa.String(128), nullable=False),
     sa.Column("jws", sa.Text, nullable=False),
     sa.Column("signed_at", Instant, nullable=False),
     sa.ForeignKeyConstraint(
         ["convention_id", "convention_version"], ["conventions.id", "conventions.version"], name="fk_signatures_convention"
     ),
+)
+
+convention_marks = sa.Table(
+    "convention_marks",
+    metadata,
+    sa.Column("id", Key, primary_key=True, autoincrement=True),
+    sa.Column("convention_id", sa.String(64), nullable=False),
+    sa.Column("convention_version", sa.Integer, nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False, comment="suspended, resumed, revoked or rejected"),
+    sa.Column("by", sa.String(14), nullable=False),
+    sa.Column("at", Instant, nullable=False),
+    sa.ForeignKeyConstraint(
+        ["convention_id", "convention_version"], ["conventions.id", "conventions.version"], name="fk_marks_convention"
+    ),
+    sqlite_autoincrement=True,
 )
 
 agreements = sa.Table(

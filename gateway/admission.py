@@ -15,21 +15,24 @@ import orjson
 import sqlalchemy as sa
 
 from adapters.base import Adapter, AdapterError, Context, FileRefused, Translation
-from consent.gate import Cleared, Decision, Request, decide as ask_gate
+from consent.gate import Decision, Request
+from consent.gate import decide as ask_gate
 from consent.ledger.event import EventType, LedgerRecord
 from gateway.auth.resource import Caller
-from gateway.bus.outbox import Outgoing, add as add_to_outbox
+from gateway.bus.outbox import Outgoing
+from gateway.bus.outbox import add as add_to_outbox
 from gateway.errors import Problem, issue_body
 from gateway.records import record_of
 from gateway.services import Services
 from gateway.store import subjects
-from gateway.store.crypto import DataKey
 from gateway.store.agreements import standing
+from gateway.store.crypto import DataKey
 from gateway.store.database import Transaction, instant
 from gateway.store.subjects import AmbiguousSubject, Identity, UnknownSubject
 from gateway.store.tables import deliveries, documents, exchanges
 from gateway.telemetry import current_traceparent
-from schemas import Document, Issue, Kind, validate as validate_document
+from schemas import Document, Issue, Kind
+from schemas import validate as validate_document
 
 CARRIED = frozenset({Kind.REFERRAL, Kind.BILAN, Kind.STATUS})
 """The kinds that pass through `receive`; a consent is recorded by `gateway.agreements`, a convention by its own addresses."""
@@ -58,6 +61,11 @@ class Crossing:
     rulings: list[Ruling] = field(default_factory=list)
     exchange_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     event_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    row_id: str = ""
+
+    def __post_init__(self) -> None:
+        """A document is kept under its own id, except a notice, of which there are several for one agreement."""
+        self.row_id = self.row_id or self.document["id"]
 
     @property
     def open(self) -> bool:
@@ -127,7 +135,9 @@ def validate(translation: Translation, sender: Document, caller: Caller, service
     return crossings
 
 
-async def find_subjects(tx: Transaction, crossings: Sequence[Crossing], caller: Caller, services: Services, now: datetime) -> None:
+async def find_subjects(
+    tx: Transaction, crossings: Sequence[Crossing], caller: Caller, services: Services, now: datetime
+) -> None:
     """
     (3) Find or create the subject of each document, and recognise the documents already taken in.
 
@@ -140,14 +150,16 @@ async def find_subjects(tx: Transaction, crossings: Sequence[Crossing], caller: 
         if isinstance(found, str):
             crossing.subject_id = found
         else:
-            crossing.issues.append(_unfound(found, crossing.line))
+            crossing.issues.append(unfound(found, crossing.line))
     if len(crossings) == 1 and crossings[0].issues:
         issue = crossings[0].issues[0]
         raise Problem(issue.code, issue.message_fr, issue.message_en, issues=[issue])
     await subjects.lock(tx, (crossing.subject_id for crossing in waiting if crossing.open), change=False)
 
 
-async def decide(tx: Transaction, crossings: Sequence[Crossing], caller: Caller, services: Services, now: datetime) -> None:
+async def decide(
+    tx: Transaction, crossings: Sequence[Crossing], caller: Caller, services: Services, now: datetime
+) -> None:
     """(4) Ask the gate, per recipient: those the document names, else those the conventions route this kind to."""
     conventions = await services.conventions.in_force(tx, now)
     waiting = [crossing for crossing in crossings if crossing.open]
@@ -155,7 +167,7 @@ async def decide(tx: Transaction, crossings: Sequence[Crossing], caller: Caller,
     for crossing in waiting:
         purpose = crossing.document["purpose"]
         named = [target.get("siret", "") for target in crossing.document.get("recipients", [])]
-        recipients = named or conventions.routes(crossing.kind, caller.partner, purpose, now)
+        recipients = named or conventions.recipients(crossing.kind, caller.partner, purpose, now)
         for recipient in dict.fromkeys(recipients):
             request = Request(crossing.kind, purpose, caller.partner, recipient, now)
             person = state[crossing.subject_id]
@@ -163,7 +175,9 @@ async def decide(tx: Transaction, crossings: Sequence[Crossing], caller: Caller,
             crossing.rulings.append(Ruling(recipient, decision))
 
 
-async def record(tx: Transaction, crossings: Sequence[Crossing], caller: Caller, services: Services, now: datetime) -> None:
+async def record(
+    tx: Transaction, crossings: Sequence[Crossing], caller: Caller, services: Services, now: datetime
+) -> None:
     """
     (5) Record each decision, its ledger event, and what may leave, all in the caller's transaction.
 
@@ -171,7 +185,7 @@ async def record(tx: Transaction, crossings: Sequence[Crossing], caller: Caller,
     """
     waiting = [crossing for crossing in crossings if crossing.open]
     keys = await subjects.data_keys(tx, {crossing.subject_id for crossing in waiting}, services.vault)
-    rows = _Rows(batch=str(uuid.uuid4()), trace=current_traceparent(), caller=caller, now=now)
+    rows = Rows(batch=str(uuid.uuid4()), trace=current_traceparent(), caller=caller, now=now)
     for crossing in waiting:
         rows.add(crossing, keys[crossing.subject_id])
     await rows.save(tx, services)
@@ -197,7 +211,7 @@ def answer(crossings: Sequence[Crossing], translation: Translation) -> Acceptanc
     return Acceptance(body)
 
 
-class _Rows:
+class Rows:
     """The rows of one message, gathered so that each table is written once."""
 
     def __init__(self, *, batch: str, trace: str | None, caller: Caller, now: datetime) -> None:
@@ -212,15 +226,14 @@ class _Rows:
         """Add one document with its rulings."""
         at = instant(self.now)
         if crossing.permitted:
-            document_id = crossing.document["id"]
             self.documents.append(
                 {
-                    "id": document_id,
+                    "id": crossing.row_id,
                     "kind": crossing.kind.value,
                     "schema_version": crossing.document["schema_version"],
                     "sender": self.caller.partner,
                     "subject_id": crossing.subject_id,
-                    "sealed": key.seal(orjson.dumps(crossing.document), f"documents/{document_id}"),
+                    "sealed": key.seal(orjson.dumps(crossing.document), f"documents/{crossing.row_id}"),
                     "received_at": at,
                 }
             )
@@ -228,7 +241,7 @@ class _Rows:
             {
                 "id": crossing.exchange_id,
                 "batch": self.batch,
-                "document_id": crossing.document["id"],
+                "document_id": crossing.row_id,
                 "kind": crossing.kind.value,
                 "purpose": crossing.document["purpose"],
                 "sender": self.caller.partner,
@@ -271,7 +284,7 @@ class _Rows:
     def _event(self, crossing: Crossing, key: DataKey) -> LedgerRecord:
         body = {
             "exchange_id": crossing.exchange_id,
-            "document_id": crossing.document["id"],
+            "document_id": crossing.row_id,
             "kind": crossing.kind.value,
             "purpose": crossing.document["purpose"],
             "client_id": self.caller.client_id,
@@ -311,14 +324,30 @@ def _kind(document: Document) -> Kind | None:
 
 def _faults(crossing: Crossing, caller: Caller) -> list[Issue]:
     if crossing.kind not in CARRIED:
-        return [Issue("kind", "/kind", "Ce genre de document ne passe pas par cette adresse.", "This kind of document does not pass through this address.", line=crossing.line)]
+        return [
+            Issue(
+                "kind",
+                "/kind",
+                "Ce genre de document ne passe pas par cette adresse.",
+                "This kind of document does not pass through this address.",
+                line=crossing.line,
+            )
+        ]
     if f"{crossing.kind.value}:send" not in caller.scopes:
-        return [Issue("scope", "/kind", "Votre jeton ne permet pas d'envoyer ce genre de document.", "Your token does not allow this kind of document.", line=crossing.line)]
+        return [
+            Issue(
+                "scope",
+                "/kind",
+                "Votre jeton ne permet pas d'envoyer ce genre de document.",
+                "Your token does not allow this kind of document.",
+                line=crossing.line,
+            )
+        ]
     issues = validate_document(crossing.kind, crossing.document)
     return [replace(issue, line=issue.line or crossing.line) for issue in issues]
 
 
-def _unfound(error: AmbiguousSubject | UnknownSubject, line: int | None) -> Issue:
+def unfound(error: AmbiguousSubject | UnknownSubject, line: int | None) -> Issue:
     if isinstance(error, AmbiguousSubject):
         return Issue(
             "ambiguous_subject",
@@ -337,7 +366,11 @@ def _unfound(error: AmbiguousSubject | UnknownSubject, line: int | None) -> Issu
 
 
 def _told(crossing: Crossing) -> dict[str, Any]:
-    told: dict[str, Any] = {"document": crossing.document["id"], "kind": crossing.document.get("kind"), "line": crossing.line}
+    told: dict[str, Any] = {
+        "document": crossing.document["id"],
+        "kind": crossing.document.get("kind"),
+        "line": crossing.line,
+    }
     if crossing.earlier:
         return told | {"exchange": crossing.earlier, "state": "already_received"}
     if crossing.issues:
@@ -351,7 +384,10 @@ def _told(crossing: Crossing) -> dict[str, Any]:
                 "siret": ruling.recipient,
                 "state": "permitted" if ruling.decision.permit else "refused",
                 "delivery": ruling.delivery_id,
-                "reasons": [{"code": reason.code, "message": reason.message_fr, "message_en": reason.message_en} for reason in ruling.decision.reasons],
+                "reasons": [
+                    {"code": reason.code, "message": reason.message_fr, "message_en": reason.message_en}
+                    for reason in ruling.decision.reasons
+                ],
             }
             for ruling in crossing.rulings
         ],

@@ -31,7 +31,11 @@ TITLES: Mapping[str, tuple[int, str, str]] = {
     "file_refused": (422, "Le fichier est refusé en entier", "The whole file is refused"),
     "convention_invalid": (422, "La convention n'est pas valable", "The convention is not valid"),
     "signature_invalid": (422, "La signature n'est pas valable", "The signature is not valid"),
-    "idempotency_key_reused": (422, "Clé d'idempotence déjà employée pour une autre requête", "Idempotency key already used for another request"),
+    "idempotency_key_reused": (
+        422,
+        "Clé d'idempotence déjà employée pour une autre requête",
+        "Idempotency key already used for another request",
+    ),
     "unknown_subject": (422, "Personne ne correspond à ce pseudonyme", "This pseudonym names nobody"),
     "unavailable": (503, "La passerelle ne peut pas enregistrer l'échange", "The gateway cannot record the exchange"),
     "internal_error": (500, "Erreur interne", "Internal error"),

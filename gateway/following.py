@@ -45,11 +45,16 @@ async def complete_status(body: Document, referral_id: str, caller: Caller, serv
     )
     async with services.database.read() as tx:
         row = (await tx.execute(query)).first()
+        earlier = sa.select(sa.func.count()).where(
+            exchanges.c.about == referral_id, exchanges.c.kind == "status", exchanges.c.sender == caller.partner
+        )
+        sequence = (await tx.execute(earlier)).scalar_one() + 1
     if row is None:
         raise not_found()
     now = services.clock()
     return {
         "id": str(uuid.uuid4()),
+        "sequence": sequence,
         "created_at": now.isoformat(timespec="seconds"),
         "occurred_at": now.isoformat(timespec="seconds"),
         "purpose": "follow_up",
@@ -119,7 +124,13 @@ async def changes(
     async with services.database.read() as tx:
         rows = (await tx.execute(query)).all()
     items = [
-        {"id": row.id, "kind": row.kind, "document_id": row.document_id, "change": row.type, "changed_at": row.occurred_at}
+        {
+            "id": row.id,
+            "kind": row.kind,
+            "document_id": row.document_id,
+            "change": row.type,
+            "changed_at": row.occurred_at,
+        }
         for row in rows
     ]
     return {"exchanges": items, "next": str(rows[-1].index) if rows else cursor}

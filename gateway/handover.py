@@ -15,9 +15,8 @@ import sqlalchemy as sa
 
 from adapters import registry
 from adapters.base import Adapter
-from consent.gate import Decision, Request
+from consent.gate import Decision, Request, decide_notice
 from consent.gate import decide as ask_gate
-from consent.gate import decide_notice
 from consent.ledger.event import EventType
 from consent.projection import Projection, project
 from gateway.auth.resource import Caller
@@ -99,7 +98,9 @@ async def take(
 
 def _available(caller: Caller, kinds: frozenset[Kind] | None, now: datetime) -> sa.ColumnElement[bool]:
     at = instant(now)
-    free = sa.or_(deliveries.c.state == "available", sa.and_(deliveries.c.state == "leased", deliveries.c.leased_until < at))
+    free = sa.or_(
+        deliveries.c.state == "available", sa.and_(deliveries.c.state == "leased", deliveries.c.leased_until < at)
+    )
     due = sa.or_(deliveries.c.next_attempt_at.is_(None), deliveries.c.next_attempt_at <= at)
     wanted = sa.true() if kinds is None else deliveries.c.kind.in_(sorted(kind.value for kind in kinds))
     return sa.and_(deliveries.c.recipient == caller.partner, free, due, wanted)
@@ -107,7 +108,9 @@ def _available(caller: Caller, kinds: frozenset[Kind] | None, now: datetime) -> 
 
 async def queued(tx: Transaction, delivery_ids: Sequence[str], services: Services) -> list[Taken]:
     """(1) Lock the deliveries that the bus named and that still wait for it."""
-    query = _ROWS.where(deliveries.c.id.in_(delivery_ids), deliveries.c.state == "queued").with_for_update(of=deliveries)
+    query = _ROWS.where(deliveries.c.id.in_(delivery_ids), deliveries.c.state == "queued").with_for_update(
+        of=deliveries
+    )
     return await _open(tx, (await tx.execute(query)).all(), services)
 
 
@@ -175,7 +178,12 @@ async def stop(tx: Transaction, stopped: Sequence[Taken], services: Services, no
     events = []
     for item in stopped:
         reasons = [reason.code for reason in item.decision.reasons] if item.decision else ["subject_erased"]
-        body = {"delivery_id": item.delivery_id, "exchange_id": item.exchange_id, "recipient": item.recipient, "reasons": reasons}
+        body = {
+            "delivery_id": item.delivery_id,
+            "exchange_id": item.exchange_id,
+            "recipient": item.recipient,
+            "reasons": reasons,
+        }
         operator = services.settings.operator_siret
         events.append(record_of(EventType.DISCLOSURE_STOPPED, now, operator, body, item.key or services.vault.own))
     return events
@@ -192,7 +200,9 @@ async def acknowledge(
     """
     now = services.clock()
     async with services.database.write() as tx:
-        mine = sa.and_(deliveries.c.recipient == caller.partner, sa.or_(deliveries.c.id == ident, deliveries.c.lease == ident))
+        mine = sa.and_(
+            deliveries.c.recipient == caller.partner, sa.or_(deliveries.c.id == ident, deliveries.c.lease == ident)
+        )
         query = _ROWS.where(mine).with_for_update(of=deliveries)
         rows = [row for row in (await tx.execute(query)).all() if row.disclosures > 0]
         if not rows:
@@ -257,7 +267,7 @@ def _taken(row: Any, key: DataKey | None, sealed: bytes | None) -> Taken:
 
 def _disclosure(parcel: Parcel, lease: str, caller: Caller, now: datetime) -> Any:
     item, projection = parcel.taken, parcel.taken.projection
-    assert projection is not None and item.decision is not None and item.key is not None  # noqa: PT018 (step 3 set them)
+    assert projection is not None and item.decision is not None and item.key is not None
     body = {
         "delivery_id": item.delivery_id,
         "exchange_id": item.exchange_id,

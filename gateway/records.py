@@ -14,7 +14,13 @@ from gateway.store.crypto import DataKey
 
 
 def record_of(
-    event_type: EventType, now: datetime, actor: str, body: Mapping[str, Any], key: DataKey, *, event_id: str | None = None
+    event_type: EventType,
+    now: datetime,
+    actor: str,
+    body: Mapping[str, Any],
+    key: DataKey,
+    *,
+    event_id: str | None = None,
 ) -> LedgerRecord:
     """
     Prepare one event about the subject of `key` (the gateway's own key: about nobody), ready for `Ledger.append`.
@@ -23,7 +29,9 @@ def record_of(
     """
     event = Event(event_id or str(uuid.uuid4()), event_type, now, actor, body)
     subject_id = None if key.subject_id == "gateway" else key.subject_id
-    return LedgerRecord(event, commit(event, key.opening(event.id)), key.seal(event.canonical(), place(event.id)), subject_id)
+    return LedgerRecord(
+        event, commit(event, key.opening(event.id)), key.seal(event.canonical(), place(event.id)), subject_id
+    )
 
 
 def place(event_id: str) -> str:

@@ -51,7 +51,9 @@ def current_traceparent() -> str | None:
 
 
 @contextmanager
-def span(name: str, kind: SpanKind, *, parent: str | None = None, attributes: Mapping[str, str | int] | None = None) -> Iterator[Span]:
+def span(
+    name: str, kind: SpanKind, *, parent: str | None = None, attributes: Mapping[str, str | int] | None = None
+) -> Iterator[Span]:
     """Open a span under a kept `parent` traceparent, or under the current span; an error is named by its type only."""
     context: Context | None = _propagator.extract({"traceparent": parent}) if parent else None
     with _tracer.start_as_current_span(
@@ -82,7 +84,11 @@ class TraceMiddleware:
             return
         correlation = str(uuid.uuid4())
         scope["correlation_id"] = correlation
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"] if name == b"traceparent"}
+        headers = {
+            name.decode("latin-1"): value.decode("latin-1")
+            for name, value in scope["headers"]
+            if name == b"traceparent"
+        }
         with span(scope["method"], SpanKind.SERVER, parent=headers.get("traceparent")) as opened:
 
             async def tell(message: Message) -> None:

@@ -141,7 +141,8 @@ def _category_change(old: list[Place], new: list[Place]) -> Iterator[str]:
 
 
 def _rank(parts: list[Place]) -> int:
-    return _SENSITIVITIES.index(annotation(parts, "x-sensitivity") or _SENSITIVITIES[0])
+    sensitivity = annotation(parts, "x-sensitivity") or _SENSITIVITIES[0]
+    return _SENSITIVITIES.index(sensitivity) if sensitivity in _SENSITIVITIES else len(_SENSITIVITIES)
 
 
 def _required(parts: Iterable[Place]) -> frozenset[str]:

@@ -5,27 +5,26 @@ Reads of an error only its kind and its path (the rest of it holds the value) an
 that never show: to find the nearest allowed code, and to follow the path to a line and a column.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
+from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 from jsonschema_rs import ValidationError, ValidationErrorKind
 
-from schemas.identity import fold
 from schemas.issue import Issue
 from schemas.messages import Rule, issue_code, sentences, with_suggestion
 from schemas.positions import escape, locate_all
 from schemas.references import ANY, Place, References, annotation, children
+from schemas.suggestion import CodeLabels, Suggester
 
-MAX_ISSUES: Final = 200
+MAX_ISSUES: Final = 100
 """More would not be read, and a hostile document could ask for a hundred thousand sentences."""
 
-_LONGEST_CODE: Final = 80
 _CODED: Final = frozenset({"enum", "pattern", "format"})
+_PLAINER: Final = ("format", "enum", "minLength", "maxLength")
 
 Path: TypeAlias = tuple[str | int, ...]
-CodeLabels: TypeAlias = Callable[[str], Mapping[str, tuple[str, ...]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +34,28 @@ class _Finding:
     details: dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class _Description:
+    """
+    What the schema says of one place: its schemas, and those of what is inside, by name.
+    """
+
+    parts: list[Place]
+    inside: dict[str, list[Place]]
+
+
 class Diagnosis:
     """
     Turns validation errors of one schema into issues.
 
-    `labels` gives the codes of a code list, each with the labels under which people know it.
+    `lists` are the code lists by name: for each code, the labels under which people know it.
     """
 
-    def __init__(self, references: References, root: Place, labels: CodeLabels) -> None:
+    def __init__(self, references: References, root: Place, lists: CodeLabels) -> None:
         self._references = references
         self._root = root
-        self._labels = labels
+        self._suggester = Suggester(lists)
+        self._described = lru_cache(maxsize=4096)(self._describe)
 
     def issues(self, errors: Iterable[ValidationError], document: object, raw: bytes | None = None) -> list[Issue]:
         """
@@ -64,30 +74,30 @@ class Diagnosis:
 
     def _worth_telling(self, findings: Iterable[_Finding]) -> list[_Finding]:
         """
-        Without repetitions, without the pattern of a value whose format is also wrong (the format says it better), and
-        without the properties called unknown only because the branch of the schema that knows them failed.
+        Without repetitions, without the pattern of a value about which something plainer is said, and without the
+        properties called unknown only because the branch of the schema that knows them failed.
         An invalid document always keeps at least one.
         """
         unique = {(finding.path, finding.keyword): finding for finding in findings}
         telling = [
             finding
             for (path, keyword), finding in unique.items()
-            if not (keyword == "pattern" and (path, "format") in unique)
-            and not (keyword == "unknown_property" and self._descend(path)[1][-1] == str(path[-1]))
+            if not (keyword == "pattern" and any((path, plainer) in unique for plainer in _PLAINER))
+            and not (keyword == "unknown_property" and self._shown(path)[-1] == path[-1])
         ]
         return telling or list(unique.values())
 
     def _tell(self, finding: _Finding, document: object) -> Issue:
-        places, shown = self._descend(finding.path)
-        parts = self._references.parts(places)
-        details = finding.details
+        shown, details = self._shown(finding.path), finding.details
+        parts = self._described(_pattern(shown)).parts
+        suggestion = None
         if finding.keyword == "unknown_property":
-            siblings = children(self._references.parts(self._descend(finding.path[:-1])[0]))
-            suggestion = _nearest(str(finding.path[-1]), {name: () for name in siblings if name != ANY})
+            siblings = frozenset(self._described(_pattern(shown[:-1])).inside) - {ANY}
+            suggestion = self._suggester.nearest(finding.path[-1], siblings)
         elif finding.keyword in _CODED:
-            suggestion = _nearest(_value_at(document, finding.path), self._codes(parts, details.get("options", ())))
-        else:
-            suggestion = None
+            options = frozenset(option for option in details.get("options", ()) if isinstance(option, str))
+            value = _value_at(document, finding.path)
+            suggestion = self._suggester.nearest(value, options, annotation(parts, "x-code-list"))
         examples = annotation(parts, "examples")
         rule = Rule(
             finding.keyword,
@@ -97,29 +107,26 @@ class Diagnosis:
             example=str(examples[0]) if examples else "",
         )
         french, english = with_suggestion(sentences(rule), suggestion)
-        pointer = "".join(f"/{escape(part)}" for part in shown)
-        return Issue(issue_code(finding.keyword), pointer, french, english, suggestion)
+        return Issue(issue_code(finding.keyword), _pointer(shown), french, english, suggestion)
 
-    def _codes(self, parts: list[Place], options: Iterable[object]) -> dict[str, tuple[str, ...]]:
-        allowed: dict[str, tuple[str, ...]] = {option: () for option in options if isinstance(option, str)}
-        if name := annotation(parts, "x-code-list"):
-            labelled = self._labels(name)
-            codes = allowed or labelled
-            return {code: labelled.get(code, ()) for code in codes}
-        return allowed
-
-    def _descend(self, path: Path) -> tuple[list[Place], list[str]]:
+    def _shown(self, path: Path) -> Path:
         """
-        The schemas that describe what is at `path`, and the path as it may be shown: `*` for each part that is not an
-        index nor a property named in the schema.
+        A path as it may be shown: `*` for each part that is neither an index nor a property named in the schema.
         """
-        places, shown = [self._root], []
+        shown: Path = ()
         for part in path:
-            inside = children(self._references.parts(places))
-            named = isinstance(part, str) and part in inside
-            shown.append(str(part) if named or isinstance(part, int) else ANY)
-            places = inside.get(str(part) if named else ANY, [])
-        return places, shown
+            known = isinstance(part, int) or part in self._described(_pattern(shown)).inside
+            shown = (*shown, part if known else ANY)
+        return shown
+
+    def _describe(self, pattern: tuple[str, ...]) -> _Description:
+        places = [self._root] if not pattern else self._described(pattern[:-1]).inside.get(pattern[-1], [])
+        parts = self._references.parts(places)
+        return _Description(parts, children(parts))
+
+
+def _pattern(shown: Path) -> tuple[str, ...]:
+    return tuple(ANY if isinstance(part, int) else part for part in shown)
 
 
 def _findings(error: ValidationError) -> Iterator[_Finding]:
@@ -175,17 +182,6 @@ def _excludes(error: ValidationError, path: Path) -> bool:
     """
     depth = len(error.instance_path) - len(path)
     return (error.kind.name == "type" and depth == 0) or (error.kind.name == "const" and depth <= 1)
-
-
-def _nearest(value: object, allowed: Mapping[str, tuple[str, ...]]) -> str | None:
-    """
-    The allowed code whose word or label is nearest to a value, if one is near enough.
-    """
-    if not isinstance(value, str) or len(value) > _LONGEST_CODE:
-        return None
-    words = {fold(word): code for code, labels in allowed.items() for word in (*labels, code)}
-    near = get_close_matches(fold(value), words, n=1, cutoff=0.7)
-    return words[near[0]] if near else None
 
 
 def _value_at(document: Any, path: Path) -> Any:

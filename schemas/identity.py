@@ -73,6 +73,19 @@ class NirReading:
     kind: NirKind
     specimen: bool = False
 
+    @property
+    def flag(self) -> str:
+        """
+        The code of list `nir_flag` that says most about this reading: the value of a person's `nir_flag`.
+        """
+        if self.specimen:
+            return "specimen"
+        if self.key_ok is False:
+            return "key_wrong"
+        if self.kind != "nir":
+            return "temporary"
+        return "key_ok" if self.key_ok else "key_added"
+
 
 def read_nir(text: str) -> NirReading | None:
     """

@@ -61,6 +61,14 @@ _LIMITS: Final = {
     "const": ("La valeur attendue ici est {}.", "The value expected here is {}."),
 }  # fmt: skip
 
+_ONE: Final = {
+    "minLength": ("Ce texte est vide.", "This text is empty."),
+    "minItems": ("La liste est vide.", "The list is empty."),
+    "minProperties": ("Cet objet est vide.", "This object is empty."),
+    "maxLength": ("Ce texte est trop long : un seul caractère.", "This text is too long: one character only."),
+    "maxItems": ("La liste est trop longue : un seul élément.", "The list is too long: one item only."),
+}
+
 _FIXED: Final = {
     "unknown_property": (
         "Cette propriété n'existe pas dans le schéma. Retirez-la, ou placez vos propres champs sous « local ».",
@@ -121,8 +129,8 @@ def sentences(rule: Rule) -> Sentences:
     if rule.keyword in _LIMITS:
         (limit,) = rule.details.values()
         french, english = _LIMITS[rule.keyword]
-        if rule.keyword == "minLength" and limit == 1:
-            french, english = "Ce texte est vide.", "This text is empty."
+        if limit == 1:
+            french, english = _ONE.get(rule.keyword, (french, english))
         shown = _json(limit)
         return _named(rule, (french.format(shown), english.format(shown)))
     builder = _BUILDERS.get(rule.keyword)

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import jsonschema_rs
 
-from schemas import code_lists
+from schemas import vocabulary
 from schemas.diagnosis import Diagnosis
 from schemas.identity import (
     commune_is_valid,
@@ -86,14 +86,15 @@ def schema_versions() -> Mapping[str, tuple[int, ...]]:
     return versions
 
 
-def validate(kind: Kind, document: object, raw: bytes | None = None) -> list[Issue]:
+def validate(kind: Kind, document: object, raw: bytes | None = None, *, tolerant: bool = False) -> list[Issue]:
     """
     Everything wrong with a document of a kind, at once; the empty list when it is valid.
 
-    With `raw`, the JSON text that the document was read from, each issue has a line and a column.
+    With `raw`, the JSON text that the document was read from, each issue has a line and a column. `tolerant` is for a
+    document written with a newer minor version: properties unknown here are allowed where the schema has `x-tolerant`.
     No issue holds a value of the document.
     """
-    validator = _validator(kind)
+    validator = _validator(kind, tolerant)
     try:
         # A valid document, the usual case, costs this one call.
         if validator.is_valid(document):
@@ -125,10 +126,11 @@ def references() -> References:
 
 
 @cache
-def _validator(kind: Kind) -> jsonschema_rs.Validator:
+def _validator(kind: Kind, tolerant: bool) -> jsonschema_rs.Validator:
+    prepare = _tolerant if tolerant else dict
     return jsonschema_rs.validator_for(
-        dict(schema(kind)),
-        registry=jsonschema_rs.Registry([(found["$id"], found) for found in _schemas().values()]),
+        prepare(schema(kind)),
+        registry=jsonschema_rs.Registry([(found["$id"], prepare(found)) for found in _schemas().values()]),
         offline=True,
         validate_formats=True,
         ignore_unknown_formats=False,
@@ -138,10 +140,22 @@ def _validator(kind: Kind) -> jsonschema_rs.Validator:
     )
 
 
+def _tolerant(node: Any) -> Any:
+    """
+    A schema that ignores unknown properties in each object marked `x-tolerant`.
+    """
+    if isinstance(node, list):
+        return [_tolerant(item) for item in node]
+    if not isinstance(node, Mapping):
+        return node
+    opened = ("additionalProperties", "unevaluatedProperties") if node.get("x-tolerant") is True else ()
+    return {key: _tolerant(value) for key, value in node.items() if not (key in opened and value is False)}
+
+
 @cache
 def _diagnosis(kind: Kind) -> Diagnosis:
-    return Diagnosis(references(), References.root(schema(kind)), _code_labels)
-
-
-def _code_labels(name: str) -> dict[str, tuple[str, ...]]:
-    return {code.code: (code.label_fr, code.label_en) for code in code_lists.code_list(name).values()}
+    lists = {
+        name: {code.code: (code.label_fr, code.label_en) for code in vocabulary.code_list(name).values()}
+        for name in vocabulary.code_lists()
+    }
+    return Diagnosis(references(), References.root(schema(kind)), lists)

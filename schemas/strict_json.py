@@ -37,6 +37,7 @@ _DIGITS_AS_ZEROS = bytes.maketrans(b"123456789", b"000000000")
 _LONG_NUMBER = b"0" * _DIGITS
 _STRING_OR_BRACKET = re.compile(STRING.pattern + r"|[\[\]{}]", re.DOTALL)
 _NOT_BRACKETS = bytes(sorted(set(range(256)) - set(b"[]{}")))
+_BRACES_AS_BRACKETS = bytes.maketrans(b"{}", b"[]")
 _UNDECIDED: Final = object()
 
 # The standard library's messages, by their first words: they say more than "syntax error" and hold no value.
@@ -88,10 +89,10 @@ def _check_size(raw: bytes, max_depth: int, max_items: int) -> None:
     outside_strings = b"".join(raw.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2])
     if sum(map(outside_strings.count, b"{[,:")) >= max_items:
         raise MalformedJson("too_many_items", limit=max_items)
-    brackets = outside_strings.translate(None, _NOT_BRACKETS)
+    brackets = outside_strings.translate(_BRACES_AS_BRACKETS, _NOT_BRACKETS)
     for _ in range(max_depth):
         # Each round takes away the innermost pairs; what resists is too deep, or never closed.
-        brackets, before = brackets.replace(b"[]", b"").replace(b"{}", b""), brackets
+        brackets, before = brackets.replace(b"[]", b""), brackets
         if len(brackets) == len(before):
             break
     if brackets and (offset := _offset_beyond(text := _decode(raw), max_depth)) is not None:
@@ -121,7 +122,7 @@ def _parse_ordinary(raw: bytes) -> Any:
     try:
         document = orjson.loads(raw)
         written = orjson.dumps(document, option=orjson.OPT_STRICT_INTEGER)
-    except ValueError:
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
         return _UNDECIDED
     return document if raw.count(b":") == written.count(b":") else _UNDECIDED
 

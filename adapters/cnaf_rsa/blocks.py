@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from lxml import etree
 
 from adapters.base import warning
-from adapters.report import FieldRule, Tally, Treatment, shown_name
+from adapters.report import Coverage, FieldRule, Tally, Treatment, shown_name
 from schemas import Issue
 
 _WITH_ATTRIBUTES = etree.XPath("descendant-or-self::*[@*]")
@@ -46,101 +46,119 @@ class Block:
 
 
 @dataclass(slots=True)
-class Node:
+class _Node:
     """
-    One element of the format, with those that it may hold.
+    One element of the format, with those that it may hold, and how many were seen.
     """
 
     path: str
     carried: bool
-    children: dict[str, "Node"] = field(default_factory=dict)
-
-    @property
-    def is_group(self) -> bool:
-        """
-        Whether it holds elements and no text.
-        """
-        return bool(self.children)
+    seen: int = 0
+    children: dict[str, "_Node"] = field(default_factory=dict)
 
 
-def tree_of(rules: Mapping[str, FieldRule]) -> Node:
+class BlockReader:
     """
-    The list of elements as a tree, its root element at the top.
+    Reads the blocks of one file and counts its elements.
 
-    A group whose elements are all dropped is not carried: its blocks are counted and not built.
+    What the format does not name (an element, an attribute) is counted as unknown and left; a text given twice in one
+    block is an issue, its first occurrence kept.
     """
-    nodes: dict[str, Node] = {}
+
+    def __init__(self, rules: Mapping[str, FieldRule], issues: list[Issue]) -> None:
+        self._rules = rules
+        self._issues = issues
+        self._nodes = _tree(rules)
+        self._root = next(iter(self._nodes.values()))
+        self._tally = Tally(rules)
+
+    def read(self, element: etree._Element) -> Block:
+        """
+        Read a block that stands directly under the root of the file; the format must name it.
+        """
+        for holder in _WITH_ATTRIBUTES(element):
+            for name in holder.attrib:
+                self._tally.add_unknown(f"{_path_of(holder)}/{shown_name(f'@{name}')}")
+        node = self._root.children[element.tag]
+        node.seen += 1
+        block = Block(element.sourceline or 0)
+        self._fill(block, element, node)
+        return block
+
+    def skip(self, element: etree._Element) -> None:
+        """
+        Count a block directly under the root that the format does not name, with all that it holds.
+        """
+        self._add_unknown(element, self._root.path)
+
+    def coverage(self) -> Coverage:
+        """
+        What was seen so far.
+        """
+        for node in self._nodes.values():
+            self._tally.add(node.path, node.seen)
+            node.seen = 0
+        return self._tally.coverage()
+
+    def root_seen(self) -> None:
+        """
+        Count the root of the file.
+        """
+        self._root.seen += 1
+
+    def _fill(self, block: Block | None, element: etree._Element, node: _Node) -> None:
+        """
+        Read what is under an element; without a block to fill, only count it.
+        """
+        known = node.children
+        for child in element:
+            tag = child.tag
+            below = known.get(tag)
+            if below is None:
+                self._add_unknown(child, node.path)
+                continue
+            below.seen += 1
+            if below.children:
+                inner = None
+                if block is not None and below.carried:
+                    inner = Block(child.sourceline or 0)
+                    block.blocks.setdefault(tag, []).append(inner)
+                self._fill(inner, child, below)
+                continue
+            if len(child):
+                for grandchild in child:
+                    self._add_unknown(grandchild, below.path)
+            text = child.text
+            if text and below.carried and block is not None and (text := text.strip()):
+                if tag in block.texts:
+                    self._issues.append(_repeated(below.path, child.sourceline))
+                else:
+                    block.texts[tag] = text
+
+    def _add_unknown(self, element: etree._Element, parent: str) -> None:
+        for path in _paths_under(element, parent):
+            self._tally.add_unknown(path)
+
+
+def _tree(rules: Mapping[str, FieldRule]) -> dict[str, _Node]:
+    """
+    The list of elements as a tree, by path, the root first.
+
+    A group of which nothing is carried is not carried: its blocks are counted and not built.
+    """
+    nodes: dict[str, _Node] = {}
     for path, rule in rules.items():
-        nodes[path] = Node(path, rule.treatment in {Treatment.MAPPED, Treatment.KEPT})
-        parent = path.rpartition("/")[0]
+        nodes[path] = _Node(path, rule.treatment in {Treatment.MAPPED, Treatment.KEPT})
+        parent, _, name = path.rpartition("/")
         if parent:
-            nodes[parent].children[path.rpartition("/")[2]] = nodes[path]
+            nodes[parent].children[name] = nodes[path]
     for node in reversed(nodes.values()):
-        if node.is_group:
+        if node.children:
             node.carried = any(child.carried for child in node.children.values())
-    return next(iter(nodes.values()))
+    return nodes
 
 
-def read_block(element: etree._Element, node: Node, tally: Tally, issues: list[Issue]) -> Block:
-    """
-    Read an element that the format names, with all that it holds.
-
-    What the format does not name (an element, an attribute, a text beside elements) is counted as unknown and left;
-    a value given twice is an issue, its first occurrence kept.
-    """
-    for holder in _WITH_ATTRIBUTES(element):
-        for name in holder.attrib:
-            tally.add_unknown(f"{_path_of(holder)}/{shown_name('@' + name)}")
-    return _read(element, node, tally, issues)
-
-
-def _read(element: etree._Element, node: Node, tally: Tally, issues: list[Issue]) -> Block:
-    tally.add(node.path)
-    block = Block(element.sourceline or 0)
-    for child in element:
-        below = node.children.get(child.tag)
-        if below is None:
-            for path in unknown_paths(child, node.path):
-                tally.add_unknown(path)
-        elif below.is_group:
-            read = _read(child, below, tally, issues)
-            if below.carried:
-                block.blocks.setdefault(child.tag, []).append(read)
-        else:
-            tally.add(below.path)
-            for grandchild in child:
-                for path in unknown_paths(grandchild, below.path):
-                    tally.add_unknown(path)
-            if below.carried:
-                _keep_text(block, child, below, issues)
-    return block
-
-
-def _keep_text(block: Block, child: etree._Element, node: Node, issues: list[Issue]) -> None:
-    text = child.text
-    if text is None:
-        return
-    text = text.strip()
-    if not text:
-        return
-    if child.tag in block.texts:
-        issues.append(
-            warning(
-                "element_repeated",
-                node.path,
-                "Cet élément est donné deux fois ; seul le premier est repris.",
-                "This element is given twice; only the first is used.",
-                line=child.sourceline,
-            )
-        )
-        return
-    block.texts[child.tag] = text
-
-
-def unknown_paths(element: etree._Element, parent: str) -> Iterator[str]:
-    """
-    The paths of an element that the format does not name and of all that it holds.
-    """
+def _paths_under(element: etree._Element, parent: str) -> Iterator[str]:
     waiting = [(element, parent)]
     while waiting:
         current, above = waiting.pop()
@@ -152,3 +170,13 @@ def unknown_paths(element: etree._Element, parent: str) -> Iterator[str]:
 def _path_of(element: etree._Element) -> str:
     names = [element.tag, *(ancestor.tag for ancestor in element.iterancestors())]
     return "/" + "/".join(shown_name(name) for name in reversed(names))
+
+
+def _repeated(path: str, line: int | None) -> Issue:
+    return warning(
+        "element_repeated",
+        path,
+        "Cet élément est donné deux fois ; seul le premier est repris.",
+        "This element is given twice; only the first is used.",
+        line=line,
+    )

@@ -6,18 +6,20 @@ Memory stays flat: each household is read, freed and forgotten before the next o
 `FileRefused`.
 """
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
 from lxml import etree
 
-from adapters.base import FileRefused
-from adapters.cnaf_rsa.blocks import Block, Node, read_block, tree_of, unknown_paths
+from adapters.base import FileRefused, warning
+from adapters.cnaf_rsa.blocks import Block, BlockReader
 from adapters.hardened_xml import GuardedBytes, Limits, records
-from adapters.report import FieldRule, Tally
+from adapters.report import Coverage, FieldRule
 from schemas import Issue
 
+_COUNT = re.compile(r"[0-9]{1,12}")
 _HEADER, _HOUSEHOLD, _TRAILER = "IdentificationFlux", "InfosFoyerRSA", "TransmissionFlux"
 
 # Why each sibling of the B flow is not read: (code, French, English). None of them may be stored.
@@ -80,53 +82,146 @@ class Flow:
     """
 
     def __init__(
-        self, source: BinaryIO, rules: Mapping[str, FieldRule], tally: Tally, issues: list[Issue], limits: Limits
+        self, source: BinaryIO, rules: Mapping[str, FieldRule], issues: list[Issue], limits: Limits
     ) -> None:
         self._guard = GuardedBytes(source, limits)
-        self._tree: Node = tree_of(rules)
-        self._tally = tally
+        self._reader = BlockReader(rules, issues)
         self._issues = issues
         self._header: Header | None = None
         self._households = 0
         self._anomalies = 0
+        self._trailer: Block | None = None
 
     def households(self) -> Iterator[Household]:
         """
-        The households that have a state; those of an anomaly file are counted and left.
+        The households that have a state; the others are an issue each.
 
         Raises `FileRefused`, at the end as anywhere before: then nothing of the file may be used.
         """
-        root = None
         for element in records(self._guard, (_HEADER, _HOUSEHOLD)):
-            root = element.getparent()
-            if root is None:
-                yield from ()
+            parent = element.getparent()
+            if parent is None:
                 self._finish(element)
-                return
-            if root.getparent() is not None or root.tag != "Racine":
-                continue
-            if element.tag == _HEADER:
-                self._read_header(element)
-            else:
-                block = read_block(element, self._tree.children[_HOUSEHOLD], self._tally, self._issues)
-                self._forget_before(element)
-                household = self._admit(block)
+            elif parent.getparent() is None and parent.tag == "Racine":
+                household = self._take(element)
+                element.clear()
+                self._guard.record_done()
                 if household:
                     yield household
 
+    def coverage(self) -> Coverage:
+        """
+        What became of each element read so far.
+        """
+        return self._reader.coverage()
+
+    def _take(self, element: etree._Element) -> Household | None:
+        self._settle(element.itersiblings(preceding=True))
+        if element.tag == _HEADER:
+            self._read_header(element)
+            return None
+        if self._header is None:
+            raise _header_missing(element.sourceline)
+        self._households += 1
+        self._anomalies += element.find("Anomalie") is not None
+        block = self._reader.read(element)
+        if block.at("PrestationRSA", "SituationDossierRSA", "EtatDossierRSA").texts.get("ETATDOSRSA"):
+            return Household(self._header, self._households, block)
+        self._issues.append(
+            warning(
+                "household_without_state",
+                "/Racine/InfosFoyerRSA/PrestationRSA/SituationDossierRSA/EtatDossierRSA/ETATDOSRSA",
+                "Ce foyer n'a pas d'état de dossier (anomalie, ou foyer incomplet) : rien n'en est repris.",
+                "This household has no file state (an anomaly, or an incomplete household): nothing of it is used.",
+                line=block.line,
+            )
+        )
+        return None
+
     def _read_header(self, element: etree._Element) -> None:
-        block = read_block(element, self._tree.children[_HEADER], self._tally, self._issues)
-        nature = block.texts.get("NATFLUX", "")
+        block = self._reader.read(element)
+        texts = block.texts
+        nature = texts.get("NATFLUX", "")
         if nature in _REFUSED_FLOWS:
             code, french, english = _REFUSED_FLOWS[nature]
             raise FileRefused(code, french, english, quarantine=False, line=block.line)
         if nature != "D":
             raise FileRefused(
                 "flow_unknown",
-                "NATFLUX ne vaut aucun des flux RSA connus (D, F, C, I, R, G).",
-                "NATFLUX is none of the known RSA flows (D, F, C, I, R, G).",
+                "NATFLUX ne désigne aucun des flux RSA connus (D, F, C, I, R, G).",
+                "NATFLUX names none of the known RSA flows (D, F, C, I, R, G).",
                 quarantine=False,
                 line=block.line,
             )
-        texts = block.texts
         self._header = Header(texts.get("TYPEFLUX", ""), texts.get("DTCREAFLUX", ""), texts.get("DTREF", ""))
+
+    def _settle(self, siblings: Iterable[etree._Element]) -> None:
+        """
+        Count and free what stands before a household or at the end of the file; read the trailer among it.
+        """
+        for sibling in list(siblings):
+            if sibling.tag == _TRAILER:
+                self._trailer = self._reader.read(sibling)
+            elif sibling.tag not in {_HEADER, _HOUSEHOLD}:
+                self._reader.skip(sibling)
+            parent = sibling.getparent()
+            if parent is not None:
+                parent.remove(sibling)
+
+    def _finish(self, root: etree._Element) -> None:
+        if root.tag != "Racine":
+            raise FileRefused(
+                "not_a_cnaf_flow",
+                "Ce XML n'est pas un flux RSA de la CNAF ou de la MSA : son premier élément n'est pas « Racine ».",
+                "This XML is not an RSA flow of the CNAF or MSA: its first element is not “Racine”.",
+                quarantine=False,
+                line=root.sourceline,
+            )
+        self._reader.root_seen()
+        self._settle(root)
+        if self._header is None:
+            raise _header_missing(root.sourceline)
+        self._check_total(self._trailer or Block(root.sourceline or 0))
+
+    def _check_total(self, trailer: Block) -> None:
+        total = trailer.texts.get("NBTOTDOSRSATRANSM")
+        if total is None and self._anomalies:
+            raise FileRefused(
+                "anomaly_companion",
+                "C'est un fichier d'anomalies : il dit que des foyers existent, pas l'état de leur droit. "
+                "Rien n'en est repris ; envoyez le flux qu'il accompagne.",
+                "This is an anomaly file: it says that households exist, not the state of their right. "
+                "Nothing of it is used; send the flow that it comes with.",
+                quarantine=False,
+                line=trailer.line,
+            )
+        if total is None or not _COUNT.fullmatch(total):
+            raise FileRefused(
+                "total_missing",
+                "Le nombre de foyers annoncé en fin de fichier (NBTOTDOSRSATRANSM) manque ou n'est pas un nombre : "
+                "rien ne prouve que le fichier est entier. Renvoyez-le.",
+                "The number of households announced at the end of the file (NBTOTDOSRSATRANSM) is missing or no number: "
+                "nothing proves that the file is whole. Send it again.",
+                quarantine=True,
+                line=trailer.line,
+            )
+        if int(total) != self._households:
+            raise FileRefused(
+                "total_mismatch",
+                f"Le fichier annonce {int(total)} foyers et en contient {self._households}. "
+                "Rien n'en est repris ; demandez à l'émetteur un fichier entier.",
+                f"The file announces {int(total)} households and holds {self._households}. "
+                "Nothing of it is used; ask the sender for a whole file.",
+                quarantine=True,
+                line=trailer.line,
+            )
+
+
+def _header_missing(line: int | None) -> FileRefused:
+    return FileRefused(
+        "header_missing",
+        "Le bloc IdentificationFlux manque ou vient après les foyers : ce flux ne dit pas ce qu'il est.",
+        "The block IdentificationFlux is missing or comes after the households: this flow does not say what it is.",
+        quarantine=True,
+        line=line,
+    )

@@ -7,27 +7,19 @@ changes what leaves; no code does.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, Final
-from zoneinfo import ZoneInfo
+from typing import Any
 
 import rfc8785
 
+from consent.clock import midnight
 from consent.conventions.checks import ConventionRefused, check
-from schemas import Document, Kind, fields
-
-ENVELOPE: Final = "exchange"
-"""The category of the technical envelope, without which there is no message: every flow and every agreement has it."""
-NIR: Final = "nir"
-SECRET: Final = "secret"
-SPECIAL: Final = "special"
-
-PARIS: Final = ZoneInfo("Europe/Paris")
-"""The dates of a convention are days in France: its last day ends at midnight there."""
+from consent.conventions.mask import Mask, mask_of
+from schemas import Document, Kind
 
 
 class ConventionState(StrEnum):
@@ -60,63 +52,38 @@ class Party:
 class LegalBasis:
     """
     The ground in law of a flow: the RGPD point, the text and its article. Never the person's agreement.
+
+    `special` is the point of RGPD art. 9(2) that allows special categories, if there is one.
     """
 
     id: str
     rgpd: str
+    special: str | None
     text: str
     article: str
+
+    @property
+    def covers_special(self) -> bool:
+        """
+        Whether the basis allows special categories by itself; explicit consent (9.2.a) is for the person to give.
+        """
+        return self.special is not None and self.special != "9.2.a"
 
     @property
     def citation(self) -> str:
         """
         The basis in one line, as it is written in the decision and in the ledger.
         """
-        return f"RGPD art. {self.rgpd} ; {self.text}, {self.article}"
-
-
-@dataclass(frozen=True, slots=True)
-class Mask:
-    """
-    The leaf patterns that a flow may let leave, computed once from the labels of the schema.
-
-    `envelope` always leaves; `free` leaves when no agreement is needed (the envelope included); `by_category` is what
-    an agreement that names the category lets leave; `special_by_category` is the part of it that is of a special
-    category (RGPD art. 9) and that the legal basis does not cover by itself.
-    """
-
-    envelope: frozenset[str]
-    free: frozenset[str]
-    by_category: Mapping[str, frozenset[str]]
-    special_by_category: Mapping[str, frozenset[str]]
-
-    def agreed(self, categories: Iterable[str]) -> frozenset[str]:
-        """
-        What leaves on a flow that needs an agreement, when the agreement names these categories.
-        """
-        known = self.by_category
-        return self.envelope.union(*[known[category] for category in categories if category in known])
-
-    def unasked(self, categories: Iterable[str]) -> frozenset[str]:
-        """
-        What leaves on a flow that needs no agreement; `categories` are those of an agreement, if there happens to be one.
-        """
-        known = self.special_by_category
-        extra = [known[category] for category in categories if category in known] if known else []
-        return self.free.union(*extra) if extra else self.free
-
-    @property
-    def widest(self) -> frozenset[str]:
-        """
-        The most that this flow can ever let leave, with the widest agreement.
-        """
-        return self.envelope.union(self.free, *self.by_category.values())
+        points = f"{self.rgpd} et {self.special}" if self.special else self.rgpd
+        return f"RGPD art. {points} ; {self.text}, {self.article}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Flow:
     """
     One authorised path: this kind of document, from one party to another, for these purposes, on this ground.
+
+    `agreement_types` and `evidence_level` say which agreements will do, where one is needed (empty and None: any).
     """
 
     id: str
@@ -126,6 +93,8 @@ class Flow:
     purposes: frozenset[str]
     basis: LegalBasis | None
     agreement_required: bool
+    agreement_types: frozenset[str]
+    evidence_level: str | None
     mask: Mask
 
 
@@ -171,15 +140,15 @@ class Convention:
         issues = check(document)
         if issues:
             raise ConventionRefused(issues)
-        parties = _parties(document)
+        parties, bases = _parties(document), _bases(document)
         return cls(
             id=document["id"],
             version=document["version"],
             state=ConventionState(state),
-            starts=_midnight(document["validity"]["from"]),
-            ends=_midnight(document["validity"]["until"], days=1),
+            starts=midnight(document["validity"]["from"]),
+            ends=midnight(document["validity"]["until"], days=1),
             parties=MappingProxyType(parties),
-            flows=tuple(_flow(flow, document, parties) for flow in document["flows"]),
+            flows=tuple(_flow(flow, parties, bases) for flow in document["flows"]),
             hash=canonical_hash(document),
             document=document,
         )
@@ -215,43 +184,43 @@ def canonical_hash(document: Document) -> str:
     return hashlib.sha256(canonical_bytes(document)).hexdigest()
 
 
-def names(pattern: str, leaf: str) -> bool:
-    """
-    Whether a pointer pattern of a convention names this leaf, itself or through a container that holds it.
-    """
-    return leaf == pattern or leaf.startswith(pattern + "/")
-
-
-def _midnight(day: str, days: int = 0) -> datetime:
-    return datetime.combine(date.fromisoformat(day) + timedelta(days=days), time(), PARIS).astimezone(UTC)
-
-
 def _parties(document: Document) -> dict[str, Party]:
-    # Entitled only when the list `nir` gives a ground: the flag of a party is a reminder for the reader, not a right.
-    entitled = {entry["party"] for entry in document.get("nir", [])}
+    # Entitled only when the list `nir` gives a ground as well: the flag of a party alone is not a right.
+    grounds = {entry["party"] for entry in document.get("nir", [])}
     return {
         party["siret"]: Party(
             siret=party["siret"],
             name=party["name"],
             role=party["role"],
-            nir_entitled=party["siret"] in entitled and party.get("nir_entitled", True),
+            nir_entitled=party["nir_entitled"] and party["siret"] in grounds,
             acts_for=party.get("acts_for"),
         )
         for party in document["parties"]
     }
 
 
-def _flow(flow: Document, document: Document, parties: Mapping[str, Party]) -> Flow:
-    kind = Kind(flow["kind"])
-    basis = next((_basis(entry) for entry in document["legal_bases"] if entry["id"] == flow["legal_basis"]), None)
-    required = flow["agreement"] == "required"
+def _bases(document: Document) -> dict[str, LegalBasis]:
+    return {
+        basis["id"]: LegalBasis(basis["id"], basis["rgpd"], basis.get("special"), basis["text"], basis["article"])
+        for basis in document["legal_bases"]
+    }
+
+
+def _flow(flow: Document, parties: Mapping[str, Party], bases: Mapping[str, LegalBasis]) -> Flow:
+    basis = bases.get(flow["legal_basis"])
     return Flow(
         id=flow["id"],
-        kind=kind,
+        kind=Kind(flow["kind"]),
         sender=flow["from"],
         recipient=flow["to"],
-        purposes=frozenset(flow["purposes"]) & frozenset(document["purposes"]),
+        purposes=frozenset(flow["purposes"]),
         basis=basis,
-        agreement_required=required,
-        mask=_mask(kind, flow, basis, parties[flow["to"]].nir_entitled),
+        agreement_required=flow["agreement"] == "required",
+        agreement_types=frozenset(flow.get("agreement_types", ())),
+        evidence_level=flow.get("evidence_level"),
+        mask=mask_of(
+            flow,
+            nir_entitled=parties[flow["to"]].nir_entitled,
+            basis_covers_special=basis is not None and basis.covers_special,
+        ),
     )

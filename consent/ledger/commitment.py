@@ -37,12 +37,9 @@ class Disclosure:
     def read(self) -> Mapping[str, Any]:
         """The event as a JSON object. Raises DisclosureInvalid, also for what two readers could read differently."""
         try:
-            value = json.loads(self.canonical, object_pairs_hook=_unique, parse_constant=_refuse)
-        except (ValueError, RecursionError):
-            raise DisclosureInvalid("the disclosed event is not strict JSON") from None
-        if not isinstance(value, dict):
-            raise DisclosureInvalid("the disclosed event is not a JSON object")
-        return value
+            return read_object(self.canonical)
+        except ValueError:
+            raise DisclosureInvalid("the disclosed event is not a strict JSON object") from None
 
 
 def entry_of(canonical: bytes, opening: bytes) -> bytes:
@@ -55,6 +52,17 @@ def entry_of(canonical: bytes, opening: bytes) -> bytes:
     if len(opening) != OPENING_SIZE:
         raise DisclosureInvalid(f"an opening has {OPENING_SIZE} bytes")
     return _VERSION + hmac.digest(opening, canonical, "sha256")
+
+
+def read_object(raw: bytes) -> dict[str, Any]:
+    """A JSON object that no two readers can read differently: UTF-8, no name twice, no NaN. Raises ValueError."""
+    try:
+        value = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    if not isinstance(value, dict):
+        raise ValueError("not a JSON object")
+    return value
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

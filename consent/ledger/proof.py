@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from consent.ledger.checkpoint import OpenCheckpoint, open_checkpoint
-from consent.ledger.commitment import Disclosure
+from consent.ledger.commitment import Disclosure, read_object
 from consent.ledger.merkle import HASH_SIZE, leaf_hash, verify_inclusion
 from consent.ledger.note import NoteInvalid, Verifier, decode_base64, encode_base64
 from consent.ledger.tiles import MAX_ENTRY
@@ -88,12 +88,9 @@ class Receipt:
         if self.extra is None:
             return {}
         try:
-            pairs = json.loads(self.extra, object_pairs_hook=list)
-            fields = dict(pairs)
-            if len(fields) != len(pairs) or not all(isinstance(part, str) for pair in pairs for part in pair):
-                raise ValueError("not an object of texts")
-            "".join(fields.values()).encode()
-        except (ValueError, TypeError, RecursionError):
+            fields = read_object(self.extra)
+            "".join(fields.values()).encode()  # texts only, and no half of a surrogate pair
+        except (ValueError, TypeError):
             raise ReceiptInvalid("the extra line is not a JSON object of texts") from None
         return fields
 

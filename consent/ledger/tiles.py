@@ -133,9 +133,9 @@ def decode_bundle(raw: bytes, width: int) -> list[bytes]:
 def split_hashes(raw: bytes, width: int) -> list[bytes]:
     """The `width` hashes of a tile, exactly. Raises TileInvalid when the length is another one."""
     if len(raw) != width * HASH_SIZE:
-        raise TileInvalid(
-            f"the tile has {len(raw)} bytes instead of {width * HASH_SIZE}", min(len(raw), width * HASH_SIZE)
-        )
+        offset = min(len(raw), width * HASH_SIZE)
+        message = f"the tile has {len(raw)} bytes instead of {width * HASH_SIZE}"
+        raise TileInvalid(message, offset, min(offset // HASH_SIZE, width - 1))
     return [raw[i : i + HASH_SIZE] for i in range(0, len(raw), HASH_SIZE)]
 
 

@@ -18,7 +18,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol
 
 DELIVERIES: Final = "deliveries"
@@ -103,7 +103,7 @@ class Received(Protocol):
         """
         Say that the work is done: the message leaves the bus.
 
-        Not awaited by the broker: when the connection is lost at that moment the message comes again.
+        The broker does not confirm it: when the connection is lost at that moment the message comes again.
         """
 
     async def retry(self, after: timedelta) -> None:
@@ -111,8 +111,8 @@ class Received(Protocol):
         Ask for it again, not before `after`, with the same id and one more attempt.
 
         The time is kept in the database, never in the broker, whose own requeue gives a message back at once and burns its
-        delivery limit in milliseconds. Returns when the retry is durable; waits while the database is away, and this
-        holds the consumer back. The message takes its turn behind others: it blocks nobody.
+        delivery limit in milliseconds. Returns when the retry is durable, or when the message will come again by itself;
+        may wait for a database that is away, which holds the consumer back. The message blocks nobody meanwhile.
         """
 
     async def park(self, reason: str) -> None:
@@ -175,6 +175,11 @@ class Bus(Protocol):
 
     async def check(self) -> None:
         """Say whether the bus can be used now, for readiness; raises `BusUnavailable`."""
+
+
+def utc_now() -> datetime:
+    """Tell the time, as the clocks of this package do unless they are given another."""
+    return datetime.now(UTC)
 
 
 def known(queue: str) -> str:

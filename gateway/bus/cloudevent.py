@@ -23,7 +23,7 @@ DELIVERY_READY: Final = "org.trait-dunion.delivery.ready.v1"
 
 
 class NotACloudEvent(ValueError):
-    """What came from the broker is not a CloudEvent of ours."""
+    """What was read from the broker or the outbox is not a CloudEvent of ours; says why, without a value."""
 
 
 def delivery_ready(
@@ -33,7 +33,7 @@ def delivery_ready(
     Build the event of one delivery, as a JSON object.
 
     `source` is the gateway's issuer; `data` holds identifiers only; `trace` is a W3C traceparent.
-    Raises `CloudEventValidationError` when the result would not be a CloudEvent.
+    Raises `NotACloudEvent` when the result would not be one: an empty `source`, say.
     """
     event: dict[str, Any] = {
         "specversion": "1.0",
@@ -51,7 +51,11 @@ def delivery_ready(
 
 
 def to_amqp(message: Message, extra: Mapping[str, str] | None = None) -> aio_pika.Message:
-    """Write a message for the broker: persistent, under its id, with `extra` headers beside those of CloudEvents."""
+    """
+    Write a message for the broker: persistent, under its id, with `extra` headers beside those of CloudEvents.
+
+    Raises `NotACloudEvent`.
+    """
     written = to_binary_event(_parse(message.event))
     headers: dict[str, Any] = {**written.headers, **(extra or {})}
     if "traceparent" in message.event:
@@ -85,8 +89,11 @@ def from_amqp(raw: aio_pika.abc.AbstractIncomingMessage, queue: str) -> Message:
 
 def _parse(event: Mapping[str, Any]) -> CloudEvent:
     attributes = {name: value for name, value in event.items() if name != "data"}
-    attributes["time"] = datetime.fromisoformat(event["time"])
-    return CloudEvent(attributes, event["data"])
+    try:
+        attributes["time"] = datetime.fromisoformat(event["time"])
+        return CloudEvent(attributes, event["data"])
+    except (BaseCloudEventException, KeyError, TypeError, ValueError) as error:
+        raise NotACloudEvent(type(error).__name__) from error
 
 
 def _time(moment: datetime) -> str:

@@ -147,7 +147,7 @@ async def oldest_age(tx: Transaction, now: datetime) -> timedelta:
 
 def wait_before(attempt: int) -> timedelta:
     """Draw the wait before an attempt (2 is the first that waits): exponential, limited, with jitter."""
-    longest = min(BACK_OFF * 2 ** min(attempt - 2, 16), BACK_OFF_LIMIT)
+    longest: timedelta = min(BACK_OFF * 2 ** min(attempt - 2, 16), BACK_OFF_LIMIT)
     return longest * random.uniform(0.5, 1)  # noqa: S311 (spreads load; keeps no secret)
 
 

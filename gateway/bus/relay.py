@@ -14,18 +14,14 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import Enum
 
 from gateway.bus import outbox
-from gateway.bus.base import Bus, cancelled_for_real
+from gateway.bus.base import Bus, cancelled_for_real, utc_now
 from gateway.store.database import Database, Transaction
 
 log = logging.getLogger(__name__)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 class Pass(Enum):
@@ -50,7 +46,7 @@ class Relay:
         *,
         batch: int = 256,
         idle: timedelta = timedelta(milliseconds=100),
-        clock: Callable[[], datetime] = _now,
+        clock: Callable[[], datetime] = utc_now,
     ) -> None:
         """`batch` is the number of rows of one claim; `idle` the time between two looks at an empty outbox."""
         self._database = database

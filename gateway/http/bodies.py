@@ -24,7 +24,11 @@ async def read_body(request: Request, limit: int) -> bytes:
             if len(received) > limit:
                 raise _too_large(limit)
     except ClientDisconnect as error:
-        raise Problem("malformed_request", "La connexion a été coupée avant la fin du corps.", "The connection was cut before the end of the body.") from error
+        raise Problem(
+            "malformed_request",
+            "La connexion a été coupée avant la fin du corps.",
+            "The connection was cut before the end of the body.",
+        ) from error
     return bytes(received)
 
 
@@ -37,7 +41,11 @@ async def read_json(request: Request, limit: int) -> Any:
     """Read a JSON body; raises `Problem` (413, 415) or `schemas.MalformedJson` (400)."""
     declared = media_type(request)
     if declared != "application/json" and not declared.endswith("+json"):
-        raise Problem("unsupported_media_type", "Envoyez du JSON : Content-Type: application/json.", "Send JSON: Content-Type: application/json.")
+        raise Problem(
+            "unsupported_media_type",
+            "Envoyez du JSON : Content-Type: application/json.",
+            "Send JSON: Content-Type: application/json.",
+        )
     return parse_json(await read_body(request, limit), max_bytes=limit)
 
 

@@ -26,7 +26,9 @@ from schemas import Document, parse_json
 
 router = APIRouter(tags=["échanges"])
 
-IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key", min_length=8, max_length=128, pattern=r"^[!-~]+$")]
+IdempotencyKey = Annotated[
+    str | None, Header(alias="Idempotency-Key", min_length=8, max_length=128, pattern=r"^[!-~]+$")
+]
 
 
 def services_of(request: Request) -> Services:
@@ -158,11 +160,19 @@ def _adapter(name: str, request: Request) -> Adapter:
 async def _post_shared(request: Request, caller: Caller, key: str | None, kind: str) -> Response:
     limit = services_of(request).settings.max_json_bytes
     if media_type(request) != "application/json":
-        raise Problem("unsupported_media_type", "Envoyez du JSON : Content-Type: application/json.", "Send JSON: Content-Type: application/json.")
+        raise Problem(
+            "unsupported_media_type",
+            "Envoyez du JSON : Content-Type: application/json.",
+            "Send JSON: Content-Type: application/json.",
+        )
     raw = await read_body(request, limit)
     document = parse_json(raw, max_bytes=limit)
     if not isinstance(document, dict) or document.get("kind") != kind:
-        raise Problem("malformed_request", f"Cette adresse attend un document de genre « {kind} ».", f"This address takes documents of kind “{kind}”.")
+        raise Problem(
+            "malformed_request",
+            f"Cette adresse attend un document de genre « {kind} ».",
+            f"This address takes documents of kind “{kind}”.",
+        )
     return await _take_in(request, caller, key, raw, adapters.get("shared-json"))
 
 
@@ -171,7 +181,9 @@ async def _take_in(request: Request, caller: Caller, key: str | None, raw: bytes
     attempt = attempt_of(request, caller, key, raw)
     sender = await sender_of(request, caller)
     try:
-        acceptance = await receive(raw, adapter=adapter, sender=sender, caller=caller, attempt=attempt, services=services)
+        acceptance = await receive(
+            raw, adapter=adapter, sender=sender, caller=caller, attempt=attempt, services=services
+        )
     except FileRefused as refusal:
         problem = admission.refused(refusal)
         if refusal.quarantine:

@@ -36,7 +36,14 @@ async def get_codes(name: str) -> Response:
     if name not in code_lists():
         raise not_found()
     codes = [
-        {"code": code.code, "label_fr": code.label_fr, "label_en": code.label_en, "parent": code.parent, "source": code.source, "version": code.version}
+        {
+            "code": code.code,
+            "label_fr": code.label_fr,
+            "label_en": code.label_en,
+            "parent": code.parent,
+            "source": code.source,
+            "version": code.version,
+        }
         for code in code_list(name).values()
     ]
     return JSONResponse({"list": name, "codes": codes}, headers=_CACHED)

@@ -48,7 +48,9 @@ async def pull(
     if system is None:
         raise not_found()
     adapter = adapters.get(system.adapter)
-    as_file = adapter.output_media_type.split(";")[0] in request.headers.get("accept", "") and adapter.name != "shared-json"
+    as_file = (
+        adapter.output_media_type.split(";")[0] in request.headers.get("accept", "") and adapter.name != "shared-json"
+    )
     loop = asyncio.get_running_loop()
     deadline = loop.time() + wait
     kinds = adapter.kinds_out if as_file else None
@@ -79,7 +81,9 @@ async def nack(
     reason = body.get("reason") if isinstance(body, dict) else None
     if reason not in _REASONS:
         allowed = ", ".join(_REASONS)
-        raise Problem("malformed_request", f"Motif attendu dans « reason » : {allowed}.", f"Expected in “reason”: {allowed}.")
+        raise Problem(
+            "malformed_request", f"Motif attendu dans « reason » : {allowed}.", f"Expected in “reason”: {allowed}."
+        )
     refused = await handover.acknowledge(
         caller, delivery, services_of(request), refusal=str(reason), permanent=reason != "temporary"
     )

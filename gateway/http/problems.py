@@ -61,24 +61,47 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(AuthError)
     async def _auth(request: Request, error: AuthError) -> Response:
-        problem = Problem("unauthorized" if error.status == 401 else "forbidden", error.detail_fr, error.detail_en, headers=error.headers)
+        problem = Problem(
+            "unauthorized" if error.status == 401 else "forbidden",
+            error.detail_fr,
+            error.detail_en,
+            headers=error.headers,
+        )
         return render(request, problem)
 
     @app.exception_handler(RequestValidationError)
     async def _parameters(request: Request, error: RequestValidationError) -> Response:
         # FastAPI's own answer would echo the input: only the parameter's place and the rule's name are kept.
         issues = [
-            Issue(str(fault["type"]), "/" + "/".join(map(str, fault["loc"])), "Paramètre absent ou mal formé.", "Parameter missing or malformed.")
+            Issue(
+                str(fault["type"]),
+                "/" + "/".join(map(str, fault["loc"])),
+                "Paramètre absent ou mal formé.",
+                "Parameter missing or malformed.",
+            )
             for fault in error.errors()
         ]
-        return render(request, Problem("malformed_request", "Corrigez les paramètres indiqués.", "Correct the parameters listed.", issues=issues))
+        return render(
+            request,
+            Problem(
+                "malformed_request",
+                "Corrigez les paramètres indiqués.",
+                "Correct the parameters listed.",
+                issues=issues,
+            ),
+        )
 
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> Response:
         if error.status_code == 404:
             return render(request, not_found())
         code = next((code for code, (status, *_) in TITLES.items() if status == error.status_code), "malformed_request")
-        return render(request, Problem(code, "Voyez la description de l'API : /docs.", "See the API description: /docs.", headers=error.headers))
+        return render(
+            request,
+            Problem(
+                code, "Voyez la description de l'API : /docs.", "See the API description: /docs.", headers=error.headers
+            ),
+        )
 
     @app.exception_handler(Exception)
     async def _crash(request: Request, error: Exception) -> Response:
@@ -86,8 +109,15 @@ def install(app: FastAPI) -> None:
         frame = error.__traceback__
         while frame and frame.tb_next:
             frame = frame.tb_next
-        place = f"{frame.tb_frame.f_code.co_qualname}:{frame.tb_lineno}" if frame and hasattr(frame.tb_frame.f_code, "co_qualname") else "?"
-        _log.error("request.crashed", extra={"error": type(error).__name__, "place": place, "correlation": request.scope.get("correlation_id")})
+        place = (
+            f"{frame.tb_frame.f_code.co_qualname}:{frame.tb_lineno}"
+            if frame and hasattr(frame.tb_frame.f_code, "co_qualname")
+            else "?"
+        )
+        _log.error(
+            "request.crashed",
+            extra={"error": type(error).__name__, "place": place, "correlation": request.scope.get("correlation_id")},
+        )
         return render(
             request,
             Problem(
@@ -96,4 +126,3 @@ def install(app: FastAPI) -> None:
                 "Nothing was recorded beyond what had already been confirmed to you. Send the request again with the same idempotency key.",
             ),
         )
-

@@ -15,7 +15,12 @@ generations = sa.Table(
     "generations",
     metadata,
     sa.Column("name", sa.String(32), primary_key=True),
-    sa.Column("value", sa.Integer, nullable=False, comment="grows with every change; what is kept in memory is stale when it moved"),
+    sa.Column(
+        "value",
+        sa.Integer,
+        nullable=False,
+        comment="grows with every change; what is kept in memory is stale when it moved",
+    ),
 )
 
 partners = sa.Table(

@@ -2,7 +2,6 @@
 The two servers that the tests need, and the four ways to have one: given, already running, container, temporary.
 """
 
-import getpass
 import os
 import subprocess
 from collections.abc import Callable, Mapping
@@ -95,7 +94,7 @@ POSTGRESQL = Service(
     version=probe.postgresql_version,
     usual_urls=tuple(
         f"postgresql+asyncpg://{role}@127.0.0.1:5432/postgres"
-        for role in dict.fromkeys(("postgres", getpass.getuser()))
+        for role in dict.fromkeys(("postgres", os.environ.get("USER") or "postgres"))
     ),
     image="postgres:17.6",
     image_port=5432,

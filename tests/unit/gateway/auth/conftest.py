@@ -37,27 +37,9 @@ ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 GRANTED = frozenset({Scopes.REFERRAL_SEND, Scopes.STATUS_SEND, Scopes.MAILBOX_READ})
 
 
-class AnyAlgorithm(jws.JWSRegistry):
-    """What an attacker signs with: every algorithm, any header, no limit."""
-
-    def __init__(self) -> None:
-        super().__init__(algorithms=list(self.algorithms), strict_check_header=False)
-
-    def check_header(self, header: dict[str, Any]) -> None:
-        """Let everything through."""
-
-
 def b64(raw: bytes) -> str:
     """Encode as base64url without padding."""
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
-
-
-def sign(header: Mapping[str, Any], payload: object, key: Key) -> str:
-    """Sign any payload under any header, honest or not."""
-    raw = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-    algorithm = jws.JWSRegistry.algorithms[{"EdDSA": "Ed25519"}.get(header["alg"], header["alg"])]
-    signed = f"{b64(json.dumps(header).encode())}.{b64(raw)}"
-    return f"{signed}.{b64(algorithm.sign(signed.encode(), key))}"
 
 
 @dataclass
@@ -78,27 +60,51 @@ class Keys:
 
 
 @dataclass
+class Clock:
+    """The gateway's clock, which a test may move."""
+
+    late_by: timedelta = timedelta()
+
+    def __call__(self) -> datetime:
+        """Give the time."""
+        return datetime.now(UTC) + self.late_by
+
+
+@dataclass
 class Desk:
-    """The gateway under test and what a partner needs to speak to it; `late_by` moves the gateway's clock."""
+    """The gateway under test and what a partner needs to speak to it."""
 
     http: httpx.AsyncClient
     auth: Auth
     app: FastAPI
     keys: Keys
-    late_by: timedelta = timedelta()
+    database: Database
+    clock: Clock
+    issuer: str = ISSUER
+    granted: frozenset[str] = GRANTED
 
-    def now(self) -> datetime:
-        """The gateway's clock."""
-        return datetime.now(UTC) + self.late_by
+    @staticmethod
+    def sign(header: Mapping[str, Any], payload: object, key: Key) -> str:
+        """Sign any payload under any header, honest or not."""
+        raw = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+        algorithm = jws.JWSRegistry.algorithms[{"EdDSA": "Ed25519"}.get(header["alg"], header["alg"])]
+        signed = f"{b64(json.dumps(header).encode())}.{b64(raw)}"
+        return f"{signed}.{b64(algorithm.sign(signed.encode(), key))}"
+
+    def elsewhere(self) -> FastAPI:
+        """The same gateway in another process: same database, same keys, nothing else in common."""
+        return make_app(make_auth(self.database, self.keys, self.clock))
 
     def assertion(
-        self, *, client: str = "caf-rsa", key: Key | None = None, header: Mapping[str, Any] = {}, **claims: Any
+        self, *, client: str = "caf-rsa", key: Key | None = None, header: Mapping[str, Any] | None = None, **claims: Any
     ) -> str:
         """Sign a good assertion, or one changed as asked; a claim or a header given as `...` is left out."""
         signing = key or self.keys.es256
         now = int(time.time())
         good = {"iss": client, "sub": client, "aud": ISSUER, "iat": now, "exp": now + 60, "jti": str(uuid4())}
-        return sign(_without({"alg": "ES256", "kid": signing.kid, **header}), _without({**good, **claims}), signing)
+        return self.sign(
+            _without({"alg": "ES256", "kid": signing.kid, **(header or {})}), _without({**good, **claims}), signing
+        )
 
     def form(self, assertion: str | None = None, **changes: Any) -> dict[str, str]:
         """A good token request, or one changed as asked; a parameter given as `...` is left out."""
@@ -192,7 +198,12 @@ def make_app(auth: Auth) -> FastAPI:
 
     @app.get("/mailbox")
     async def mailbox(caller: Annotated[Caller, Depends(requires(Scopes.MAILBOX_READ))]) -> dict[str, Any]:
-        return {"client_id": caller.client_id, "partner": caller.partner, "system": caller.system, "roles": sorted(caller.roles)}
+        return {
+            "client_id": caller.client_id,
+            "partner": caller.partner,
+            "system": caller.system,
+            "roles": sorted(caller.roles),
+        }
 
     @app.get("/ledger")
     async def ledger(caller: Annotated[Caller, Depends(requires(Scopes.LEDGER_READ, Scopes.MAILBOX_READ))]) -> None: ...
@@ -218,11 +229,12 @@ async def desk(database: Database, keys: Keys) -> AsyncIterator[Desk]:
             ("relais-suivi", ASSOCIATION, ("es256", "other")),
             ("relais-neuf", ASSOCIATION, ("es256",)),
         ):
-            await add_system(tx, client_id=client, partner=partner, name=f"Logiciel {client}", jwks=keys.public(*names), now=now)
+            await add_system(
+                tx, client_id=client, partner=partner, name=f"Logiciel {client}", jwks=keys.public(*names), now=now
+            )
         await disable_system(tx, "caf-ancien", now)
-    clock: list[Desk] = []
-    auth = make_auth(database, keys, lambda: clock[0].now())
+    clock = Clock()
+    auth = make_auth(database, keys, clock)
     app = make_app(auth)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url=ISSUER) as http:
-        clock.append(Desk(http, auth, app, keys))
-        yield clock[0]
+        yield Desk(http, auth, app, keys, database, clock)

@@ -1,0 +1,123 @@
+"""
+What a flow may let leave: the labels of a schema put through the rules of the convention, once.
+
+A leaf is kept when its category is one of the flow's, when `only` names it (if there is an `only`) and `except` does
+not; never when it is secret; a NIR only towards a recipient entitled to it; a special category (RGPD art. 9) only
+where the flow says so. What no schema labels does not exist here, and so never leaves.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Final
+
+from consent.conventions.structure import PSEUDONYM, names, prune
+from schemas import Document, FieldLabel, Kind, fields
+
+ENVELOPE: Final = "exchange"
+"""The category of the technical envelope, without which there is no message: every flow and every agreement has it."""
+
+NIR: Final = "nir"
+SECRET: Final = "secret"  # noqa: S105 - the name of a data category
+SPECIAL: Final = "special"
+
+_TELLS_BY_ITSELF: Final = frozenset({Kind.STATUS, Kind.CONSENT})
+"""The kinds whose envelope is the message: the state of a referral, the state of an agreement."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mask:
+    """
+    The leaf patterns that a flow may let leave, in the parts that a decision puts together.
+
+    `envelope` always leaves; `free` leaves when the flow needs no agreement (the envelope included); `by_category` is
+    what an agreement that names the category lets leave; `special` is, by category, what needs an agreement even on a
+    flow that requires none, since it is of a special category that the legal basis does not cover.
+    """
+
+    kind: Kind
+    envelope: frozenset[str]
+    free: frozenset[str]
+    by_category: Mapping[str, frozenset[str]]
+    special: Mapping[str, frozenset[str]]
+
+    def agreed(self, categories: frozenset[str]) -> frozenset[str]:
+        """
+        What leaves on a flow that requires an agreement, when the agreement names these categories.
+        """
+        return _joined(self, self.envelope, False, categories)
+
+    def unasked(self, categories: frozenset[str]) -> frozenset[str]:
+        """
+        What leaves on a flow that requires none, these categories being those of an agreement if there happens to be one.
+        """
+        return _joined(self, self.free, True, categories) if self.special and categories else self.free
+
+    def says_something(self, patterns: frozenset[str]) -> bool:
+        """
+        Whether these patterns, computed by this mask, tell more than that a message exists.
+        """
+        if self.kind in _TELLS_BY_ITSELF:
+            return bool(patterns)
+        return len(patterns) > len(self.envelope)
+
+    @property
+    def widest(self) -> frozenset[str]:
+        """
+        The most that the flow can ever let leave, under the widest agreement.
+        """
+        return self.agreed(frozenset(self.by_category))
+
+
+@lru_cache(maxsize=8192)
+def _joined(mask: Mask, base: frozenset[str], special_only: bool, categories: frozenset[str]) -> frozenset[str]:
+    # Remembered: few sets of categories exist, and the same answer being the same object makes the projection cheap.
+    parts = mask.special if special_only else mask.by_category
+    return prune(mask.kind, base.union(*[parts[category] for category in categories if category in parts]))
+
+
+def mask_of(flow: Document, *, nir_entitled: bool, basis_covers_special: bool) -> Mask:
+    """
+    The mask of a flow of a convention's document.
+
+    `nir_entitled` is about the recipient; `basis_covers_special` says that the legal basis by itself allows the special
+    categories of the flow (a point of RGPD art. 9(2) other than explicit consent).
+    """
+    kind = Kind(flow["kind"])
+    kept = [label for label in fields(kind).values() if _kept(label, flow, nir_entitled=nir_entitled)]
+    asked = [] if basis_covers_special else [label for label in kept if label.sensitivity == SPECIAL]
+    envelope = {label.pattern for label in kept if label.category == ENVELOPE}
+    return Mask(
+        kind=kind,
+        envelope=prune(kind, frozenset(envelope)),
+        free=prune(kind, frozenset(label.pattern for label in kept).difference(label.pattern for label in asked)),
+        by_category=_by_category(kept),
+        special=_by_category(asked),
+    )
+
+
+def _kept(label: FieldLabel, flow: Document, *, nir_entitled: bool) -> bool:
+    if label.pattern == PSEUDONYM:
+        return True
+    if SECRET in (label.category, label.sensitivity):
+        return False
+    if NIR in (label.category, label.sensitivity) and not nir_entitled:
+        return False
+    if label.sensitivity == SPECIAL and not flow.get("special_categories", False):
+        return False
+    if any(names(pattern, label.pattern) for pattern in flow.get("except", [])):
+        return False
+    if label.category == ENVELOPE:
+        return True
+    only = flow.get("only")
+    return label.category in flow["categories"] and (
+        only is None or any(names(pattern, label.pattern) for pattern in only)
+    )
+
+
+def _by_category(labels: Iterable[FieldLabel]) -> Mapping[str, frozenset[str]]:
+    found: dict[str, set[str]] = {}
+    for label in labels:
+        found.setdefault(label.category, set()).add(label.pattern)
+    return MappingProxyType({category: frozenset(patterns) for category, patterns in found.items()})

@@ -1,0 +1,149 @@
+"""
+Which of a person's agreements covers an exchange, if one does; if none, why.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Final
+
+from consent import reasons
+from consent.agreement import Agreement, AgreementState, Path
+from consent.reasons import Reason
+from schemas import code_list
+
+_IN_FORCE: Final = (AgreementState.GIVEN, AgreementState.PARTLY_WITHDRAWN)
+
+_NEAREST_FIRST: Final = (
+    reasons.AGREEMENT_WITHDRAWN,
+    reasons.AGREEMENT_REFUSED,
+    reasons.AGREEMENT_EXPIRED,
+    reasons.AGREEMENT_NOT_STARTED,
+    reasons.AGREEMENT_EVIDENCE_TOO_WEAK,
+    reasons.AGREEMENT_OTHER_TYPE,
+    reasons.AGREEMENT_OTHER_KIND,
+    reasons.AGREEMENT_OTHER_PURPOSE,
+)
+_STATE_REASONS: Final = {
+    AgreementState.REFUSED: reasons.AGREEMENT_REFUSED,
+    AgreementState.WITHDRAWN: reasons.AGREEMENT_WITHDRAWN,
+    AgreementState.EXPIRED: reasons.AGREEMENT_EXPIRED,
+    AgreementState.NOT_STARTED: reasons.AGREEMENT_NOT_STARTED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """
+    What the person must have agreed to, at an instant (in UTC); no `types` and no `evidence_level` mean that any will do.
+    """
+
+    path: Path
+    at: datetime
+    types: frozenset[str] = frozenset()
+    evidence_level: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Covered:
+    """
+    The agreement that covers a need, and the data categories it names for it.
+    """
+
+    agreement: Agreement
+    categories: frozenset[str]
+
+
+def cover(need: Need, agreements: Sequence[Agreement]) -> Covered | Reason:
+    """
+    Find the agreement that covers a need, or say why none does.
+
+    Its categories come from one agreement, never from several put together: the one collected last (then the greatest
+    id), since it is the person's last word. For the same reason an agreement no longer counts once the organisation that
+    collected it recorded, later, a refusal or a withdrawal for the same recipient, purpose and kind.
+    """
+    path, at = need.path, need.at
+    about = [agreement for agreement in agreements if path in agreement.lines]
+    # Plain comparisons for the agreements that nothing was taken back from: a person may have a hundred of them.
+    found = [
+        agreement
+        for agreement in about
+        if (_live(agreement, need) if agreement.said_no else agreement.starts <= at < agreement.valid_until)
+    ]
+    noes = [agreement for agreement in about if agreement.said_no]
+    if noes or need.types or need.evidence_level:
+        found = [each for each in found if _shortfall(each, need) is None and not _taken_back(each, noes, need)]
+    if not found:
+        return _why_not(need, agreements)
+    last = max(found, key=lambda agreement: (agreement.collected_at, agreement.id))
+    return Covered(last, frozenset().union(*[scope.categories for scope in last.lines[path] if scope.live(at)]))
+
+
+def _live(agreement: Agreement, need: Need) -> bool:
+    lines = agreement.lines[need.path]
+    return agreement.state_at(need.at) in _IN_FORCE and any(scope.live(need.at) for scope in lines)
+
+
+def _taken_back(agreement: Agreement, noes: Iterable[Agreement], need: Need) -> bool:
+    """
+    Whether the organisation that collected an agreement recorded, in another one, that the person changed their mind since.
+    """
+    return any(
+        other is not agreement
+        and other.collected_by == agreement.collected_by
+        and any(agreement.collected_at <= moment <= need.at for moment in _moments_of_no(other, need.path))
+        for other in noes
+    )
+
+
+def _moments_of_no(agreement: Agreement, path: Path) -> list[datetime]:
+    if agreement.state == AgreementState.REFUSED:
+        return [agreement.collected_at]
+    return [scope.withdrawn_at for scope in agreement.lines[path] if scope.withdrawn_at is not None]
+
+
+def _shortfall(agreement: Agreement, need: Need) -> Reason | None:
+    """
+    What the agreement lacks to be of the type, and proven at the level, that the convention asks for.
+    """
+    if need.types and agreement.agreement_type not in need.types:
+        return reasons.AGREEMENT_OTHER_TYPE
+    if need.evidence_level and _rank(agreement.evidence_level) < _rank(need.evidence_level):
+        return reasons.AGREEMENT_EVIDENCE_TOO_WEAK
+    return None
+
+
+@cache
+def _rank(evidence_level: str) -> int:
+    """
+    How much an evidence level proves: its position in its code list, which goes from the weakest to the strongest.
+    """
+    return list(code_list("evidence_level")).index(evidence_level)
+
+
+def _why_not(need: Need, agreements: Sequence[Agreement]) -> Reason:
+    """
+    The reason of the agreement that came nearest.
+
+    An agreement for other recipients is passed over in silence: the sender must not learn that it exists.
+    """
+    found = {reason for agreement in agreements if (reason := _obstacle(agreement, need)) is not None}
+    return next((reason for reason in _NEAREST_FIRST if reason in found), reasons.AGREEMENT_MISSING)
+
+
+def _obstacle(agreement: Agreement, need: Need) -> Reason | None:
+    recipient, purpose, _ = need.path
+    lines = agreement.lines.get(need.path)
+    if lines is None:
+        known = {path[:2] for path in agreement.lines}
+        if (recipient, purpose) in known:
+            return reasons.AGREEMENT_OTHER_KIND
+        return reasons.AGREEMENT_OTHER_PURPOSE if recipient in {path[0] for path in known} else None
+    state = agreement.state_at(need.at)
+    if state not in _IN_FORCE:
+        return _STATE_REASONS[state]
+    if not any(scope.live(need.at) for scope in lines):
+        return reasons.AGREEMENT_WITHDRAWN
+    # In force and suitable, and yet not found: the same organisation recorded a later refusal or withdrawal.
+    return _shortfall(agreement, need) or reasons.AGREEMENT_WITHDRAWN

@@ -1,0 +1,351 @@
+"""
+The gate: may this document go to this recipient, now, and which of its fields?
+
+Pure: it reads nothing but its arguments, so that the same question with the conventions and agreements of a given day
+always has the same answer. Everything that is not expressly permitted is refused, with the reason.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from functools import cache
+from typing import Any, Final
+
+from consent import reasons
+from consent.agreement import Agreement, Objection
+from consent.clock import in_utc
+from consent.conventions.collection import Candidate, Conventions
+from consent.coverage import Covered, Need, cover
+from consent.reasons import Reason
+from schemas import Kind, code_list
+
+__all__ = [
+    "Cleared",
+    "ConventionRef",
+    "Decision",
+    "Notice",
+    "NotPermitted",
+    "Reason",
+    "Request",
+    "Step",
+    "decide",
+    "decide_notice",
+]
+
+_SEAL: Final = object()
+"""Known to this module only: what carries it was made here."""
+
+
+class NotPermitted(PermissionError):
+    """
+    Something was about to leave that the gate did not let through.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """
+    The question: a kind of document, for a purpose, from one SIRET to another, at an instant.
+
+    Raises ValueError when `at` has no offset; it is kept in UTC.
+    """
+
+    kind: Kind
+    purpose: str
+    sender: str
+    recipient: str
+    at: datetime
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "at", in_utc(self.at))
+
+
+@dataclass(frozen=True, slots=True)
+class ConventionRef:
+    """
+    The convention that decided: its id and version, the hash that was signed, and the flow that was used.
+    """
+
+    id: str
+    version: int
+    hash: str
+    flow: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """
+    One step of the gate: its number, name and article; `outcome` is passed, not_required or refused.
+    """
+
+    number: int
+    name: str
+    article: str
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """
+    The answer, with what it rests on.
+
+    `fields` are the leaf patterns that may leave (none when refused). On a refusal `reasons` holds one reason per
+    convention that could have applied, without repetition, and `convention` and `steps` are those of the one that came
+    nearest. `agreement` is an id, `basis` the legal basis in one line.
+    """
+
+    kind: Kind
+    recipient: str
+    permit: bool
+    fields: frozenset[str] = field(repr=False)
+    reasons: tuple[Reason, ...]
+    convention: ConventionRef | None
+    agreement: str | None
+    basis: str | None
+    steps: tuple[Step, ...] = field(repr=False)
+    _seal: object = field(default=None, init=False, repr=False, compare=False)
+
+    def cleared(self) -> "Cleared":
+        """
+        The pass that the outbox asks for. Raises NotPermitted unless the gate itself permitted.
+        """
+        if not self.permit or self._seal is not _SEAL:
+            raise NotPermitted("the gate did not permit this")
+        return Cleared(self, _SEAL)
+
+    def summary(self) -> dict[str, Any]:
+        """
+        The decision as JSON, for the ledger and the answer to the sender: codes and references, nothing personal.
+        """
+        return {
+            "permit": self.permit,
+            "reasons": [reason.code for reason in self.reasons],
+            "convention": None
+            if self.convention is None
+            else {name: getattr(self.convention, name) for name in ("id", "version", "hash", "flow")},
+            "agreement": self.agreement,
+            "basis": self.basis,
+            "steps": [{"number": step.number, "name": step.name, "outcome": step.outcome} for step in self.steps],
+        }
+
+
+class Cleared:
+    """
+    The proof that the gate let something through to a recipient; only `Decision.cleared` can make one.
+    """
+
+    __slots__ = ("decision", "recipient")
+
+    def __init__(self, decision: Decision, seal: object) -> None:
+        """
+        Raises NotPermitted for anybody but the gate.
+        """
+        if seal is not _SEAL:
+            raise NotPermitted("only the gate clears")
+        self.decision: Final = decision
+        self.recipient: Final = decision.recipient
+
+
+_STEPS: Final = (
+    ("purpose", "CRPA L114-8 II"),
+    ("convention", "RGPD art. 5(2) ; CRPA R114-9-6"),
+    ("legal_basis", "RGPD art. 6(1)"),
+    ("objection", "RGPD art. 21 ; CRPA L114-8 II"),
+    ("agreement", "RGPD art. 7 ; CASF L121-6-2"),
+    ("fields", "RGPD art. 5(1)(c) et 9 ; décret 2019-341"),
+    ("something_left", "RGPD art. 5(1)(c) ; CRPA L114-8"),
+)
+
+
+def decide(
+    request: Request,
+    conventions: Conventions,
+    agreements: Sequence[Agreement] = (),
+    objections: Sequence[Objection] = (),
+) -> Decision:
+    """
+    Answer a request, with the subject's agreements and objections.
+
+    (1) the purpose is one of the closed list; controlling or sanctioning is none of them    CRPA L114-8 II
+    then, for each flow of a convention that goes that way, until one permits:
+    (2) the convention is in force, signed by all, and provides for this purpose             RGPD art. 5(2)
+    (3) the flow states its legal basis                                                      RGPD art. 6(1)
+    (4) the person did not object: nothing outweighs an objection                            RGPD art. 21
+    (5) where the flow requires it, the person agreed, and has not gone back on it           RGPD art. 7
+    (6) the fields are cut to flow ∩ agreement ∩ NIR entitlement ∩ special-category rule     RGPD art. 5(1)(c), 9
+    (7) something is left to say                                                             RGPD art. 5(1)(c)
+
+    Flows are never added up, since each was signed with its own ground and its own limits: the first that permits
+    decides alone, in the order of the conventions' ids, newest version first, then in the order of the file. The order is
+    in the signed files, so anybody can foresee and replay the choice. The steps run in this order so that a sender without
+    convention learns nothing about the person, not even that an objection exists.
+    """
+    # (1)
+    if request.purpose not in _purposes():
+        return _refuse(request, 1, reasons.PURPOSE_NOT_ALLOWED)
+    candidates = conventions.candidates(request.kind, request.sender, request.recipient)
+    if not candidates:
+        return _refuse(request, 2, reasons.NO_CONVENTION)
+    refusals = []
+    for candidate in candidates:
+        decision = _weigh(request, candidate, agreements, objections)
+        if decision.permit:
+            return decision
+        refusals.append(decision)
+    return _nearest(refusals)
+
+
+def _weigh(
+    request: Request, candidate: Candidate, agreements: Sequence[Agreement], objections: Iterable[Objection]
+) -> Decision:
+    """
+    Steps (2) to (7) for one flow.
+    """
+    flow, mask = candidate.flow, candidate.flow.mask
+    # (2)
+    if (obstacle := candidate.obstacle(request.purpose, request.at)) is not None:
+        return _refuse(request, 2, obstacle, candidate)
+    # (3)
+    if flow.basis is None:
+        return _refuse(request, 3, reasons.LEGAL_BASIS_MISSING, candidate)
+    # (4)
+    if any(objection.stops(request.recipient, request.purpose, request.at) for objection in objections):
+        return _refuse(request, 4, reasons.OBJECTION, candidate)
+    # (5)
+    found: Covered | Reason | None = None
+    if flow.agreement_required or mask.special:
+        path = (request.recipient, request.purpose, request.kind)
+        found = cover(Need(path, request.at, flow.agreement_types, flow.evidence_level), agreements)
+    covered = found if isinstance(found, Covered) else None
+    if flow.agreement_required and isinstance(found, Reason):
+        return _refuse(request, 5, found, candidate)
+    # (6)
+    categories = covered.categories if covered else frozenset()
+    permitted = mask.agreed(categories) if flow.agreement_required else mask.unasked(categories)
+    used = covered if permitted is not mask.free else None
+    # (7)
+    if not mask.says_something(permitted):
+        return _refuse(request, 7, reasons.NOTHING_PERMITTED, candidate)
+    return _permit(request, permitted, candidate, used)
+
+
+class Notice(StrEnum):
+    """
+    What a past recipient must be told about the person's will.
+    """
+
+    WITHDRAWAL = "withdrawal"
+    ERASURE = "erasure"
+    OBJECTION = "objection"
+
+
+_NOTICE_ARTICLES: Final = {
+    Notice.WITHDRAWAL: "RGPD art. 7(3) et 19",
+    Notice.ERASURE: "RGPD art. 17 et 19",
+    Notice.OBJECTION: "RGPD art. 21 et 19",
+}
+
+NOTICE_FIELDS: Final = frozenset(
+    {
+        *("/kind", "/schema_version", "/id", "/created_at", "/sender/siret", "/recipients/*/siret", "/purpose"),
+        *("/subject/pseudonym", "/agreement_type", "/state", "/collected_by/siret", "/collected_at", "/channel"),
+        *("/evidence/level", "/text/version", "/text/sha256", "/text/language", "/withdrawal/at"),
+        *("/scopes/*/id", "/scopes/*/purposes/*", "/scopes/*/kinds/*", "/scopes/*/categories/*"),
+        *("/scopes/*/recipients/*", "/scopes/*/withdrawn_at", "/valid_from", "/valid_until", "/duration"),
+    }
+)
+"""The fields of a `consent` document that a notice is made of: the least that its schema allows, all of the envelope."""
+
+
+def decide_notice(recipient: str, notice: Notice = Notice.WITHDRAWAL) -> Decision:
+    """
+    Permit to tell a past recipient that the person took their agreement back, objects, or must be forgotten.
+
+    Owed to whoever received something (RGPD art. 19), so that no convention, agreement or objection stands in its way; in
+    return it carries NOTICE_FIELDS and nothing else, whatever the document holds.
+    """
+    step = Step(1, "notice", _NOTICE_ARTICLES[notice], "passed")
+    return _sealed(
+        Decision(
+            kind=Kind.CONSENT,
+            recipient=recipient,
+            permit=True,
+            fields=NOTICE_FIELDS,
+            reasons=(),
+            convention=None,
+            agreement=None,
+            basis=_NOTICE_ARTICLES[notice],
+            steps=(step,),
+        )
+    )
+
+
+def _permit(request: Request, permitted: frozenset[str], candidate: Candidate, covered: Covered | None) -> Decision:
+    flow = candidate.flow
+    return _sealed(
+        Decision(
+            kind=request.kind,
+            recipient=request.recipient,
+            permit=True,
+            fields=permitted,
+            reasons=(),
+            convention=_reference(candidate),
+            agreement=covered.agreement.id if covered else None,
+            basis=flow.basis.citation if flow.basis else None,
+            steps=_steps(0, agreement_required=flow.agreement_required),
+        )
+    )
+
+
+def _refuse(request: Request, step: int, reason: Reason, candidate: Candidate | None = None) -> Decision:
+    flow = candidate.flow if candidate else None
+    return Decision(
+        kind=request.kind,
+        recipient=request.recipient,
+        permit=False,
+        fields=frozenset(),
+        reasons=(reason,),
+        convention=_reference(candidate) if candidate else None,
+        agreement=None,
+        basis=flow.basis.citation if flow and flow.basis else None,
+        steps=_steps(step, agreement_required=flow is not None and flow.agreement_required),
+    )
+
+
+def _nearest(refusals: Sequence[Decision]) -> Decision:
+    """
+    The refusal that went through the most steps, the first of them when several did, with the reasons of all.
+    """
+    nearest = max(refusals, key=lambda decision: len(decision.steps))
+    return replace(nearest, reasons=tuple(dict.fromkeys([*nearest.reasons, *(r for each in refusals for r in each.reasons)])))
+
+
+def _sealed(decision: Decision) -> Decision:
+    object.__setattr__(decision, "_seal", _SEAL)
+    return decision
+
+
+def _reference(candidate: Candidate) -> ConventionRef:
+    convention = candidate.convention
+    return ConventionRef(convention.id, convention.version, convention.hash, candidate.flow.id)
+
+
+@cache
+def _steps(refused_at: int, *, agreement_required: bool) -> tuple[Step, ...]:
+    """
+    The steps gone through, up to the one that refused (0: none did).
+    """
+    outcomes = []
+    for number, (name, article) in enumerate(_STEPS, start=1):
+        skipped = name == "agreement" and not agreement_required
+        outcome = "refused" if number == refused_at else "not_required" if skipped else "passed"
+        outcomes.append(Step(number, name, article, outcome))
+        if number == refused_at:
+            break
+    return tuple(outcomes)
+
+
+@cache
+def _purposes() -> frozenset[str]:
+    return frozenset(code_list("purpose"))

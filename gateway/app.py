@@ -1,0 +1,190 @@
+"""
+The composition root: puts the parts together once, and runs the loops of this process's role.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from functools import partial
+from typing import Any
+
+from fastapi import FastAPI
+from joserfc.jwk import ECKey, KeySet
+from starlette.middleware import Middleware
+
+from consent.ledger.note import Signer
+from consent.ledger.sequencer import Sequencer
+from consent.ledger.store import Ledger
+from gateway.auth import Auth, create_auth_router
+from gateway.bus import outbox
+from gateway.bus.base import Bus
+from gateway.bus.embedded import EmbeddedBus
+from gateway.bus.rabbitmq import RabbitBus
+from gateway.bus.relay import Relay
+from gateway.delivery.courier import Courier
+from gateway.http import consents, conventions, exchanges, fhir, language, ledger, machine, mailbox, pages, problems
+from gateway.keys import Keys
+from gateway.scopes import granted_scopes
+from gateway.services import Services
+from gateway.settings import Settings
+from gateway.store.conventions import ConventionBook
+from gateway.store.crypto import Vault
+from gateway.store.database import Database
+from gateway.telemetry import TraceMiddleware
+
+_log = logging.getLogger(__name__)
+
+
+class Role(StrEnum):
+    """What one process does; `all` is the embedded default."""
+
+    ALL = "all"
+    API = "api"
+    RELAY = "relay"
+    COURIER = "courier"
+    SEQUENCER = "sequencer"
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """Everything one process holds: the services of the flow, the bus, and the loops."""
+
+    services: Services
+    bus: Bus
+    relay: Relay
+    courier: Courier
+    sequencer: Sequencer
+    signer: Signer
+    auth: Auth
+
+
+def assemble(
+    settings: Settings,
+    keys: Keys,
+    *,
+    clock: Callable[[], datetime] | None = None,
+    fault_point: Callable[[str], None] | None = None,
+) -> Runtime:
+    """Put the parts together; opens nothing yet. `clock` and `fault_point` are for the tests."""
+    database = Database(settings.database)
+    bus: Bus = EmbeddedBus(database)
+    if settings.bus_url:
+        bus = RabbitBus(settings.bus_url, partial(outbox.schedule, database), prefix=settings.bus_prefix)
+    signer = Signer(settings.origin, keys.ledger)
+    sequencer = Sequencer(database.write, signer)
+    relay = Relay(database, bus)
+
+    def wake() -> None:
+        sequencer.nudge()
+        relay.nudge()
+
+    services = Services(
+        settings=settings,
+        database=database,
+        vault=Vault(keys.root),
+        ledger=Ledger(),
+        conventions=ConventionBook(),
+        wake=wake,
+    )
+    if clock is not None:
+        services = replace(services, clock=clock)
+    if fault_point is not None:
+        services = replace(services, fault_point=fault_point)
+    auth = Auth(
+        database,
+        settings.public_address,
+        _token_key(keys),
+        KeySet([]),
+        granted_scopes(services),
+        lambda: datetime.now(UTC),
+    )
+    return Runtime(services, bus, relay, Courier(services, bus), sequencer, signer, auth)
+
+
+@asynccontextmanager
+async def running(runtime: Runtime, role: Role) -> AsyncIterator[None]:
+    """Open the bus and run the loops of a role until the block ends; a loop that dies stops the process, loudly."""
+    stop = asyncio.Event()
+    loops: dict[Role, list[Coroutine[Any, Any, None]]] = {
+        Role.RELAY: [runtime.relay.run(stop)],
+        Role.COURIER: [runtime.courier.run(stop)],
+        Role.SEQUENCER: [runtime.sequencer.run()],
+    }
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(runtime.services.database.close)
+        await runtime.bus.open()
+        stack.push_async_callback(runtime.bus.close)
+        tasks = []
+        for loop_role, coroutines in loops.items():
+            for coroutine in coroutines:
+                if role in (Role.ALL, loop_role):
+                    task = asyncio.create_task(coroutine, name=loop_role.value)
+                    task.add_done_callback(_tell)
+                    tasks.append(task)
+                else:
+                    coroutine.close()
+        try:
+            yield
+        finally:
+            stop.set()
+            await _end(tasks)
+
+
+def create_app(runtime: Runtime, role: Role = Role.ALL) -> FastAPI:
+    """
+    Make the HTTP application of a process; a process that is only a relay, courier or sequencer answers health checks.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        async with running(runtime, role):
+            yield
+
+    app = FastAPI(
+        title="Trait d'union",
+        summary="La passerelle d'interopérabilité du secteur social / The interoperability gateway of the social sector",
+        version="1.0",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        middleware=[Middleware(TraceMiddleware)],
+    )
+    app.state.services = runtime.services
+    app.state.auth = runtime.auth
+    app.state.bus = runtime.bus
+    app.state.vkey = runtime.signer.vkey
+    problems.install(app)
+    app.include_router(machine.router)
+    if role in (Role.ALL, Role.API):
+        app.include_router(create_auth_router(runtime))
+        for module in (exchanges, mailbox, consents, conventions, ledger, language, fhir, pages):
+            app.include_router(module.router)
+    return app
+
+
+def _token_key(keys: Keys) -> ECKey:
+    key = ECKey.import_key(keys.token)
+    return ECKey.import_key(keys.token, {"kid": key.thumbprint(), "use": "sig", "alg": "ES256"})
+
+
+def _tell(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()):
+        _log.critical("loop.died", extra={"loop": task.get_name(), "error": type(error).__name__})
+
+
+async def _end(tasks: list[asyncio.Task[None]]) -> None:
+    """Let the loops finish what is under way, then cancel those that only wait."""
+    if not tasks:
+        return
+    _, waiting = await asyncio.wait(tasks, timeout=1)
+    for task in waiting:
+        task.cancel()
+    for task in waiting:
+        with suppress(asyncio.CancelledError):
+            await task

@@ -1,0 +1,86 @@
+"""
+Pages for developers: the API's description, and what each problem means. Everything is served from here.
+"""
+
+from __future__ import annotations
+
+from html import escape
+from importlib.resources import files
+
+from fastapi import APIRouter
+from starlette.responses import HTMLResponse, Response
+
+from gateway.errors import TITLES, not_found
+
+router = APIRouter(include_in_schema=False)
+
+_STATIC = files("gateway.console") / "static"
+_FILES = {
+    "swagger-ui-5.35.0.js": "text/javascript",
+    "swagger-ui-5.35.0.css": "text/css",
+    "swagger-ui-5.35.0.LICENSE.txt": "text/plain; charset=utf-8",
+    "docs.js": "text/javascript",
+}
+
+_SECURE = {
+    # swagger-ui draws its icons as data: images and sets inline styles; no script is inline and nothing comes from outside.
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+
+_DOCS = """<!doctype html>
+<html lang="fr">
+<head>
+<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Trait d'union : l'API</title>
+<link rel="stylesheet" href="/static/swagger-ui-5.35.0.css">
+</head>
+<body>
+<main id="swagger-ui"></main>
+<script src="/static/swagger-ui-5.35.0.js"></script>
+<script src="/static/docs.js"></script>
+</body>
+</html>
+"""
+
+_PROBLEM = """<!doctype html>
+<html lang="fr">
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{title_fr}</title></head>
+<body>
+<main>
+<h1>{title_fr}</h1>
+<p lang="en">{title_en}</p>
+<p>Code : <code>{code}</code>, statut HTTP {status}.</p>
+<p>Le champ <code>detail</code> de la réponse dit quoi faire, et <code>errors</code> donne chaque point avec sa place.</p>
+<p lang="en">The answer's <code>detail</code> says what to do, and <code>errors</code> lists each fault with its place.</p>
+</main>
+</body>
+</html>
+"""
+
+
+@router.get("/docs")
+async def docs() -> Response:
+    """Show the API's description in a browser."""
+    return HTMLResponse(_DOCS, headers=_SECURE)
+
+
+@router.get("/static/{name}")
+async def static(name: str) -> Response:
+    """Serve a file of the pages; its name changes with its content."""
+    if name not in _FILES:
+        raise not_found()
+    headers = {"Cache-Control": "public, max-age=86400", "X-Content-Type-Options": "nosniff"}
+    return Response((_STATIC / name).read_bytes(), media_type=_FILES[name], headers=headers)
+
+
+@router.get("/problems/{code}")
+async def problem(code: str) -> Response:
+    """Say what a problem's `type` means."""
+    if code not in TITLES:
+        raise not_found()
+    status, title_fr, title_en = TITLES[code]
+    page = _PROBLEM.format(title_fr=escape(title_fr), title_en=escape(title_en), code=code, status=status)
+    return HTMLResponse(page, headers=_SECURE)

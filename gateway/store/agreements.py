@@ -1,0 +1,94 @@
+"""
+What the person said, as kept: agreements and objections of some subjects, ready for the gate.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+
+from consent.agreement import Agreement, Objection, decisive
+from consent.tables import agreements, objections
+from gateway.store.crypto import DataKey
+from gateway.store.database import Transaction, insert_ignore, instant, moment
+from gateway.store.subjects import chunks
+from schemas import Document
+
+
+@dataclass(slots=True)
+class Standing:
+    """What one person said until now."""
+
+    agreements: list[Agreement] = field(default_factory=list)
+    objections: list[Objection] = field(default_factory=list)
+
+
+async def standing(tx: Transaction, subject_ids: Collection[str]) -> dict[str, Standing]:
+    """Read what each subject said; lock the subjects first, for the answer to hold until the transaction ends."""
+    found: dict[str, Standing] = defaultdict(Standing)
+    for ids in chunks(sorted(subject_ids)):
+        for row in await tx.execute(sa.select(agreements).where(agreements.c.subject_id.in_(ids))):
+            found[row.subject_id].agreements.append(Agreement.from_document(row.decisive))
+        for row in await tx.execute(sa.select(objections).where(objections.c.subject_id.in_(ids))):
+            found[row.subject_id].objections.append(
+                Objection(row.id, row.recipient, row.purpose, moment(row.since), moment(row.until))
+            )
+    return found
+
+
+async def add(tx: Transaction, document: Document, subject_id: str, key: DataKey, now: datetime) -> bool:
+    """Keep a new consent document, sealed; False when this id is already there."""
+    row = {
+        "id": document["id"],
+        "subject_id": subject_id,
+        "collected_by": document["collected_by"]["siret"],
+        "recorded_at": instant(now),
+        **_content(document, key),
+    }
+    added = await tx.execute(insert_ignore(agreements, tx).values(row).returning(agreements.c.id))
+    return added.first() is not None
+
+
+async def get(tx: Transaction, agreement_id: str) -> Any | None:
+    """Read one agreement's row, or None."""
+    return (await tx.execute(sa.select(agreements).where(agreements.c.id == agreement_id))).first()
+
+
+async def replace(tx: Transaction, document: Document, key: DataKey, now: datetime) -> None:
+    """Keep the new state of a consent document after a withdrawal."""
+    values = _content(document, key) | {"withdrawn_at": instant(now)}
+    await tx.execute(sa.update(agreements).where(agreements.c.id == document["id"]).values(values))
+
+
+def opened(row: Any, key: DataKey) -> Document:
+    """Read the consent document of a row."""
+    document: Document = orjson.loads(key.open(row.sealed, _place(row.id)))
+    return document
+
+
+async def add_objection(tx: Transaction, objection: Objection, subject_id: str, recorded_by: str) -> None:
+    """Keep an objection until its term."""
+    values = {
+        "id": objection.id,
+        "subject_id": subject_id,
+        "recorded_by": recorded_by,
+        "recipient": objection.recipient,
+        "purpose": objection.purpose,
+        "since": instant(objection.since),
+        "until": instant(objection.until),
+    }
+    await tx.execute(sa.insert(objections).values(values))
+
+
+def _content(document: Document, key: DataKey) -> dict[str, Any]:
+    return {"sealed": key.seal(orjson.dumps(document), _place(document["id"])), "decisive": decisive(document)}
+
+
+def _place(agreement_id: str) -> str:
+    return f"agreements/{agreement_id}"

@@ -1,0 +1,125 @@
+"""
+`tdu init`, `tdu migrate`, `tdu doctor`: prepare a gateway, and say what is wrong with one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Annotated
+
+import sqlalchemy as sa
+import typer
+
+from gateway.app import assemble
+from gateway.bus.base import BusUnavailable
+from gateway.keys import Keys, KeysMissing, generate
+from gateway.settings import Settings
+from gateway.store.database import Database
+from ops import migrations
+from ops.commands import say
+from schemas.identity import siret_is_valid
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at: its name, whether it is good, and what to do if not."""
+
+    name: str
+    good: bool
+    message: str
+
+
+def init() -> None:
+    """Créer les clés qui manquent et préparer la base. / Make the missing keys and prepare the database."""
+    settings = say.settings()
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    for path in generate(settings):
+        say.stderr.print(f"Clé créée : {path}. Gardez-en une copie hors ligne. / Key made: keep a copy offline.")
+    say.run(_migrate(settings))
+
+
+def migrate() -> None:
+    """Mettre la base à la dernière version. / Bring the database to the newest version."""
+    say.run(_migrate(say.settings()))
+
+
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Pour un programme. / For a program.")] = False,
+) -> None:
+    """Dire ce qui ne va pas : réglages, clés, base, bus. / Say what is wrong: settings, keys, database, bus."""
+    checks = say.run(_gathered(say.settings()))
+    if as_json:
+        say.result([{"name": check.name, "good": check.good, "message": check.message} for check in checks])
+    else:
+        for check in checks:
+            say.stdout.print(
+                f"{'[green]bon[/green]' if check.good else '[red]à corriger[/red]'}  {check.name} : {check.message}"
+            )
+    if not all(check.good for check in checks):
+        raise typer.Exit(1)
+
+
+async def _migrate(settings: Settings) -> None:
+    database = Database(settings.database)
+    await migrations.migrate(database)
+    current, _ = await migrations.current(database)
+    await database.close()
+    say.stderr.print(f"Base prête, révision {current}. / Database ready.")
+
+
+async def _gathered(settings: Settings) -> list[Check]:
+    return [check async for check in _checks(settings)]
+
+
+async def _checks(settings: Settings) -> AsyncIterator[Check]:
+    yield _siret(settings)
+    yield _address(settings)
+    try:
+        keys = Keys.load(settings)
+    except KeysMissing as error:
+        yield Check("clés", False, f"{error} ; faites « tdu init » ou corrigez TDU_KEYS_DIR et TDU_KEK_FILE")
+        return
+    yield Check("clés", True, f"lues dans {settings.keys}")
+    yield await _database(settings)
+    yield await _bus(settings, keys)
+
+
+def _siret(settings: Settings) -> Check:
+    good = siret_is_valid(settings.operator_siret)
+    return Check("exploitant", good, "SIRET valide" if good else "TDU_OPERATOR_SIRET n'est pas un SIRET valide")
+
+
+def _address(settings: Settings) -> Check:
+    address = settings.public_address
+    local = address.startswith(("http://127.0.0.1", "http://localhost"))
+    good = not address.endswith("/") and (address.startswith("https://") or local)
+    return Check(
+        "adresse", good, address if good else "TDU_ISSUER doit être une adresse https sans barre oblique finale"
+    )
+
+
+async def _database(settings: Settings) -> Check:
+    database = Database(settings.database)
+    try:
+        current, head = await migrations.current(database)
+    except (sa.exc.SQLAlchemyError, OSError) as error:
+        return Check("base", False, f"ne répond pas ({type(error).__name__}) ; vérifiez TDU_DATABASE_URL et le serveur")
+    finally:
+        await database.close()
+    if current != head:
+        return Check("base", False, f"révision {current}, attendue {head} ; faites « tdu migrate »")
+    return Check("base", True, f"{database.dialect}, révision {current}")
+
+
+async def _bus(settings: Settings, keys: Keys) -> Check:
+    runtime = assemble(settings, keys)
+    try:
+        await runtime.bus.open()
+        await runtime.bus.check()
+    except BusUnavailable as error:
+        return Check("bus", False, f"ne répond pas ({type(error).__name__}) ; vérifiez TDU_BUS_URL et le serveur")
+    finally:
+        await runtime.bus.close()
+        await runtime.services.database.close()
+    return Check("bus", True, "RabbitMQ" if settings.bus_url else "embarqué dans la base")

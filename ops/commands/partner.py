@@ -1,0 +1,144 @@
+"""
+`tdu partner` and `tdu system`: register organisations and their software; keys are made on the partner's side.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import sqlalchemy as sa
+import typer
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from joserfc.jwk import ECKey
+
+from adapters.registry import ADAPTERS
+from gateway.auth.errors import RegistrationRefused
+from gateway.auth.registry import add_partner, add_system
+from gateway.store.database import Database
+from gateway.store.tables import partners
+from gateway.store.tables import systems as systems_table
+from ops.commands import say
+
+app = typer.Typer(no_args_is_help=True, help="Les organisations de l'échange. / The organisations in the exchange.")
+systems = typer.Typer(no_args_is_help=True, help="Les logiciels des organisations. / The organisations' software.")
+
+
+@app.command("keygen")
+def keygen(
+    private: Annotated[Path, typer.Argument(help="Où écrire la clé privée (PEM). / Where to write the private key.")],
+    kid: Annotated[str, typer.Option(help="Nom de la clé. / Name of the key.")] = "1",
+) -> None:
+    """Chez le partenaire : créer une clé ES256 ; la partie publique (JWKS) sort sur stdout. / On the partner's side."""
+    key = generate_private_key(SECP256R1())
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    if private.exists():
+        say.fail(f"{private} existe déjà.", f"{private} already exists.")
+    private.touch(mode=0o600)
+    private.write_bytes(pem)
+    public = ECKey.import_key(pem, {"kid": kid, "use": "sig"}).as_dict(private=False)
+    say.result({"keys": [public]})
+
+
+@app.command("add")
+def add(
+    siret: str,
+    name: str,
+    jwks: Annotated[
+        Path, typer.Option(help="Clés publiques qui signent les conventions (JWKS). / Public keys.", exists=True)
+    ],
+) -> None:
+    """Enregistrer une organisation. / Register an organisation."""
+    say.run(_add_partner(siret, name, json.loads(jwks.read_bytes())))
+    say.result({"siret": siret, "name": name})
+
+
+@app.command("list")
+def list_partners() -> None:
+    """Lister les organisations et leurs logiciels. / List the organisations and their software."""
+    say.result(say.run(_listed()))
+
+
+@systems.command("add")
+def add_one_system(
+    client_id: str,
+    siret: str,
+    name: str,
+    jwks: Annotated[Path, typer.Option(help="Clés publiques de private_key_jwt (JWKS). / Public keys.", exists=True)],
+    adapter: Annotated[
+        str, typer.Option(help="Format dans lequel ce logiciel reçoit. / Format it receives.")
+    ] = "shared-json",
+    role: Annotated[list[str] | None, typer.Option(help="partner, auditor, administrator")] = None,
+) -> None:
+    """Enregistrer un logiciel d'une organisation. / Register a software of an organisation."""
+    if adapter not in ADAPTERS:
+        known = ", ".join(sorted(ADAPTERS))
+        say.fail(f"Format inconnu ; connus : {known}.", f"Unknown format; known: {known}.")
+    settings = say.settings()
+    say.run(_add_system(client_id, siret, name, json.loads(jwks.read_bytes()), adapter, role or ["partner"]))
+    say.result(
+        {
+            "client_id": client_id,
+            "token_endpoint": f"{settings.public_address}/oauth2/token",
+            "audience": settings.public_address,
+        }
+    )
+
+
+async def _add_partner(siret: str, name: str, jwks: Any) -> None:
+    database = Database(say.settings().database)
+    try:
+        async with database.write() as tx:
+            await add_partner(tx, siret=siret, name=name, signing_jwks=jwks, now=datetime.now(UTC))
+    except RegistrationRefused as error:
+        say.fail(error.message_fr, error.message_en)
+    finally:
+        await database.close()
+
+
+async def _add_system(client_id: str, siret: str, name: str, jwks: Any, adapter: str, roles: list[str]) -> None:
+    database = Database(say.settings().database)
+    try:
+        async with database.write() as tx:
+            await add_system(
+                tx,
+                client_id=client_id,
+                partner=siret,
+                name=name,
+                jwks=jwks,
+                adapter=adapter,
+                roles=roles,
+                now=datetime.now(UTC),
+            )
+    except RegistrationRefused as error:
+        say.fail(error.message_fr, error.message_en)
+    finally:
+        await database.close()
+
+
+async def _listed() -> list[dict[str, Any]]:
+    database = Database(say.settings().database)
+    async with database.read() as tx:
+        organisations = (await tx.execute(sa.select(partners).order_by(partners.c.siret))).all()
+        software = (await tx.execute(sa.select(systems_table).order_by(systems_table.c.client_id))).all()
+    await database.close()
+    return [
+        {
+            "siret": partner.siret,
+            "name": partner.name,
+            "systems": [
+                {
+                    "client_id": each.client_id,
+                    "name": each.name,
+                    "adapter": each.adapter,
+                    "disabled": each.disabled_at is not None,
+                }
+                for each in software
+                if each.partner == partner.siret
+            ],
+        }
+        for partner in organisations
+    ]

@@ -1,0 +1,59 @@
+"""
+How commands speak: results on stdout, everything else on stderr, errors in French then English.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Coroutine
+from typing import Any, NoReturn, TypeVar
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+
+from gateway.keys import Keys, KeysMissing
+from gateway.settings import Settings
+
+T = TypeVar("T")
+
+stderr = Console(stderr=True, highlight=False)
+stdout = Console(highlight=False, soft_wrap=True)
+
+
+def fail(message_fr: str, message_en: str, code: int = 1) -> NoReturn:
+    """Say what went wrong and stop."""
+    stderr.print(f"[red]Erreur :[/red] {message_fr}", f"[dim]{message_en}[/dim]", sep="\n", soft_wrap=True)
+    raise typer.Exit(code)
+
+
+def result(value: Any) -> None:
+    """Print one JSON object, for programs."""
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def settings() -> Settings:
+    """Read the settings; a wrong variable is named, with its rule and never its value."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        faults = ", ".join(f"TDU_{str(fault['loc'][0]).upper()} ({fault['type']})" for fault in error.errors())
+        fail(f"Réglages à corriger : {faults}.", f"Settings to correct: {faults}.", 2)
+
+
+def keys(of: Settings) -> Keys:
+    """Read the keys, or say how to make them."""
+    try:
+        return Keys.load(of)
+    except KeysMissing as error:
+        fail(
+            f"Clé absente ou illisible ({error}). Faites « tdu init ».",
+            f"Key missing or unreadable ({error}). Run “tdu init”.",
+            2,
+        )
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run asynchronous work of a command."""
+    return asyncio.run(work)

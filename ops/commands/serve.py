@@ -1,0 +1,50 @@
+"""
+`tdu serve`: the gateway, or one of its parts.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+import uvicorn
+
+from gateway import logs, telemetry
+from gateway.app import Role, assemble, create_app
+from gateway.keys import generate
+from gateway.store.database import Database
+from ops.commands import say
+from ops.migrations import migrate
+
+
+def serve(
+    role: Annotated[Role, typer.Option(help="Ce que fait ce processus. / What this process does.")] = Role.ALL,
+) -> None:
+    """Démarrer la passerelle (réglages : variables TDU_…). / Start the gateway."""
+    settings = say.settings()
+    logs.set_up(settings.log_level)
+    if settings.embedded and role is Role.ALL:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        generate(settings)
+        say.run(_migrate(settings.database))
+    provider = telemetry.set_up(settings)
+    app = create_app(assemble(settings, say.keys(settings)), role)
+    say.stderr.print(f"Trait d'union ({role.value}) : {settings.public_address}   API : {settings.public_address}/docs")
+    uvicorn.run(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        server_header=False,
+        timeout_keep_alive=20,
+        limit_concurrency=1000,
+        h11_max_incomplete_event_size=32_768,
+    )
+    if provider is not None:
+        provider.shutdown()
+
+
+async def _migrate(url: str) -> None:
+    database = Database(url)
+    await migrate(database)
+    await database.close()

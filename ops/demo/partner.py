@@ -1,0 +1,104 @@
+"""
+A partner of the demonstration: its keys, its registration, and its software talking to the gateway over HTTP.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from joserfc.jwk import ECKey
+
+from consent.conventions.files import read
+from consent.conventions.signature import sign
+from gateway.auth.client import Token, fetch_token
+from ops.demo.gateway_process import GatewayProcess
+
+KID = "1"
+
+
+class PartnerFailed(Exception):
+    """The gateway answered something the story does not expect; the message is its problem's detail."""
+
+
+@dataclass(slots=True)
+class Partner:
+    """One organisation with one system, registered with the keys it made itself."""
+
+    siret: str
+    name: str
+    client_id: str
+    adapter: str
+    pem: bytes = field(repr=False)
+    http: httpx.AsyncClient = field(repr=False)
+    gateway: GatewayProcess = field(repr=False)
+    token: Token | None = None
+
+    @classmethod
+    def registered(cls, gateway: GatewayProcess, http: httpx.AsyncClient, siret: str, name: str, client_id: str, adapter: str) -> Partner:
+        """Make a key pair, and register the organisation and its system as an operator does: with `tdu`, public keys only."""
+        key = generate_private_key(SECP256R1())
+        pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        public = ECKey.import_key(pem, {"kid": KID, "use": "sig"}).as_dict(private=False)
+        with tempfile.TemporaryDirectory() as directory:
+            jwks = Path(directory) / "jwks.json"
+            jwks.write_text(json.dumps({"keys": [public]}))
+            _done(gateway.command("partner", "add", siret, name, "--jwks", str(jwks)))
+            _done(gateway.command("system", "add", client_id, siret, f"Logiciel de {name}", "--jwks", str(jwks), "--adapter", adapter))
+        return cls(siret, name, client_id, adapter, pem, http, gateway)
+
+    async def call(self, method: str, path: str, *, expect: tuple[int, ...] = (200, 201, 202), **options: Any) -> httpx.Response:
+        """Send one request with a live token; raises `PartnerFailed` when the status is not one of `expect`."""
+        if self.token is None or self.token.expires_at < time.time() + 30:
+            self.token = await fetch_token(
+                self.http, issuer=self.gateway.address, client_id=self.client_id, private_key_pem=self.pem, kid=KID
+            )
+        headers = self.token.headers | options.pop("headers", {})
+        if method == "POST":
+            headers.setdefault("Idempotency-Key", str(uuid.uuid4()))
+        response = await self.http.request(method, self.gateway.address + path, headers=headers, timeout=120, **options)
+        if response.status_code not in expect:
+            raise PartnerFailed(f"{method} {path.split('?')[0]} : {response.status_code} {response.text[:500]}")
+        return response
+
+    async def propose(self, convention: bytes) -> str:
+        """Propose a convention; returns its id."""
+        answer = await self.call("POST", "/v1/conventions", content=convention, headers={"Content-Type": "application/yaml"})
+        return str(answer.json()["id"])
+
+    async def sign(self, convention: bytes) -> str:
+        """Sign a convention with this partner's own key, on its own side; returns the state of the convention then."""
+        read_here = read(convention)
+        jws = sign(dict(read_here.document), self.pem, self.siret, KID)
+        answer = await self.call("POST", f"/v1/conventions/{read_here.id}/sign", json={"jws": jws})
+        self.token = None  # the next token has the scopes that the convention gives
+        return str(answer.json()["state"])
+
+    async def pull(self, wait: float = 2) -> list[dict[str, Any]]:
+        """Take everything that waits in the mailbox and acknowledge it, lease by lease."""
+        taken: list[dict[str, Any]] = []
+        while True:
+            answer = (await self.call("GET", f"/v1/mailbox?limit=200&wait={wait}")).json()
+            if not answer["deliveries"]:
+                return taken
+            taken += answer["deliveries"]
+            await self.call("POST", f"/v1/mailbox/{answer['lease']}/ack")
+
+
+def of_kind(deliveries: list[dict[str, Any]], kind: str) -> Iterator[dict[str, Any]]:
+    """The deliveries of one kind."""
+    return (delivery for delivery in deliveries if delivery["kind"] == kind)
+
+
+def _done(process: Any) -> None:
+    if process.returncode != 0:
+        raise PartnerFailed(process.stderr[-500:])

@@ -1,0 +1,3 @@
+"""
+Faults made on purpose: what the gateway must survive, and how each is produced.
+"""
