@@ -162,7 +162,13 @@ class Objection:
 
     @classmethod
     def remembered(
-        cls, objection_id: str, *, since: datetime, months: int, recipient: str | None = None, purpose: str | None = None
+        cls,
+        objection_id: str,
+        *,
+        since: datetime,
+        months: int,
+        recipient: str | None = None,
+        purpose: str | None = None,
     ) -> "Objection":
         """
         An objection kept for 12 to 24 months from `since`. Raises ValueError for any other duration.
@@ -175,9 +181,7 @@ class Objection:
         """
         Whether this objection forbids an exchange with a recipient, for a purpose, at an instant.
         """
-        return (
-            self.recipient in (None, recipient) and self.purpose in (None, purpose) and self.since <= at < self.until
-        )
+        return self.recipient in (None, recipient) and self.purpose in (None, purpose) and self.since <= at < self.until
 
 
 def withdraw(
@@ -218,7 +222,10 @@ def decisive(document: Document) -> Document:
     kept = {name: document[name] for name in _DECISIVE if name in document}
     return copy.deepcopy(
         kept
-        | {"collected_by": {"siret": document["collected_by"]["siret"]}, "evidence": {"level": document["evidence"]["level"]}}
+        | {
+            "collected_by": {"siret": document["collected_by"]["siret"]},
+            "evidence": {"level": document["evidence"]["level"]},
+        }
     )
 
 

@@ -15,9 +15,10 @@ from typing import Any, Final
 from consent import reasons
 from consent.agreement import Agreement, Objection
 from consent.clock import in_utc
-from consent.conventions.collection import Candidate, Conventions
+from consent.conventions.collection import Candidate, ConventionRef, Conventions
 from consent.coverage import Covered, Need, cover
 from consent.reasons import Reason
+from consent.steps import Step, steps
 from schemas import Kind, code_list
 
 __all__ = [
@@ -59,30 +60,6 @@ class Request:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "at", in_utc(self.at))
-
-
-@dataclass(frozen=True, slots=True)
-class ConventionRef:
-    """
-    The convention that decided: its id and version, the hash that was signed, and the flow that was used.
-    """
-
-    id: str
-    version: int
-    hash: str
-    flow: str
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """
-    One step of the gate: its number, name and article; `outcome` is passed, not_required or refused.
-    """
-
-    number: int
-    name: str
-    article: str
-    outcome: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,17 +122,6 @@ class Cleared:
             raise NotPermitted("only the gate clears")
         self.decision: Final = decision
         self.recipient: Final = decision.recipient
-
-
-_STEPS: Final = (
-    ("purpose", "CRPA L114-8 II"),
-    ("convention", "RGPD art. 5(2) ; CRPA R114-9-6"),
-    ("legal_basis", "RGPD art. 6(1)"),
-    ("objection", "RGPD art. 21 ; CRPA L114-8 II"),
-    ("agreement", "RGPD art. 7 ; CASF L121-6-2"),
-    ("fields", "RGPD art. 5(1)(c) et 9 ; décret 2019-341"),
-    ("something_left", "RGPD art. 5(1)(c) ; CRPA L114-8"),
-)
 
 
 def decide(
@@ -290,10 +256,10 @@ def _permit(request: Request, permitted: frozenset[str], candidate: Candidate, c
             permit=True,
             fields=permitted,
             reasons=(),
-            convention=_reference(candidate),
+            convention=candidate.reference,
             agreement=covered.agreement.id if covered else None,
             basis=flow.basis.citation if flow.basis else None,
-            steps=_steps(0, agreement_required=flow.agreement_required),
+            steps=steps(0, agreement_required=flow.agreement_required),
         )
     )
 
@@ -306,10 +272,10 @@ def _refuse(request: Request, step: int, reason: Reason, candidate: Candidate | 
         permit=False,
         fields=frozenset(),
         reasons=(reason,),
-        convention=_reference(candidate) if candidate else None,
+        convention=candidate.reference if candidate else None,
         agreement=None,
         basis=flow.basis.citation if flow and flow.basis else None,
-        steps=_steps(step, agreement_required=flow is not None and flow.agreement_required),
+        steps=steps(step, agreement_required=flow is not None and flow.agreement_required),
     )
 
 
@@ -318,32 +284,14 @@ def _nearest(refusals: Sequence[Decision]) -> Decision:
     The refusal that went through the most steps, the first of them when several did, with the reasons of all.
     """
     nearest = max(refusals, key=lambda decision: len(decision.steps))
-    return replace(nearest, reasons=tuple(dict.fromkeys([*nearest.reasons, *(r for each in refusals for r in each.reasons)])))
+    return replace(
+        nearest, reasons=tuple(dict.fromkeys([*nearest.reasons, *(r for each in refusals for r in each.reasons)]))
+    )
 
 
 def _sealed(decision: Decision) -> Decision:
     object.__setattr__(decision, "_seal", _SEAL)
     return decision
-
-
-def _reference(candidate: Candidate) -> ConventionRef:
-    convention = candidate.convention
-    return ConventionRef(convention.id, convention.version, convention.hash, candidate.flow.id)
-
-
-@cache
-def _steps(refused_at: int, *, agreement_required: bool) -> tuple[Step, ...]:
-    """
-    The steps gone through, up to the one that refused (0: none did).
-    """
-    outcomes = []
-    for number, (name, article) in enumerate(_STEPS, start=1):
-        skipped = name == "agreement" and not agreement_required
-        outcome = "refused" if number == refused_at else "not_required" if skipped else "passed"
-        outcomes.append(Step(number, name, article, outcome))
-        if number == refused_at:
-            break
-    return tuple(outcomes)
 
 
 @cache

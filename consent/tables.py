@@ -44,7 +44,9 @@ convention_signatures = sa.Table(
     sa.Column("jws", sa.Text, nullable=False),
     sa.Column("signed_at", Instant, nullable=False),
     sa.ForeignKeyConstraint(
-        ["convention_id", "convention_version"], ["conventions.id", "conventions.version"], name="fk_signatures_convention"
+        ["convention_id", "convention_version"],
+        ["conventions.id", "conventions.version"],
+        name="fk_signatures_convention",
     ),
 )
 
@@ -70,7 +72,9 @@ agreements = sa.Table(
     sa.Column("subject_id", sa.String(36), nullable=False, index=True),
     sa.Column("collected_by", sa.String(14), nullable=False),
     sa.Column("sealed", sa.LargeBinary, nullable=False, comment="the consent document, sealed under the subject's key"),
-    sa.Column("decisive", sa.JSON, nullable=False, comment="what the gate reads: state, dates, scopes; nothing personal"),
+    sa.Column(
+        "decisive", sa.JSON, nullable=False, comment="what the gate reads: state, dates, scopes; nothing personal"
+    ),
     sa.Column("recorded_at", Instant, nullable=False),
     sa.Column("withdrawn_at", Instant, nullable=True),
 )
@@ -103,7 +107,12 @@ ledger_events = sa.Table(
     sa.Column("entry", sa.LargeBinary, nullable=False, comment="0x01 || HMAC-SHA-256: what the log holds"),
     sa.Column("sealed", sa.LargeBinary, nullable=False, comment="the canonical event, sealed under the subject's key"),
     sa.Column("index", Key, nullable=True, unique=True, comment="given once, without gap, by the sequencer"),
-    sa.Index("ix_ledger_events_unsequenced", "seq", sqlite_where=sa.text('"index" IS NULL'), postgresql_where=sa.text('"index" IS NULL')),
+    sa.Index(
+        "ix_ledger_events_unsequenced",
+        "seq",
+        sqlite_where=sa.text('"index" IS NULL'),
+        postgresql_where=sa.text('"index" IS NULL'),
+    ),
     sa.Index("ix_ledger_events_occurred_at_id", "occurred_at", "id"),
     sqlite_autoincrement=True,
 )
@@ -113,7 +122,9 @@ ledger_tiles = sa.Table(
     metadata,
     sa.Column("level", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("number", Key, primary_key=True, autoincrement=False),
-    sa.Column("hashes", sa.LargeBinary, nullable=False, comment="1 to 256 hashes of 32 bytes; only ever grows at its end"),
+    sa.Column(
+        "hashes", sa.LargeBinary, nullable=False, comment="1 to 256 hashes of 32 bytes; only ever grows at its end"
+    ),
 )
 
 ledger_checkpoints = sa.Table(

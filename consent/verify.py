@@ -15,7 +15,7 @@ from consent.ledger.audit import audit
 from consent.ledger.checkpoint import Checkpoint, OpenCheckpoint, open_checkpoint
 from consent.ledger.commitment import DisclosureInvalid
 from consent.ledger.merkle import ProofInvalid
-from consent.ledger.note import ED25519, NoteInvalid, Verifier
+from consent.ledger.note import COSIGNATURE, ED25519, NoteInvalid, Verifier
 from consent.ledger.proof import Receipt, ReceiptInvalid, verify
 from consent.ledger.report import INVALID, UNUSABLE, VALID, Finding, Report
 
@@ -44,15 +44,16 @@ def verify_directory(
     Verify an exported log: signature, every entry, every tile at every level, the root, and that it continues what was seen.
 
     `vkey` is the log's public key, obtained elsewhere; without it the file `vkey` of the directory is taken, with a warning.
-    The state seen before is the checkpoint `seen`, or else what the file `state` keeps; after a valid verification `state`
-    receives the new checkpoint. `witnesses` are the public keys of witnesses whose cosignatures are to be verified.
-    Never raises for what the files hold; OSError when `state` cannot be written.
+    What was seen before is the checkpoint `seen`, or what the file `state` keeps (one or the other, else ValueError); after
+    a valid verification `state` receives the new checkpoint. `witnesses` are the public keys of witnesses whose cosignatures
+    are to be verified. Never raises for what the log holds; OSError when `state` cannot be read or written.
     """
+    if seen is not None and state is not None:
+        raise ValueError("give the state seen before once")
     try:
         log, warnings, findings = _log_key(directory, vkey)
-        witness_keys = [_key(witness) for witness in witnesses]
-        opened = _open(_read(directory / "checkpoint"), log, witness_keys)
-        earlier = _seen(seen if seen is not None else _kept(state), log)
+        opened = _open(_read(directory / "checkpoint"), log, _witness_keys(witnesses))
+        earlier = _seen(_kept(state) if seen is None else seen, log)
     except _Verdict as verdict:
         return verdict.report
     signed = opened.checkpoint
@@ -86,8 +87,7 @@ def verify_receipt(raw: bytes, vkey: str, *, entry: bytes | None = None, witness
     Never raises for what the receipt holds.
     """
     try:
-        log = _key(vkey)
-        witness_keys = [_key(witness) for witness in witnesses]
+        log, witness_keys = _key(vkey, ED25519), _witness_keys(witnesses)
         receipt = Receipt.parse(raw)
         disclosure, carried = receipt.disclosure(), receipt.entry()
         shown = None if disclosure is None else disclosure.read()
@@ -124,27 +124,32 @@ def _log_key(directory: Path, vkey: str | None) -> tuple[Verifier, list[Finding]
     """The log's key, with the warnings and findings about where it comes from."""
     beside = _read(directory / "vkey")
     if vkey is not None:
-        key = _key(vkey)
+        key = _key(vkey, ED25519)
         differs = beside is not None and beside != f"{key.vkey}\n".encode()
         return key, [], [Finding("vkey_differs", "vkey")] if differs else []
     if beside is None:
         raise _Verdict(UNUSABLE, Finding("vkey_missing", "vkey"))
-    key = _key(beside.decode("utf-8", "replace").removesuffix("\n"))
+    key = _key(beside.decode("utf-8", "replace").removesuffix("\n"), ED25519)
     return key, [Finding("vkey_not_independent", "vkey")], []
 
 
-def _key(vkey: str) -> Verifier:
+def _key(vkey: str, kind: int) -> Verifier:
     try:
-        return Verifier.parse(vkey)
+        key = Verifier.parse(vkey)
     except NoteInvalid:
         raise _Verdict(UNUSABLE, Finding("vkey_malformed")) from None
+    if key.kind != kind:
+        raise _Verdict(UNUSABLE, Finding("vkey_role"))
+    return key
+
+
+def _witness_keys(vkeys: Sequence[str]) -> list[Verifier]:
+    return [_key(vkey, COSIGNATURE) for vkey in vkeys]
 
 
 def _open(raw: bytes | None, log: Verifier, witnesses: Sequence[Verifier]) -> OpenCheckpoint:
     if raw is None:
         raise _Verdict(UNUSABLE, Finding("checkpoint_missing", "checkpoint"))
-    if log.kind != ED25519:
-        raise _Verdict(UNUSABLE, Finding("vkey_malformed"))
     try:
         return open_checkpoint(raw, log, witnesses)
     except NoteInvalid as error:

@@ -167,7 +167,7 @@ async def decide(
     for crossing in waiting:
         purpose = crossing.document["purpose"]
         named = [target.get("siret", "") for target in crossing.document.get("recipients", [])]
-        recipients = named or conventions.recipients(crossing.kind, caller.partner, purpose, now)
+        recipients = named or conventions.routes(crossing.kind, caller.partner, purpose, now)
         for recipient in dict.fromkeys(recipients):
             request = Request(crossing.kind, purpose, caller.partner, recipient, now)
             person = state[crossing.subject_id]
@@ -315,11 +315,12 @@ async def _recognise(tx: Transaction, crossings: Sequence[Crossing], caller: Cal
             waiting[row.document_id].earlier = row.id
 
 
-def _kind(document: Document) -> Kind | None:
+def _kind(document: Document) -> Kind:
+    """Read the kind; what is none reads as a convention, which does not pass here either."""
     try:
         return Kind(document.get("kind", ""))
     except ValueError:
-        return None
+        return Kind.CONVENTION
 
 
 def _faults(crossing: Crossing, caller: Caller) -> list[Issue]:

@@ -113,7 +113,7 @@ async def withdraw(
         if row is None or caller.partner not in _concerned(row):
             raise not_found()
         await subjects.lock(tx, [row.subject_id], change=True)
-        row = await agreements.get(tx, agreement_id)  # read again: it may have changed before the lock
+        row = await agreements.get(tx, agreement_id) or row  # read again: it may have changed before the lock
         key = (await subjects.data_keys(tx, [row.subject_id], services.vault)).get(row.subject_id)
         if key is None:
             raise not_found()

@@ -100,9 +100,9 @@ def assemble(
         database,
         settings.public_address,
         _token_key(keys),
-        KeySet([]),
-        granted_scopes(services),
-        lambda: datetime.now(UTC),
+        previous_keys=KeySet([]),
+        granted_scopes=granted_scopes(services),
+        clock=lambda: datetime.now(UTC),
     )
     return Runtime(services, bus, relay, Courier(services, bus), sequencer, signer, auth)
 
@@ -162,7 +162,7 @@ def create_app(runtime: Runtime, role: Role = Role.ALL) -> FastAPI:
     problems.install(app)
     app.include_router(machine.router)
     if role in (Role.ALL, Role.API):
-        app.include_router(create_auth_router(runtime))
+        app.include_router(create_auth_router(runtime.auth))
         for module in (exchanges, mailbox, consents, conventions, ledger, language, fhir, pages):
             app.include_router(module.router)
     return app

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import base64
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,7 +46,7 @@ class Keys:
 
 def generate(settings: Settings) -> list[Path]:
     """Make the key files that do not exist yet, readable by their owner only; returns those that were made."""
-    wanted = {
+    wanted: dict[Path, Callable[[], bytes]] = {
         settings.kek: lambda: base64.b64encode(os.urandom(32)) + b"\n",
         settings.keys / _TOKEN: lambda: _pem(generate_ec_key(SECP256R1())),
         settings.keys / _LEDGER: lambda: _pem(Ed25519PrivateKey.generate()),

@@ -18,26 +18,38 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="TDU_", frozen=True, extra="ignore")
 
-    data_dir: Path = Field(Path("data"), description="where the embedded mode keeps its database and keys")
-    database_url: str = Field("", description="postgresql+asyncpg://… ; empty: SQLite in the data directory")
-    bus_url: str = Field("", description="amqp://… ; empty: the embedded bus, in the database")
-    bus_prefix: str = Field("tdu", description="prefix of the queues on the broker")
-    keys_dir: Path | None = Field(None, description="signing keys; empty: keys/ in the data directory")
-    kek_file: Path | None = Field(None, description="root secret of the sealing; empty: kek in the keys directory")
+    data_dir: Path = Field(default=Path("data"), description="where the embedded mode keeps its database and keys")
+    database_url: str = Field(default="", description="postgresql+asyncpg://… ; empty: SQLite in the data directory")
+    bus_url: str = Field(default="", description="amqp://… ; empty: the embedded bus, in the database")
+    bus_prefix: str = Field(default="tdu", description="prefix of the queues on the broker")
+    keys_dir: Path | None = Field(default=None, description="signing keys; empty: keys/ in the data directory")
+    kek_file: Path | None = Field(
+        default=None, description="root secret of the sealing; empty: kek in the keys directory"
+    )
     host: str = "127.0.0.1"
     port: int = 8080
-    issuer: str = Field("", description="the gateway's public address, without final slash; empty: http://host:port")
-    operator_siret: str = Field("99900009400014", description="SIRET of the organisation that runs this gateway")
+    issuer: str = Field(
+        default="", description="the gateway's public address, without final slash; empty: http://host:port"
+    )
+    operator_siret: str = Field(
+        default="99900009400014", description="SIRET of the organisation that runs this gateway"
+    )
     ledger_origin: str = Field(
-        "", description="origin of the public log; empty: the issuer's host followed by /journal"
+        default="", description="origin of the public log; empty: the issuer's host followed by /journal"
     )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     otel_exporter: Literal["none", "console", "otlp"] = "none"
-    max_json_bytes: int = Field(2_000_000, description="largest JSON document accepted")
-    max_file_bytes: int = Field(50_000_000, description="largest partner file accepted")
-    lease_seconds: int = Field(120, description="how long a mailbox lease lasts before the delivery is offered again")
-    quarantine_days: int = Field(30, description="how long a refused file is kept, sealed, for its sender to examine")
-    objection_months: int = Field(24, description="how long an objection is kept (CRPA R114-9-7: 12 to 24 months)")
+    max_json_bytes: int = Field(default=2_000_000, description="largest JSON document accepted")
+    max_file_bytes: int = Field(default=50_000_000, description="largest partner file accepted")
+    lease_seconds: int = Field(
+        default=120, description="how long a mailbox lease lasts before the delivery is offered again"
+    )
+    quarantine_days: int = Field(
+        default=30, description="how long a refused file is kept, sealed, for its sender to examine"
+    )
+    objection_months: int = Field(
+        default=24, description="how long an objection is kept (CRPA R114-9-7: 12 to 24 months)"
+    )
 
     @property
     def database(self) -> str:

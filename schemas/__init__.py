@@ -4,6 +4,7 @@ The shared language: its schemas, code lists and identity rules, and the strict 
 Pure: reads its own package files, nothing else.
 """
 
+from schemas.correspondence import Correspondence, crosswalk, crosswalks
 from schemas.issue import Document, Issue, Kind
 from schemas.labels import FieldLabel
 from schemas.malformed import MalformedJson
@@ -14,6 +15,7 @@ from schemas.vocabulary import Code, code_list, code_lists
 
 __all__ = [
     "Code",
+    "Correspondence",
     "Document",
     "FieldLabel",
     "Issue",
@@ -21,6 +23,8 @@ __all__ = [
     "MalformedJson",
     "code_list",
     "code_lists",
+    "crosswalk",
+    "crosswalks",
     "fields",
     "locate",
     "parse_json",

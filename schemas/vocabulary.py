@@ -1,5 +1,5 @@
 """
-The code lists of the shared language (`codes/*.csv`) and the crosswalks between them (`codes/crosswalks/*.csv`).
+The code lists of the shared language (`codes/*.csv`).
 
 Lists are data: adding a code to one is an edit of its file, without any change in a program.
 """
@@ -38,7 +38,7 @@ def code_lists() -> tuple[str, ...]:
     """
     The names of the code lists, sorted.
     """
-    return tuple(sorted(_tables(_folder())))
+    return tuple(sorted(tables(folder())))
 
 
 @cache
@@ -46,7 +46,7 @@ def code_list(name: str) -> Mapping[str, Code]:
     """
     A code list by code, in the order of its file. Raises UnknownCodeList.
     """
-    return MappingProxyType({row["code"]: _code(row) for row in _rows(_folder(), name)})
+    return MappingProxyType({row["code"]: _code(row) for row in read_table(folder(), name)})
 
 
 def _code(row: Mapping[str, str]) -> Code:
@@ -60,19 +60,26 @@ def _code(row: Mapping[str, str]) -> Code:
     )
 
 
-def _folder() -> Traversable:
+def folder() -> Traversable:
+    """
+    Where the lists are in the package.
+    """
     return files("schemas") / "codes"
 
 
-def _tables(folder: Traversable) -> dict[str, Traversable]:
-    if not folder.is_dir():
-        return {}
-    return {path.name.removesuffix(".csv"): path for path in folder.iterdir() if path.name.endswith(".csv")}
+def tables(directory: Traversable) -> dict[str, Traversable]:
+    """
+    The CSV files of a directory by name, without their extension.
+    """
+    return {path.name.removesuffix(".csv"): path for path in directory.iterdir() if path.name.endswith(".csv")}
 
 
-def _rows(folder: Traversable, name: str) -> list[dict[str, str]]:
+def read_table(directory: Traversable, name: str) -> list[dict[str, str]]:
+    """
+    The rows of a CSV file by column name. Raises UnknownCodeList when there is no such file.
+    """
     try:
-        table = _tables(folder)[name]
+        text = tables(directory)[name].read_text(encoding="utf-8")
     except KeyError:
         raise UnknownCodeList(name) from None
-    return list(csv.DictReader(StringIO(table.read_text(encoding="utf-8"), newline=""), strict=True))
+    return list(csv.DictReader(StringIO(text, newline=""), strict=True))

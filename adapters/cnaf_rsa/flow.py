@@ -15,10 +15,12 @@ from lxml import etree
 
 from adapters.base import FileRefused, warning
 from adapters.cnaf_rsa.blocks import Block, BlockReader
+from adapters.cnaf_rsa.values import french_moment, read_date
 from adapters.hardened_xml import GuardedBytes, Limits, records
 from adapters.report import Coverage, FieldRule
 from schemas import Issue
 
+_TYPE = re.compile(r"[A-Z]")
 _COUNT = re.compile(r"[0-9]{1,12}")
 _HEADER, _HOUSEHOLD, _TRAILER = "IdentificationFlux", "InfosFoyerRSA", "TransmissionFlux"
 
@@ -57,11 +59,14 @@ _REFUSED_FLOWS: Final = {
 @dataclass(frozen=True, slots=True)
 class Header:
     """
-    What identifies a flow: its type (M monthly, I daily, …), its date of creation and the date it speaks of, as written.
+    What identifies a flow: its type (M monthly, I daily, …), when it was made, and the date it speaks of.
+
+    `created` and `reference` are dates `YYYY-MM-DD`, `created_at` is RFC 3339.
     """
 
     type: str
     created: str
+    created_at: str
     reference: str
 
 
@@ -153,7 +158,23 @@ class Flow:
                 quarantine=False,
                 line=block.line,
             )
-        self._header = Header(texts.get("TYPEFLUX", ""), texts.get("DTCREAFLUX", ""), texts.get("DTREF", ""))
+        created, reference = (read_date(texts.get(name, "")) for name in ("DTCREAFLUX", "DTREF"))
+        if created is None or reference is None:
+            raise FileRefused(
+                "header_incomplete",
+                "IdentificationFlux ne donne pas de dates lisibles (DTCREAFLUX, DTREF) : on ne sait pas de quand datent "
+                "ces droits.",
+                "IdentificationFlux gives no readable dates (DTCREAFLUX, DTREF): nobody knows the date of these rights.",
+                quarantine=True,
+                line=block.line,
+            )
+        kind = texts.get("TYPEFLUX", "")
+        self._header = Header(
+            type=kind if _TYPE.fullmatch(kind) else "X",
+            created=created,
+            created_at=french_moment(created, texts.get("HEUCREAFLUX", "")),
+            reference=reference,
+        )
 
     def _settle(self, siblings: Iterable[etree._Element]) -> None:
         """

@@ -40,6 +40,12 @@ class Local:
         if kept not in self.codes:
             self.codes.append(kept)
 
+    def copy(self) -> "Local":
+        """
+        The same words, to which those of one person can be added.
+        """
+        return Local(self.status, list(self.codes), dict(self.fields))
+
     def written(self) -> Document:
         """
         The property `local` of a document, empty when there is nothing to keep.

@@ -22,6 +22,18 @@ _STOPPED: Final = {
 _ONCE_SIGNED: Final = frozenset(ConventionState) - {ConventionState.PROPOSED, ConventionState.REJECTED}
 
 
+@dataclass(frozen=True, slots=True)
+class ConventionRef:
+    """
+    The convention that decided: its id and version, the hash that was signed, and the flow that was used.
+    """
+
+    id: str
+    version: int
+    hash: str
+    flow: str
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidate:
     """
@@ -31,6 +43,13 @@ class Candidate:
     convention: Convention
     flow: Flow
     newer: tuple[Convention, ...]
+
+    @property
+    def reference(self) -> ConventionRef:
+        """
+        What a decision keeps of this candidate.
+        """
+        return ConventionRef(self.convention.id, self.convention.version, self.convention.hash, self.flow.id)
 
     def obstacle(self, purpose: str, at: datetime) -> Reason | None:
         """

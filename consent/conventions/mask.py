@@ -100,20 +100,17 @@ def mask_of(flow: Document, *, nir_entitled: bool, basis_covers_special: bool) -
 def _kept(label: FieldLabel, flow: Document, *, nir_entitled: bool) -> bool:
     if label.pattern == PSEUDONYM:
         return True
-    if SECRET in (label.category, label.sensitivity):
-        return False
-    if NIR in (label.category, label.sensitivity) and not nir_entitled:
-        return False
-    if label.sensitivity == SPECIAL and not flow.get("special_categories", False):
-        return False
-    if any(names(pattern, label.pattern) for pattern in flow.get("except", [])):
-        return False
-    if label.category == ENVELOPE:
-        return True
-    only = flow.get("only")
-    return label.category in flow["categories"] and (
-        only is None or any(names(pattern, label.pattern) for pattern in only)
+    marks = (label.category, label.sensitivity)
+    forbidden = (
+        SECRET in marks
+        or (NIR in marks and not nir_entitled)
+        or (label.sensitivity == SPECIAL and not flow.get("special_categories", False))
+        or any(names(pattern, label.pattern) for pattern in flow.get("except", []))
     )
+    if forbidden or label.category == ENVELOPE:
+        return not forbidden
+    only = flow.get("only", [""])
+    return label.category in flow["categories"] and any(names(pattern, label.pattern) for pattern in only)
 
 
 def _by_category(labels: Iterable[FieldLabel]) -> Mapping[str, frozenset[str]]:

@@ -5,7 +5,7 @@ A right without its name or a representative without a role would be refused by 
 fact is worse than none. So a container that cannot leave with all its required members does not leave at all.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
@@ -49,27 +49,48 @@ def prune(kind: Kind, patterns: frozenset[str]) -> frozenset[str]:
 
 
 @cache
+def open_maps(kind: Kind) -> frozenset[str]:
+    """
+    The containers of a kind whose members have names of the partner's choosing, by pattern.
+    """
+    keywords = ("additionalProperties", "patternProperties", "unevaluatedProperties")
+    return frozenset(
+        pattern
+        for pattern, places in _containers(kind)
+        if any(isinstance(part.schema.get(name), dict) for part in references().parts(places) for name in keywords)
+    )
+
+
+@cache
 def _wholes(kind: Kind) -> tuple[_Whole, ...]:
     """
     The containers of a kind that have required members, the deepest first.
     """
     leaves = fields(kind)
-    found: list[tuple[int, _Whole]] = []
-    waiting: list[tuple[str, list[Place]]] = [("", [References.root(schema(kind))])]
-    while waiting:
-        pattern, places = waiting.pop()
-        below = _under(pattern, leaves)
-        if not below:
-            continue
+    found = []
+    for pattern, places in _containers(kind):
         certain = references().certain_parts(places)
         required = sorted({name for part in certain for name in part.schema.get("required", ())})
         if required:
             members = tuple(_under(f"{pattern}/{escape(name)}", leaves) for name in required)
-            found.append((pattern.count("/"), _Whole(below, members)))
+            found.append((pattern.count("/"), _Whole(_under(pattern, leaves), members)))
+    return tuple(whole for _, whole in sorted(found, key=lambda each: -each[0]))
+
+
+def _containers(kind: Kind) -> Iterator[tuple[str, list[Place]]]:
+    """
+    Every place of a kind that holds labelled leaves, with the schemas that describe it.
+    """
+    leaves = fields(kind)
+    waiting: list[tuple[str, list[Place]]] = [("", [References.root(schema(kind))])]
+    while waiting:
+        pattern, places = waiting.pop()
+        # Leaves are finite in number, so that this ends even where a schema contains itself.
+        if pattern in leaves or not _under(pattern, leaves):
+            continue
+        yield pattern, places
         inside = children(references().parts(places))
         waiting += [(f"{pattern}/{escape(name)}", list(parts)) for name, parts in inside.items()]
-    found.sort(key=lambda each: -each[0])
-    return tuple(whole for _, whole in found)
 
 
 def _under(pattern: str, leaves: Iterable[str]) -> frozenset[str]:

@@ -26,6 +26,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "La clé publique n’est pas de la forme <nom>+<8 chiffres hexadécimaux>+<base64> ou a été altérée.",
         "The public key is not of the form <name>+<8 hexadecimal digits>+<base64> or was altered.",
     ),
+    "vkey_role": (
+        "La clé d’un témoin a été donnée pour celle du journal, ou l’inverse.",
+        "A witness’s key was given for the log’s, or the other way round.",
+    ),
     "vkey_differs": (
         "Le fichier {file} ne contient pas la clé publique donnée.",
         "File {file} does not hold the public key that was given.",

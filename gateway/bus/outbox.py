@@ -65,7 +65,8 @@ async def add(tx: Transaction, items: Sequence[Outgoing], *, source: str, now: d
     """
     Write one row per delivery; they exist when `tx` commits, not before.
 
-    `source` is the gateway's issuer. Raises `TypeError` for what the gate did not clear: nothing else may leave.
+    `source` is the gateway's issuer. Raises `TypeError` for what the gate did not clear, `ValueError` for what it
+    cleared for somebody else: nothing else may leave.
     """
     rows = [_row(item, source, now) for item in items]
     if rows:
@@ -154,6 +155,8 @@ def wait_before(attempt: int) -> timedelta:
 def _row(item: Outgoing, source: str, now: datetime) -> dict[str, Any]:
     if not isinstance(item.cleared, Cleared):
         raise TypeError("the outbox takes only what the gate cleared: pass the value of Decision.cleared()")
+    if (item.cleared.recipient, item.cleared.decision.kind) != (item.recipient, item.kind):
+        raise ValueError("the gate cleared this for another recipient or another kind of document")
     event_id = str(uuid.uuid4())
     data = {
         "delivery_id": item.delivery_id,

@@ -10,8 +10,8 @@ from fastapi import APIRouter, Depends, Request
 
 from consent.conventions.checks import ConventionRefused
 from consent.conventions.convention import Convention
-from consent.conventions.lifecycle import MarkKind
 from consent.conventions.files import ConventionUnreadable, read
+from consent.conventions.lifecycle import MarkKind
 from consent.conventions.signature import SignatureInvalid, Verified, verify_signature
 from consent.ledger.event import EventType
 from gateway.auth.registry import get_partner

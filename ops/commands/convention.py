@@ -60,5 +60,7 @@ def _read(file: Path) -> Convention:
     except ConventionRefused as error:
         for issue in error.issues:
             place = f"{file.name}:{issue.line}:{issue.column}" if issue.line else file.name
-            say.stderr.print(f"{place} {issue.pointer} : {issue.message_fr}", f"[dim]{issue.message_en}[/dim]", sep="\n")
+            say.stderr.print(
+                f"{place} {issue.pointer} : {issue.message_fr}", f"[dim]{issue.message_en}[/dim]", sep="\n"
+            )
         say.fail(f"{len(error.issues)} point(s) à corriger.", f"{len(error.issues)} fault(s) to correct.")

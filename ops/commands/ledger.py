@@ -59,13 +59,13 @@ def export(
     """Écrire le journal public en fichiers statiques (C2SP tlog-tiles). / Write the public log as static files."""
     settings = say.settings()
     signer = Signer(settings.origin, say.keys(settings).ledger)
+    directory.mkdir(parents=True, exist_ok=True)
     size = say.run(_export(settings.database, directory, signer.vkey))
     say.result({"directory": str(directory), "size": size, "vkey": signer.vkey})
 
 
 async def _export(url: str, directory: Path, vkey: str) -> int:
     database = Database(url)
-    directory.mkdir(parents=True, exist_ok=True)
     try:
         async with database.read() as tx:
             checkpoint = await write_log(tx, directory, vkey)

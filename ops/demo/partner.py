@@ -44,19 +44,29 @@ class Partner:
     token: Token | None = None
 
     @classmethod
-    def registered(cls, gateway: GatewayProcess, http: httpx.AsyncClient, siret: str, name: str, client_id: str, adapter: str) -> Partner:
+    def registered(
+        cls, gateway: GatewayProcess, http: httpx.AsyncClient, siret: str, name: str, client_id: str, adapter: str
+    ) -> Partner:
         """Make a key pair, and register the organisation and its system as an operator does: with `tdu`, public keys only."""
         key = generate_private_key(SECP256R1())
-        pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        pem = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
         public = ECKey.import_key(pem, {"kid": KID, "use": "sig"}).as_dict(private=False)
         with tempfile.TemporaryDirectory() as directory:
             jwks = Path(directory) / "jwks.json"
             jwks.write_text(json.dumps({"keys": [public]}))
             _done(gateway.command("partner", "add", siret, name, "--jwks", str(jwks)))
-            _done(gateway.command("system", "add", client_id, siret, f"Logiciel de {name}", "--jwks", str(jwks), "--adapter", adapter))
+            _done(
+                gateway.command(
+                    "system", "add", client_id, siret, f"Logiciel de {name}", "--jwks", str(jwks), "--adapter", adapter
+                )
+            )
         return cls(siret, name, client_id, adapter, pem, http, gateway)
 
-    async def call(self, method: str, path: str, *, expect: tuple[int, ...] = (200, 201, 202), **options: Any) -> httpx.Response:
+    async def call(
+        self, method: str, path: str, *, expect: tuple[int, ...] = (200, 201, 202), **options: Any
+    ) -> httpx.Response:
         """Send one request with a live token; raises `PartnerFailed` when the status is not one of `expect`."""
         if self.token is None or self.token.expires_at < time.time() + 30:
             self.token = await fetch_token(
@@ -67,12 +77,14 @@ class Partner:
             headers.setdefault("Idempotency-Key", str(uuid.uuid4()))
         response = await self.http.request(method, self.gateway.address + path, headers=headers, timeout=120, **options)
         if response.status_code not in expect:
-            raise PartnerFailed(f"{method} {path.split('?')[0]} : {response.status_code} {response.text[:500]}")
+            raise PartnerFailed(f"{method} {path.split('?', maxsplit=1)[0]} : {response.status_code} {response.text[:500]}")
         return response
 
     async def propose(self, convention: bytes) -> str:
         """Propose a convention; returns its id."""
-        answer = await self.call("POST", "/v1/conventions", content=convention, headers={"Content-Type": "application/yaml"})
+        answer = await self.call(
+            "POST", "/v1/conventions", content=convention, headers={"Content-Type": "application/yaml"}
+        )
         return str(answer.json()["id"])
 
     async def sign(self, convention: bytes) -> str:

@@ -18,6 +18,7 @@ ROOT_FILES = {
     "CONTRIBUTING.md",
     "LICENSE",
     "Makefile",
+    "NOTICE",
     "README.md",
     "SECURITY.md",
     "publiccode.yml",

@@ -21,6 +21,7 @@ from consent.ledger.tiles import ENTRIES, RightEdge, encode_bundle, parse_path, 
 from consent.verify import Report, verify_directory
 
 ORIGIN = "journal.valombre.example"
+WITNESS = "temoin.example/w1+93538984+BCmsuuFBvMrwsi4alNNNC8c2HlJtC/4SyJeUvJMilm3X"
 SIGNER = Signer.from_seed(ORIGIN, bytes(range(32)))
 
 
@@ -196,6 +197,8 @@ def test_the_state_file_remembers_and_only_moves_forward(tmp_path: Path) -> None
     publish(tmp_path / "fork", entries_of(7, b"other"))
     assert codes(verify_directory(tmp_path / "fork", SIGNER.vkey, state=state)) == ["fork"]
     assert state.read_bytes() == note_of(entries_of(5))
+    with pytest.raises(ValueError, match="once"):
+        verify_directory(directory, SIGNER.vkey, state=state, seen=note_of(entries_of(3)))
     state.write_bytes(b"damaged")
     assert (
         verify_directory(directory, SIGNER.vkey, state=state).exit_code,
@@ -221,6 +224,7 @@ def test_input_that_is_no_log_is_unusable(tmp_path: Path) -> None:
         (lambda: None, None, "vkey_missing"),
         (lambda: None, SIGNER.vkey, "checkpoint_missing"),
         (lambda: None, "not a key", "vkey_malformed"),
+        (lambda: None, WITNESS, "vkey_role"),
         ((tmp_path / "checkpoint").mkdir, SIGNER.vkey, "checkpoint_missing"),
     ]
     for prepare, vkey, code in cases:

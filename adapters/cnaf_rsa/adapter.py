@@ -1,0 +1,123 @@
+"""
+The adapter `cnaf-rsa`: the RSA flow B (`vrsb0801`) of a CAF or an MSA becomes bilans and referrals.
+
+Read only: nobody sends this flow back to a CAF.
+"""
+
+from collections.abc import Iterator, Sequence
+from importlib.resources import files
+from io import BytesIO
+from typing import BinaryIO, Final
+
+from adapters.base import AdapterError, Context, Translated, Translation
+from adapters.cnaf_rsa.documents import documents_of
+from adapters.cnaf_rsa.flow import Flow
+from adapters.cnaf_rsa.values import HOUSEHOLD, Values
+from adapters.hardened_xml import Limits
+from adapters.report import Coverage, read_rules
+from adapters.tables import Table
+from schemas import Document, Issue, Kind
+
+# Which shared list each table gives codes of.
+_CODE_LISTS: Final = {
+    "act": "employment_situation",
+    "actions": "right_action",
+    "etatdosrsa": "rsa_dossier_state",
+    "etatdosrsa_line": "right_state",
+    "fonorg": "orientation_origin",
+    "moticlorsa": "reason",
+    "motirefursa": "reason",
+    "motisusdrorsa": "reason",
+    "motisusversrsa": "reason",
+    "natpf": "right",
+    "oridemrsa": "reason",
+    "qual": "title",
+    "rights_to_request": "right",
+    "rolepers": "household_role",
+    "sexe": "sex",
+    "sitfam": "family_situation",
+    "typeadr": "residence_kind",
+    "withheld_codes": "reason",
+}
+
+
+class CnafRsa:
+    """
+    Reads the B flow; its siblings (F, C, I, R, G) and anomaly companions are recognised and refused with the reason.
+    """
+
+    name = "cnaf-rsa"
+    title = "Flux RSA de la CAF et de la MSA (vrsb0801)"
+    media_types: tuple[str, ...] = ("application/xml", "text/xml")
+    output_media_type = ""
+    kinds_in = frozenset({Kind.BILAN, Kind.REFERRAL})
+    kinds_out: frozenset[Kind] = frozenset()
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        folder = files("adapters.cnaf_rsa") / "tables"
+        self._limits = limits or Limits()
+        self.fields = read_rules(folder / "elements.csv")
+        self.tables = tuple(Table.read(folder / f"{name}.csv", codes) for name, codes in _CODE_LISTS.items())
+
+    def to_shared(self, raw: bytes, context: Context) -> Translation:
+        """
+        Translate a whole flow; see `Adapter.to_shared`.
+        """
+        reading = self.read(BytesIO(raw), context)
+        documents = tuple(reading)
+        return Translation(documents, tuple(reading.issues), reading.coverage())
+
+    def to_partner(self, documents: Sequence[Document]) -> bytes:
+        """
+        Always raises `AdapterError`: the flow goes one way.
+        """
+        raise AdapterError(
+            "read_only",
+            "Ce flux va de la CAF vers le département : rien ne s'y écrit.",
+            "This flow goes from the CAF to the département: nothing is written in it.",
+        )
+
+    def read(self, source: BinaryIO, context: Context) -> "Reading":
+        """
+        Translate a flow as it is read, for files that must not be held in memory.
+
+        Nothing may be used before the reading has ended: only then is the file known to be whole.
+        """
+        return Reading(self, source, context, self._limits)
+
+
+class Reading:
+    """
+    One flow being read: iterate over it once for its documents; `issues` and `coverage()` are complete afterwards.
+    """
+
+    def __init__(self, adapter: CnafRsa, source: BinaryIO, context: Context, limits: Limits) -> None:
+        self.issues: list[Issue] = []
+        self._context = context
+        self._values = Values({table.name: table for table in adapter.tables}, self.issues)
+        self._flow = Flow(source, adapter.fields, self.issues, limits)
+
+    def __iter__(self) -> Iterator[Translated]:
+        """
+        The documents in the order of the file. Raises `FileRefused`, at the end as anywhere before.
+        """
+        seen: set[str] = set()
+        for household in self._flow.households():
+            for translated in documents_of(household, self._values, self._context):
+                if translated.document["id"] in seen:
+                    self._values.tell(
+                        "document_repeated",
+                        HOUSEHOLD,
+                        "Ce foyer ou cette personne est déjà dans le fichier : seule la première fois est reprise.",
+                        "This household or person is already in the file: only the first time is used.",
+                        translated.source.line or household.block.line,
+                    )
+                    continue
+                seen.add(translated.document["id"])
+                yield translated
+
+    def coverage(self) -> Coverage:
+        """
+        What became of each element read so far.
+        """
+        return self._flow.coverage()
