@@ -160,7 +160,7 @@ class AdapterError(Exception):
         self.column = column
 
 
-class FileRefused(AdapterError):  # noqa: N818 - the word of the contract
+class FileRefused(AdapterError):
     """
     The whole file is refused: none of its records may be used.
 
@@ -182,9 +182,7 @@ class FileRefused(AdapterError):  # noqa: N818 - the word of the contract
         self.quarantine = quarantine
 
 
-def warning(
-    code: str, pointer: str, message_fr: str, message_en: str, *, line: int | None = None
-) -> Issue:
+def warning(code: str, pointer: str, message_fr: str, message_en: str, *, line: int | None = None) -> Issue:
     """
     An issue about the partner's element `pointer`, found at `line`; its sentences are fixed and hold no value.
     """

@@ -10,7 +10,7 @@ import codecs
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from lxml import etree
 
@@ -172,10 +172,18 @@ def records(guard: GuardedBytes, tags: tuple[str, ...]) -> Iterator[etree._Eleme
         raise _malformed(error, guard) from None
 
 
+def line_of(element: etree._Element) -> int:
+    """
+    The line of an element in its file, 0 when it has none.
+    """
+    line: Any = element.sourceline
+    return int(line or 0)
+
+
 def _malformed(error: etree.XMLSyntaxError, guard: GuardedBytes) -> FileRefused:
-    entry = error.error_log.last_error
-    line, column = (entry.line, entry.column) if entry is not None else (error.position[0], error.position[1])
-    kind = entry.type_name if entry is not None else "ERR_DOCUMENT_EMPTY"
+    entries = list(error.error_log)
+    line, column = (entries[-1].line, entries[-1].column) if entries else (0, 0)
+    kind = entries[-1].type_name if entries else "ERR_DOCUMENT_EMPTY"
     if kind in _CUT_ERRORS or guard.stops_short():
         return FileRefused(
             "truncated",

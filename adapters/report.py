@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib.resources.abc import Traversable
+from io import StringIO
 
 _UNKNOWN_LISTED = 100
 _PATH_LENGTH = 200
@@ -189,5 +190,4 @@ def count_rules(rules: Mapping[str, FieldRule]) -> dict[str, int]:
 
 
 def _rows(source: Traversable) -> Iterator[dict[str, str]]:
-    with source.open("r", encoding="utf-8", newline="") as lines:
-        yield from csv.DictReader(lines, strict=True)
+    yield from csv.DictReader(StringIO(source.read_text(encoding="utf-8"), newline=""), strict=True)

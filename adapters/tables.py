@@ -5,6 +5,7 @@ Correspondences of codes as files: a partner's value, the shared value, a note.
 import csv
 from dataclasses import dataclass
 from importlib.resources.abc import Traversable
+from io import StringIO
 from typing import Self
 
 
@@ -13,7 +14,7 @@ class Table:
     """
     A table `partner_value,shared_value,note` and the shared code list whose codes its second column gives.
 
-    An empty shared value means "seen, and deliberately not mapped": the value is known, but nothing is carried for it.
+    An empty shared value means "seen, and deliberately not mapped": the value is known, but no shared code is given.
     """
 
     name: str
@@ -28,13 +29,12 @@ class Table:
         """
         rows: dict[str, str] = {}
         notes: dict[str, str] = {}
-        with source.open("r", encoding="utf-8", newline="") as lines:
-            for row in csv.DictReader(lines, strict=True):
-                value = row["partner_value"]
-                if value in rows:
-                    raise ValueError(f"{source.name}: a value comes twice, line {len(rows) + 2}")
-                rows[value] = row["shared_value"]
-                notes[value] = row["note"]
+        for row in csv.DictReader(StringIO(source.read_text(encoding="utf-8"), newline=""), strict=True):
+            value = row["partner_value"]
+            if value in rows:
+                raise ValueError(f"{source.name}: a value comes twice, line {len(rows) + 2}")
+            rows[value] = row["shared_value"]
+            notes[value] = row["note"]
         return cls(source.name.removesuffix(".csv"), code_list, rows, notes)
 
     def shared(self, value: str) -> str | None:

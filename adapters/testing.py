@@ -128,7 +128,9 @@ class AdapterContract:
         (3) What comes out is valid for its schema.
         """
         if (inbound / "shared.json").is_file():
-            problems = [issue for document in _documents(inbound) for issue in validate(Kind(document["kind"]), document)]
+            problems = [
+                issue for document in _documents(inbound) for issue in validate(Kind(document["kind"]), document)
+            ]
             assert problems == []
 
     def test_shared_documents_become_the_partner_file_again(self, outbound: Path) -> None:
@@ -158,7 +160,9 @@ class AdapterContract:
         (6) Every element of a sample is in the format's list, and what the list drops has a reason; otherwise it is named.
         """
         unreasoned = [
-            rule.path for rule in self.adapter.fields.values() if rule.treatment is Treatment.IGNORED and not rule.reason
+            rule.path
+            for rule in self.adapter.fields.values()
+            if rule.treatment is Treatment.IGNORED and not rule.reason
         ]
         assert unreasoned == []
         translation, _ = run_case(self.adapter, _bytes(inbound, "partner"), self.context)
@@ -206,8 +210,10 @@ class AdapterContract:
         """
         raw = _bytes(inbound, "partner")
         told = "".join(_sentences(self.adapter, damaged, self.context) for damaged in (raw, *_damaged(raw)))
-        subjects = [document["subject"] for document in _documents(inbound)] if (inbound / "shared.json").is_file() else []
-        assert [] == [value for subject in subjects for value in _identifying(subject) if value in told]
+        subjects = (
+            [document["subject"] for document in _documents(inbound)] if (inbound / "shared.json").is_file() else []
+        )
+        assert [value for subject in subjects for value in _identifying(subject) if value in told] == []
 
     def test_the_quality_file_is_truthful(self) -> None:
         """
@@ -218,7 +224,7 @@ class AdapterContract:
         assert set(measured) == set(claims)
         false_claims = [name for name, claim in claims.items() if claim == "done" and not measured[name]]
         unreasoned = [name for name, claim in claims.items() if claim != "done" and not claim.get("exempt")]
-        assert ([], []) == (false_claims, unreasoned)
+        assert (false_claims, unreasoned) == ([], [])
 
     def _measured_quality(self) -> dict[str, bool]:
         cases = [case for case in (self.folder() / "samples").iterdir() if case.is_dir()]
@@ -231,7 +237,9 @@ class AdapterContract:
             "refusals_shown": any(not (case / "shared.json").is_file() for case in cases),
             "round_trip": any(_file(case, "partner") and _file(case, "back") for case in cases),
             "value_tables": bool(self.adapter.tables),
-            "warnings_shown": any((case / "shared.json").is_file() and (case / "issues.json").is_file() for case in cases),
+            "warnings_shown": any(
+                (case / "shared.json").is_file() and (case / "issues.json").is_file() for case in cases
+            ),
         }
 
 

@@ -33,7 +33,7 @@ OBJECTION_MONTHS: Final = range(12, 25)
 """How long an objection may be remembered (CRPA R114-9-7), in months."""
 
 
-Path: TypeAlias = tuple[str, str, str]
+Way: TypeAlias = tuple[str, str, str]
 """A recipient (SIRET), a purpose and a kind of document."""
 
 _DECISIVE: Final = ("id", "agreement_type", "state", "collected_at", "valid_from", "valid_until", "duration", "scopes")
@@ -96,18 +96,18 @@ class Agreement:
     evidence_level: str
     scopes: tuple[Scope, ...]
     starts: datetime = field(init=False, repr=False)
-    lines: Mapping[Path, tuple[Scope, ...]] = field(init=False, repr=False)
+    lines: Mapping[Way, tuple[Scope, ...]] = field(init=False, repr=False)
     said_no: bool = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         for name in ("collected_at", "valid_from", "valid_until"):
             object.__setattr__(self, name, in_utc(getattr(self, name)))
         # Computed once, since a decision may have to look through every agreement of a person.
-        lines: dict[Path, list[Scope]] = {}
+        lines: dict[Way, list[Scope]] = {}
         for scope in self.scopes:
-            for path in product(scope.recipients, scope.purposes, scope.kinds):
-                lines.setdefault(path, []).append(scope)
-        object.__setattr__(self, "lines", {path: tuple(scopes) for path, scopes in lines.items()})
+            for way in product(scope.recipients, scope.purposes, scope.kinds):
+                lines.setdefault(way, []).append(scope)
+        object.__setattr__(self, "lines", {way: tuple(scopes) for way, scopes in lines.items()})
         object.__setattr__(self, "starts", max(self.valid_from, self.collected_at))
         withdrawn = any(scope.withdrawn_at is not None for scope in self.scopes)
         object.__setattr__(self, "said_no", withdrawn or self.state != AgreementState.GIVEN)

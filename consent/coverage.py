@@ -9,7 +9,7 @@ from functools import cache
 from typing import Final
 
 from consent import reasons
-from consent.agreement import Agreement, AgreementState, Path
+from consent.agreement import Agreement, AgreementState, Way
 from consent.reasons import Reason
 from schemas import code_list
 
@@ -39,7 +39,7 @@ class Need:
     What the person must have agreed to, at an instant (in UTC); no `types` and no `evidence_level` mean that any will do.
     """
 
-    path: Path
+    way: Way
     at: datetime
     types: frozenset[str] = frozenset()
     evidence_level: str | None = None
@@ -63,8 +63,8 @@ def cover(need: Need, agreements: Sequence[Agreement]) -> Covered | Reason:
     id), since it is the person's last word. For the same reason an agreement no longer counts once the organisation that
     collected it recorded, later, a refusal or a withdrawal for the same recipient, purpose and kind.
     """
-    path, at = need.path, need.at
-    about = [agreement for agreement in agreements if path in agreement.lines]
+    way, at = need.way, need.at
+    about = [agreement for agreement in agreements if way in agreement.lines]
     # Plain comparisons for the agreements that nothing was taken back from: a person may have a hundred of them.
     found = [
         agreement
@@ -77,11 +77,11 @@ def cover(need: Need, agreements: Sequence[Agreement]) -> Covered | Reason:
     if not found:
         return _why_not(need, agreements)
     last = max(found, key=lambda agreement: (agreement.collected_at, agreement.id))
-    return Covered(last, frozenset().union(*[scope.categories for scope in last.lines[path] if scope.live(at)]))
+    return Covered(last, frozenset().union(*[scope.categories for scope in last.lines[way] if scope.live(at)]))
 
 
 def _live(agreement: Agreement, need: Need) -> bool:
-    lines = agreement.lines[need.path]
+    lines = agreement.lines[need.way]
     return agreement.state_at(need.at) in _IN_FORCE and any(scope.live(need.at) for scope in lines)
 
 
@@ -92,15 +92,15 @@ def _taken_back(agreement: Agreement, noes: Iterable[Agreement], need: Need) -> 
     return any(
         other is not agreement
         and other.collected_by == agreement.collected_by
-        and any(agreement.collected_at <= moment <= need.at for moment in _moments_of_no(other, need.path))
+        and any(agreement.collected_at <= moment <= need.at for moment in _moments_of_no(other, need.way))
         for other in noes
     )
 
 
-def _moments_of_no(agreement: Agreement, path: Path) -> list[datetime]:
+def _moments_of_no(agreement: Agreement, way: Way) -> list[datetime]:
     if agreement.state == AgreementState.REFUSED:
         return [agreement.collected_at]
-    return [scope.withdrawn_at for scope in agreement.lines[path] if scope.withdrawn_at is not None]
+    return [scope.withdrawn_at for scope in agreement.lines[way] if scope.withdrawn_at is not None]
 
 
 def _shortfall(agreement: Agreement, need: Need) -> Reason | None:
@@ -133,13 +133,13 @@ def _why_not(need: Need, agreements: Sequence[Agreement]) -> Reason:
 
 
 def _obstacle(agreement: Agreement, need: Need) -> Reason | None:
-    recipient, purpose, _ = need.path
-    lines = agreement.lines.get(need.path)
+    recipient, purpose, _ = need.way
+    lines = agreement.lines.get(need.way)
     if lines is None:
-        known = {path[:2] for path in agreement.lines}
+        known = {way[:2] for way in agreement.lines}
         if (recipient, purpose) in known:
             return reasons.AGREEMENT_OTHER_KIND
-        return reasons.AGREEMENT_OTHER_PURPOSE if recipient in {path[0] for path in known} else None
+        return reasons.AGREEMENT_OTHER_PURPOSE if recipient in {way[0] for way in known} else None
     state = agreement.state_at(need.at)
     if state not in _IN_FORCE:
         return _STATE_REASONS[state]

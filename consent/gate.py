@@ -181,8 +181,8 @@ def _weigh(
     # (5)
     found: Covered | Reason | None = None
     if flow.agreement_required or mask.special:
-        path = (request.recipient, request.purpose, request.kind)
-        found = cover(Need(path, request.at, flow.agreement_types, flow.evidence_level), agreements)
+        way = (request.recipient, request.purpose, request.kind)
+        found = cover(Need(way, request.at, flow.agreement_types, flow.evidence_level), agreements)
     covered = found if isinstance(found, Covered) else None
     if flow.agreement_required and isinstance(found, Reason):
         return _refuse(request, 5, found, candidate)

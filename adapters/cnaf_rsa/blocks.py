@@ -6,10 +6,12 @@ A dropped element is counted and its text is never read: what must not be stored
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from lxml import etree
 
 from adapters.base import warning
+from adapters.hardened_xml import line_of
 from adapters.report import Coverage, FieldRule, Tally, Treatment, shown_name
 from schemas import Issue
 
@@ -76,12 +78,13 @@ class BlockReader:
         """
         Read a block that stands directly under the root of the file; the format must name it.
         """
-        for holder in _WITH_ATTRIBUTES(element):
+        holders: Any = _WITH_ATTRIBUTES(element)
+        for holder in holders:
             for name in holder.attrib:
                 self._tally.add_unknown(f"{_path_of(holder)}/{shown_name(f'@{name}')}")
         node = self._root.children[element.tag]
         node.seen += 1
-        block = Block(element.sourceline or 0)
+        block = Block(line_of(element))
         self._fill(block, element, node)
         return block
 
@@ -121,7 +124,7 @@ class BlockReader:
             if below.children:
                 inner = None
                 if block is not None and below.carried:
-                    inner = Block(child.sourceline or 0)
+                    inner = Block(line_of(child))
                     block.blocks.setdefault(tag, []).append(inner)
                 self._fill(inner, child, below)
                 continue
@@ -131,7 +134,7 @@ class BlockReader:
             text = child.text
             if text and below.carried and block is not None and (text := text.strip()):
                 if tag in block.texts:
-                    self._issues.append(_repeated(below.path, child.sourceline))
+                    self._issues.append(_repeated(below.path, line_of(child)))
                 else:
                     block.texts[tag] = text
 
@@ -172,7 +175,7 @@ def _path_of(element: etree._Element) -> str:
     return "/" + "/".join(shown_name(name) for name in reversed(names))
 
 
-def _repeated(path: str, line: int | None) -> Issue:
+def _repeated(path: str, line: int) -> Issue:
     return warning(
         "element_repeated",
         path,

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
 from typing import Literal
-from xml.sax.saxutils import escape  # noqa: S406 - writes XML, parses nothing
+from xml.sax.saxutils import escape
 
-from schemas.identity import nir_key, read_birth_date
+from schemas.identity import nir_key
 
 FLOW_DATE = "2026-11-05"
 REFERENCE_DATE = "2026-10-31"
@@ -252,7 +252,9 @@ def _situation_xml(household: _Household) -> str:
 
 
 def _person_xml(person: FictitiousPerson, rank: int) -> str:
-    others = "".join(f"<PRENOM{2 + index}>{name}</PRENOM{2 + index}>" for index, name in enumerate(person.given_names[1:]))
+    others = "".join(
+        f"<PRENOM{2 + index}>{name}</PRENOM{2 + index}>" for index, name in enumerate(person.given_names[1:])
+    )
     nir = f"<NIR>{person.nir[:13]}</NIR>" if person.nir else ""
     precision = {"00-00": "O", "00": "J"}.get(person.birth_date[5:], "J" if person.birth_date.endswith("-00") else "N")
     holder = person.role == "DEM"

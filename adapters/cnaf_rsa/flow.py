@@ -16,7 +16,7 @@ from lxml import etree
 from adapters.base import FileRefused, warning
 from adapters.cnaf_rsa.blocks import Block, BlockReader
 from adapters.cnaf_rsa.values import french_moment, read_date
-from adapters.hardened_xml import GuardedBytes, Limits, records
+from adapters.hardened_xml import GuardedBytes, Limits, line_of, records
 from adapters.report import Coverage, FieldRule
 from schemas import Issue
 
@@ -86,9 +86,7 @@ class Flow:
     One B flow, read once from its first byte to its last.
     """
 
-    def __init__(
-        self, source: BinaryIO, rules: Mapping[str, FieldRule], issues: list[Issue], limits: Limits
-    ) -> None:
+    def __init__(self, source: BinaryIO, rules: Mapping[str, FieldRule], issues: list[Issue], limits: Limits) -> None:
         self._guard = GuardedBytes(source, limits)
         self._reader = BlockReader(rules, issues)
         self._issues = issues
@@ -126,7 +124,7 @@ class Flow:
             self._read_header(element)
             return None
         if self._header is None:
-            raise _header_missing(element.sourceline)
+            raise _header_missing(line_of(element))
         self._households += 1
         self._anomalies += element.find("Anomalie") is not None
         block = self._reader.read(element)
@@ -196,13 +194,13 @@ class Flow:
                 "Ce XML n'est pas un flux RSA de la CNAF ou de la MSA : son premier élément n'est pas « Racine ».",
                 "This XML is not an RSA flow of the CNAF or MSA: its first element is not “Racine”.",
                 quarantine=False,
-                line=root.sourceline,
+                line=line_of(root),
             )
         self._reader.root_seen()
         self._settle(root)
         if self._header is None:
-            raise _header_missing(root.sourceline)
-        self._check_total(self._trailer or Block(root.sourceline or 0))
+            raise _header_missing(line_of(root))
+        self._check_total(self._trailer or Block(line_of(root)))
 
     def _check_total(self, trailer: Block) -> None:
         total = trailer.texts.get("NBTOTDOSRSATRANSM")
@@ -238,7 +236,7 @@ class Flow:
             )
 
 
-def _header_missing(line: int | None) -> FileRefused:
+def _header_missing(line: int) -> FileRefused:
     return FileRefused(
         "header_missing",
         "Le bloc IdentificationFlux manque ou vient après les foyers : ce flux ne dit pas ce qu'il est.",

@@ -168,7 +168,8 @@ def drop_shared_numbers(people: list[Member], values: Values) -> None:
     holders = [member.block.at("DossierPoleEmploi") for member in people]
     counts = Counter(holder.texts.get("IDASSEDIC") for holder in holders)
     for holder in holders:
-        if counts[holder.texts.get("IDASSEDIC")] > 1 and holder.texts.pop("IDASSEDIC", None):
+        if counts[holder.texts.get("IDASSEDIC")] > 1 and "IDASSEDIC" in holder.texts:
+            del holder.texts["IDASSEDIC"]
             values.tell(
                 "identifier_shared",
                 f"{_PERSON}/DossierPoleEmploi/IDASSEDIC",

@@ -95,7 +95,7 @@ class Flow:
     agreement_required: bool
     agreement_types: frozenset[str]
     evidence_level: str | None
-    mask: Mask
+    mask: Mask = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ class Convention:
     starts: datetime
     ends: datetime
     parties: Mapping[str, Party]
-    flows: tuple[Flow, ...]
+    flows: tuple[Flow, ...] = field(repr=False)
     hash: str = field(repr=False)
     document: Mapping[str, Any] = field(repr=False)
 

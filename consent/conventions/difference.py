@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 
 from consent.conventions.convention import Convention, Flow
 
-Path: TypeAlias = tuple[str, str, str, str]
+Way: TypeAlias = tuple[str, str, str, str]
 """A kind, a sender, a recipient and a purpose."""
 
 
@@ -106,8 +106,8 @@ def _of_rules(old: Convention, new: Convention) -> Iterator[Change]:
         yield _change("validity_extended", (new.document["validity"]["until"],))
 
 
-def _paths(convention: Convention) -> dict[Path, tuple[Flow, ...]]:
-    found: dict[Path, tuple[Flow, ...]] = {}
+def _paths(convention: Convention) -> dict[Way, tuple[Flow, ...]]:
+    found: dict[Way, tuple[Flow, ...]] = {}
     for flow in convention.flows:
         for purpose in sorted(flow.purposes):
             path = (flow.kind.value, flow.sender, flow.recipient, purpose)

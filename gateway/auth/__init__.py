@@ -3,7 +3,7 @@ Who may knock: the gateway's OAuth2 authorization server and the protection of i
 
 Start with `authority.Auth` (what is shared), `router` (the addresses), `resource` (the way in). One file per standard:
 `assertion` RFC 7523, `access_token` RFC 9068, `client_credentials` RFC 6749, `introspection` RFC 7662, `revocation` RFC 7009,
-`metadata` RFC 8414. `client` is the partner's side.
+`metadata` RFC 8414, `dpop` RFC 9449. `client` is the partner's side.
 """
 
 from gateway.auth.authority import Auth, GrantedScopes

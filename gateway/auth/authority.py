@@ -14,6 +14,7 @@ from authlib.common.security import is_secure_transport
 from joserfc.jwk import ECKey, KeySet
 
 from gateway.auth.access_token import AccessToken, AccessTokens, Expired
+from gateway.auth.dpop import Proofs
 from gateway.auth.registry import System
 from gateway.auth.revocation import Revocations
 from gateway.store.database import Database, Transaction
@@ -49,6 +50,7 @@ class Auth:
         self.granted_scopes = granted_scopes
         self.clock = clock
         self.revocations = Revocations(database, clock)
+        self.proofs = Proofs(database, signing_key, clock)
         self._known: dict[bytes, AccessToken] = {}
 
     async def identify(self, compact: str) -> AccessToken:

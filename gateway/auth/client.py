@@ -66,15 +66,28 @@ def client_assertion(client_id: str, issuer: str, private_key_pem: bytes | str, 
 
 
 async def fetch_token(
-    http: httpx.AsyncClient, *, issuer: str, client_id: str, private_key_pem: bytes | str, kid: str, scope: str = ""
+    http: httpx.AsyncClient,
+    *,
+    issuer: str,
+    client_id: str,
+    private_key_pem: bytes | str,
+    kid: str,
+    scope: str = "",
+    dpop: httpx.Auth | None = None,
 ) -> Token:
-    """Get an access token; `scope` lists what is wanted, all that is granted when empty. Raises `TokenRefused`."""
+    """
+    Get an access token; `scope` lists what is wanted, all that is granted when empty. Raises `TokenRefused`.
+
+    With `dpop` (a `client_dpop.DpopKey`) the token is bound to that key: send it with `auth=`, not with `headers`.
+    """
     form = {
         "grant_type": "client_credentials",
         "client_assertion_type": _ASSERTION_TYPE,
         "client_assertion": client_assertion(client_id, issuer, private_key_pem, kid),
     }
-    response = await http.post(f"{issuer}/oauth2/token", data=form | ({"scope": scope} if scope else {}))
+    response = await http.post(
+        f"{issuer}/oauth2/token", data=form | ({"scope": scope} if scope else {}), auth=dpop or httpx.USE_CLIENT_DEFAULT
+    )
     body = response.json()
     if response.status_code != 200:
         raise TokenRefused(body["error"], body.get("message_fr", ""))

@@ -64,12 +64,22 @@ class Client(ClientMixin):  # type: ignore[misc]  # authlib is not typed
 
 
 class Grant(ClientCredentialsGrant):  # type: ignore[misc]  # authlib is not typed
-    """Issues a token to an authenticated system."""
+    """Issues a token to an authenticated system, bound to its key when it sent a proof of possession (RFC 9449 section 5)."""
 
     TOKEN_ENDPOINT_AUTH_METHODS = ("private_key_jwt",)
+
+    def validate_token_request(self) -> None:
+        """Authenticate the client; the proof is read before, so that asking for a nonce does not use up the assertion."""
+        proof = self.server.read_proof(self.request)
+        super().validate_token_request()
+        if proof is not None:
+            self.server.use_proof(proof)
+            self.client.bound_to = proof.thumbprint
 
     def create_token_response(self) -> tuple[int, dict[str, Any], list[tuple[str, str]]]:
         """Write the token and answer; unlike authlib's own, without a log line that holds the token."""
         token = self.generate_token(scope=self.request.payload.scope, include_refresh_token=False)
+        if self.client.bound_to:
+            token["token_type"] = "DPoP"  # noqa: S105 - a scheme's name
         self.save_token(token)
         return 200, token, self.TOKEN_RESPONSE_HEADER

@@ -134,11 +134,15 @@ class Proofs:
     def _check_claims(self, claims: dict[str, Any], target: Target) -> float:
         if claims.get("htm") != target.method or not _same_address(claims.get("htu"), target.address):
             raise _refused(
-                f"La preuve est faite pour une autre requête : htm doit être {target.method} et htu {target.address}.",
-                f"The proof is for another request: htm must be {target.method} and htu {target.address}.",
+                "La preuve est faite pour une autre requête : htm doit en être la méthode, et htu l'adresse publique sans paramètres.",
+                "The proof is for another request: htm must be its method, and htu its public address without parameters.",
             )
         now, issued_at = self._clock().timestamp(), claims.get("iat")
-        if type(issued_at) not in (int, float) or not now - LIFETIME - SKEW <= issued_at <= now + SKEW:
+        if (
+            not isinstance(issued_at, int | float)
+            or isinstance(issued_at, bool)
+            or not now - LIFETIME - SKEW <= issued_at <= now + SKEW
+        ):
             raise _refused(
                 f"iat doit être un nombre, à moins de {LIFETIME} secondes. Vérifiez l'horloge du serveur.",
                 f"iat must be a number, less than {LIFETIME} seconds ago. Check the server's clock.",
@@ -183,7 +187,7 @@ def _normalised(address: str) -> tuple[str, str | None, int | None, str] | None:
         port = parts.port or _PORTS.get(parts.scheme)
     except ValueError:
         return None
-    return parts.scheme, parts.hostname, port, parts.path or "/"
+    return None if "@" in parts.netloc else (parts.scheme, parts.hostname, port, parts.path or "/")
 
 
 def _refused(detail_fr: str, detail_en: str) -> ProofRefused:

@@ -1,5 +1,5 @@
 """
-What the authorization server says of itself (RFC 8414), so that a client needs one address only.
+What the authorization server says of itself (RFC 8414), so that a client needs one address only; DPoP is announced as RFC 9449 section 5.1 says.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ def server_metadata(issuer: str) -> dict[str, Any]:
         "grant_types_supported": ["client_credentials"],
         # Required by section 2, and empty because there is no authorization endpoint.
         "response_types_supported": [],
+        "dpop_signing_alg_values_supported": list(CLIENT_ALGORITHMS),
         "scopes_supported": [scope.value for scope in Scopes],
         "service_documentation": issuer + "/docs",
         "ui_locales_supported": ["fr", "en"],

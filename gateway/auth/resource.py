@@ -1,5 +1,5 @@
 """
-Protecting a resource (RFC 6750, RFC 9068 section 4): from the `Authorization` header to a `Caller`, or a refusal.
+Protecting a resource (RFC 6750, RFC 9068 section 4, RFC 9449 section 7): from the `Authorization` header to a `Caller`, or a refusal.
 """
 
 from collections.abc import Awaitable, Callable
@@ -12,12 +12,15 @@ from fastapi.security import OAuth2
 from gateway.auth.access_token import AccessToken, Expired
 from gateway.auth.authority import Auth
 from gateway.auth.caller import Caller
+from gateway.auth.dpop import ProofRefused, Target
 from gateway.auth.errors import Forbidden, Unauthorized
-from gateway.auth.jose import MAX_CHARACTERS, Unreadable
+from gateway.auth.jose import CLIENT_ALGORITHMS, MAX_CHARACTERS, Unreadable
 from gateway.auth.metadata import TOKEN
 from gateway.auth.scopes import Scopes
 
 __all__ = ["Caller", "authorize", "requires"]
+
+_ALGORITHMS = " ".join(CLIENT_ALGORITHMS)
 
 _DESCRIBED = OAuth2(
     flows=OAuthFlows(
@@ -64,7 +67,7 @@ async def authorize(request: Request, *scopes: Scopes) -> Caller:
 
 async def _identify(auth: Auth, request: Request) -> AccessToken:
     scheme, compact = _credentials(auth, request)
-    if scheme != "bearer":
+    if scheme not in {"bearer", "dpop"}:
         raise _absent(auth)
     try:
         token = await auth.identify(compact)
@@ -78,7 +81,33 @@ async def _identify(auth: Auth, request: Request) -> AccessToken:
             "Le jeton n'est pas de cette passerelle, est altéré, ou a été révoqué.",
             "The token is not from this gateway, was altered, or was revoked.",
         ) from error
+    if (token.bound_to is not None) != (scheme == "dpop"):
+        raise _refused(
+            auth,
+            "Un jeton lié à une clé s'envoie avec Authorization: DPoP et une preuve ; un autre avec Authorization: Bearer.",
+            "A token bound to a key is sent with Authorization: DPoP and a proof; any other with Authorization: Bearer.",
+        )
+    if token.bound_to is not None:
+        await _check_possession(auth, request, compact, token.bound_to)
     return token
+
+
+async def _check_possession(auth: Auth, request: Request, compact: str, bound_to: str) -> None:
+    """Demand a proof for this very request, made with the key that the token is bound to (RFC 9449 section 7)."""
+    path = request.scope.get("raw_path", request.scope["path"].encode()).decode("latin-1")
+    try:
+        proof = auth.proofs.read(request.headers.getlist("dpop"), Target(request.method, auth.issuer + path, compact))
+        if proof.thumbprint != bound_to:
+            raise ProofRefused(
+                "invalid_dpop_proof",
+                "La preuve est signée par une autre clé que celle du jeton.",
+                "The proof is signed with another key than the token's.",
+            )
+        await auth.proofs.use(proof)
+    except ProofRefused as error:
+        challenge = f'DPoP realm="{auth.issuer}", error="{error.code}", error_description="{error.detail_en}", algs="{_ALGORITHMS}"'
+        headers = {"WWW-Authenticate": challenge, "DPoP-Nonce": auth.proofs.nonces.current()}
+        raise Unauthorized(error.code, error.detail_fr, error.detail_en, headers) from error
 
 
 def _credentials(auth: Auth, request: Request) -> tuple[str, str]:
@@ -102,7 +131,7 @@ def _absent(auth: Auth) -> Unauthorized:
         "token_missing",
         f"Envoyez l'en-tête Authorization: Bearer, avec un jeton obtenu à {TOKEN}.",
         f"Send the header Authorization: Bearer, with a token from {TOKEN}.",
-        {"WWW-Authenticate": f'Bearer realm="{auth.issuer}"'},
+        {"WWW-Authenticate": f'Bearer realm="{auth.issuer}", DPoP algs="{_ALGORITHMS}"'},
     )
 
 

@@ -14,12 +14,14 @@ from typing import Any, NoReturn
 import anyio.from_thread
 from authlib.oauth2 import AuthorizationServer, OAuth2Error, OAuth2Request
 from authlib.oauth2.rfc6749.requests import OAuth2Payload
+from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 
 from gateway.auth.access_token import TokenGenerator
 from gateway.auth.assertion import ClientAssertion, unknown
 from gateway.auth.authority import Auth
 from gateway.auth.client_credentials import Client, Grant
+from gateway.auth.dpop import Proof, ProofRefused, Target
 from gateway.auth.introspection import Introspection
 from gateway.auth.refusal import Refusal, described, standard
 from gateway.auth.registry import System, get_system
@@ -54,7 +56,7 @@ class TokenRequest(OAuth2Request):  # type: ignore[misc]  # authlib is not typed
     http and refuse.
     """
 
-    def __init__(self, uri: str, headers: Mapping[str, str], parameters: Mapping[str, str]) -> None:
+    def __init__(self, uri: str, headers: Headers, parameters: Mapping[str, str]) -> None:
         super().__init__("POST", uri, headers=headers)
         self.payload = Form(parameters)
 
@@ -99,6 +101,21 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # authlib is not typed
             raise unknown()
         return client
 
+    def read_proof(self, request: TokenRequest) -> Proof | None:
+        """Check the proof of possession that came with a token request, if one did."""
+        sent = request.headers.getlist("dpop")
+        try:
+            return self._auth.proofs.read(sent, Target("POST", request.uri)) if sent else None
+        except ProofRefused as error:
+            raise self._proof_refusal(error) from error
+
+    def use_proof(self, proof: Proof) -> None:
+        """Let a proof serve once."""
+        try:
+            anyio.from_thread.run(self._auth.proofs.use, proof)
+        except ProofRefused as error:
+            raise self._proof_refusal(error) from error
+
     def save_token(self, token: Mapping[str, Any], request: TokenRequest) -> None:
         """Keep nothing: the token is its own record, and only its refusal is ever stored."""
         _log.info("oauth.token_issued", extra={"client_id": request.client.get_client_id(), "scope": token["scope"]})
@@ -119,6 +136,10 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # authlib is not typed
 
     def send_signal(self, name: str, *args: Any, **kwargs: Any) -> None:
         """Signal nothing: authlib's signals have no listener here."""
+
+    def _proof_refusal(self, error: ProofRefused) -> Refusal:
+        nonce = {"DPoP-Nonce": self._auth.proofs.nonces.current()}
+        return Refusal(error.code, error.detail_fr, error.detail_en, headers=nonce)
 
     async def _read_system(self, client_id: str) -> System | None:
         async with self._auth.database.read() as tx:

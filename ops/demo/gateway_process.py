@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,20 +37,47 @@ class GatewayProcess:
 
 
 @contextmanager
-def started(directory: Path) -> Iterator[GatewayProcess]:
-    """Start a gateway on the embedded default in `directory`, wait until it is ready, stop it at the end."""
+def started(
+    directory: Path, settings: Mapping[str, str] | None = None, roles: Sequence[str] = ("all",)
+) -> Iterator[GatewayProcess]:
+    """
+    Start a gateway in `directory`, wait until it is ready, stop it at the end.
+
+    By default the embedded one, in one process. `settings` are other TDU_ variables (a database, a bus) and `roles` the
+    processes it is made of; the first one serves the API.
+    """
     port = _free_port()
     address = f"http://127.0.0.1:{port}"
     outside = {name: value for name, value in os.environ.items() if not name.startswith("TDU_")}
-    environment = outside | {"TDU_DATA_DIR": str(directory / "data"), "TDU_PORT": str(port), "TDU_LOG_LEVEL": "warning"}
+    environment = outside | {
+        "TDU_DATA_DIR": str(directory / "data"),
+        "TDU_ISSUER": address,
+        "TDU_LOG_LEVEL": "warning",
+        **(settings or {}),
+    }
     log = directory / "gateway.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(_tdu("serve"), env=environment, stdout=output, stderr=output)
+    with log.open("ab") as output:
+        subprocess.run(_tdu("init"), env=environment, stdout=output, stderr=output, check=False)
+        processes = [
+            subprocess.Popen(
+                _tdu("serve", "--role", role),
+                env=environment | {"TDU_PORT": str(port if rank == 0 else _free_port())},
+                stdout=output,
+                stderr=output,
+            )
+            for rank, role in enumerate(roles)
+        ]
     try:
-        _wait(process, address, log)
+        _wait(processes, address, log)
         yield GatewayProcess(address, environment, log)
     finally:
+        _stop(processes)
+
+
+def _stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    for process in processes:
         process.terminate()
+    for process in processes:
         try:
             process.wait(15)
         except subprocess.TimeoutExpired:
@@ -69,10 +96,10 @@ def _free_port() -> int:
         return port
 
 
-def _wait(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
+def _wait(processes: Sequence[subprocess.Popen[bytes]], address: str, log: Path) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
-        if process.poll() is not None:
+        if any(process.poll() is not None for process in processes):
             break
         try:
             if httpx.get(f"{address}/readyz", timeout=2).status_code == 200:

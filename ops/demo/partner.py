@@ -77,7 +77,9 @@ class Partner:
             headers.setdefault("Idempotency-Key", str(uuid.uuid4()))
         response = await self.http.request(method, self.gateway.address + path, headers=headers, timeout=120, **options)
         if response.status_code not in expect:
-            raise PartnerFailed(f"{method} {path.split('?', maxsplit=1)[0]} : {response.status_code} {response.text[:500]}")
+            raise PartnerFailed(
+                f"{method} {path.split('?', maxsplit=1)[0]} : {response.status_code} {response.text[:500]}"
+            )
         return response
 
     async def propose(self, convention: bytes) -> str:

@@ -1,0 +1,134 @@
+"""
+CSV that means the same to a program and to a spreadsheet: encodings as partners write them, cells that are no formulas.
+
+A cell that a spreadsheet would run (it begins, after spaces, with one of `= + - @ | %`, a tab or a full-width form of
+them) is written with an apostrophe before it; reading takes that apostrophe away again. Nothing else is escaped, and
+values whose form we choose (telephone numbers) are written so that they never need it.
+"""
+
+import csv
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from io import StringIO
+
+from adapters.base import FileRefused
+
+_FORMULA = re.compile(r"'*[\s\x00]*[=+\-@|%＝＋－＠]|'*[\t\r\n\x00]")
+_MAX_BYTES = 50_000_000
+
+
+def guard_cell(text: str) -> str:
+    """
+    A cell that no spreadsheet takes for a formula.
+    """
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def read_cell(text: str) -> str:
+    """
+    The value that `guard_cell` was given, without the spaces around it.
+    """
+    if text.startswith("'") and _FORMULA.match(text):
+        text = text[1:]
+    return text.strip()
+
+
+def decode(raw: bytes) -> tuple[str, bool]:
+    """
+    The text of a file without a declared encoding, and whether it had to be taken as windows-1252.
+
+    UTF-8, with or without a byte order mark; else windows-1252; never a guess by frequency. Raises `FileRefused`.
+    """
+    if len(raw) > _MAX_BYTES:
+        raise FileRefused(
+            "too_large",
+            f"Le fichier dépasse {_MAX_BYTES} octets. Découpez-le en plusieurs envois.",
+            f"The file is larger than {_MAX_BYTES} bytes. Send it in several parts.",
+            quarantine=False,
+        )
+    for encoding in ("utf-8-sig", "cp1252"):
+        try:
+            text = raw.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        if "\0" not in text:
+            return text, encoding == "cp1252"
+        break
+    raise FileRefused(
+        "encoding_not_accepted",
+        "Le fichier n'est pas du texte en UTF-8 ou en windows-1252. Exportez-le en CSV UTF-8.",
+        "The file is not text in UTF-8 or windows-1252. Export it as UTF-8 CSV.",
+        quarantine=False,
+    )
+
+
+def read_rows(text: str, columns: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
+    """
+    The rows of a `;` file under its header, as (line, cells in the order of `columns`, then the other columns).
+
+    Raises `FileRefused` for a missing column, a row of another length, a quote that is never closed, or a last line
+    that is not ended: the file was cut.
+    """
+    if text and not text.endswith(("\n", "\r")):
+        raise _cut(text.count("\n") + 1)
+    reader = csv.reader(StringIO(text, newline=""), delimiter=";", strict=True)
+    try:
+        header = [name.strip() for name in next(reader, [])]
+        order = _order(header, columns)
+        yield 1, [header[index] for index in order]
+        line = reader.line_num + 1
+        for cells in reader:
+            if not cells:
+                line = reader.line_num + 1
+                continue
+            if len(cells) != len(header):
+                raise _length(line)
+            yield line, [read_cell(cells[index]) for index in order]
+            line = reader.line_num + 1
+    except csv.Error:
+        raise _cut(reader.line_num) from None
+
+
+def write_rows(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
+    """
+    A `;` file in UTF-8 with a header, lines ended by LF, every cell guarded.
+    """
+    written = StringIO(newline="")
+    writer = csv.writer(written, delimiter=";", lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([guard_cell(cell) for cell in row] for row in rows)
+    return written.getvalue().encode("utf-8")
+
+
+def _order(header: list[str], columns: Sequence[str]) -> list[int]:
+    missing = [name for name in columns if name not in header]
+    if missing or len(set(header)) != len(header):
+        raise FileRefused(
+            "columns_missing",
+            "La première ligne doit nommer une fois chaque colonne, séparées par « ; » : " + ", ".join(columns) + ".",
+            "The first line must name each column once, separated by “;”: " + ", ".join(columns) + ".",
+            quarantine=False,
+            line=1,
+        )
+    known = [header.index(name) for name in columns]
+    return known + [index for index in range(len(header)) if index not in known]
+
+
+def _cut(line: int) -> FileRefused:
+    return FileRefused(
+        "truncated",
+        "Le fichier est coupé ou un guillemet n'y est pas fermé. Rien n'en est repris ; renvoyez-le entier.",
+        "The file is cut, or a quote in it is not closed. Nothing of it is used; send it again, whole.",
+        quarantine=True,
+        line=line,
+    )
+
+
+def _length(line: int) -> FileRefused:
+    return FileRefused(
+        "row_length",
+        "Cette ligne n'a pas le même nombre de cellules que l'en-tête. Rien du fichier n'est repris ; corrigez-la.",
+        "This row does not have as many cells as the header. Nothing of the file is used; correct it.",
+        quarantine=True,
+        line=line,
+    )
