@@ -181,7 +181,8 @@ def line_of(element: etree._Element) -> int:
 
 
 def _malformed(error: etree.XMLSyntaxError, guard: GuardedBytes) -> FileRefused:
-    entries = list(error.error_log)
+    log: Any = error.error_log
+    entries = list(log)
     line, column = (entries[-1].line, entries[-1].column) if entries else (0, 0)
     kind = entries[-1].type_name if entries else "ERR_DOCUMENT_EMPTY"
     if kind in _CUT_ERRORS or guard.stops_short():

@@ -83,7 +83,10 @@ class Agreement:
     """
     The person's agreement as the gate reads it; instants are in UTC, `valid_until` is excluded.
 
-    `state` is the one recorded in the document: given, refused, withdrawn or expired.
+    `state` is the one recorded in the document: given, refused, withdrawn or expired. The rest is computed once, since a
+    decision may have to look through a hundred agreements: `starts`, when it is both collected and valid; `lines`, the
+    scopes by what they are about; `said_no`, whether anything in it was refused, taken back or ended; `rank`, by which
+    a later agreement comes after an earlier one.
     """
 
     id: str
@@ -98,11 +101,11 @@ class Agreement:
     starts: datetime = field(init=False, repr=False)
     lines: Mapping[Way, tuple[Scope, ...]] = field(init=False, repr=False)
     said_no: bool = field(init=False, repr=False)
+    rank: tuple[float, str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         for name in ("collected_at", "valid_from", "valid_until"):
             object.__setattr__(self, name, in_utc(getattr(self, name)))
-        # Computed once, since a decision may have to look through every agreement of a person.
         lines: dict[Way, list[Scope]] = {}
         for scope in self.scopes:
             for way in product(scope.recipients, scope.purposes, scope.kinds):
@@ -111,6 +114,7 @@ class Agreement:
         object.__setattr__(self, "starts", max(self.valid_from, self.collected_at))
         withdrawn = any(scope.withdrawn_at is not None for scope in self.scopes)
         object.__setattr__(self, "said_no", withdrawn or self.state != AgreementState.GIVEN)
+        object.__setattr__(self, "rank", (self.collected_at.timestamp(), self.id))
 
     @classmethod
     def from_document(cls, document: Document) -> "Agreement":

@@ -2,10 +2,11 @@
 Which of a person's agreements covers an exchange, if one does; if none, why.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from operator import attrgetter
 from typing import Final
 
 from consent import reasons
@@ -24,7 +25,9 @@ _NEAREST_FIRST: Final = (
     reasons.AGREEMENT_OTHER_TYPE,
     reasons.AGREEMENT_OTHER_KIND,
     reasons.AGREEMENT_OTHER_PURPOSE,
+    reasons.AGREEMENT_MISSING,
 )
+_RANK: Final = attrgetter("rank")
 _STATE_REASONS: Final = {
     AgreementState.REFUSED: reasons.AGREEMENT_REFUSED,
     AgreementState.WITHDRAWN: reasons.AGREEMENT_WITHDRAWN,
@@ -64,43 +67,55 @@ def cover(need: Need, agreements: Sequence[Agreement]) -> Covered | Reason:
     collected it recorded, later, a refusal or a withdrawal for the same recipient, purpose and kind.
     """
     way, at = need.way, need.at
-    about = [agreement for agreement in agreements if way in agreement.lines]
-    # Plain comparisons for the agreements that nothing was taken back from: a person may have a hundred of them.
-    found = [
-        agreement
-        for agreement in about
-        if (_live(agreement, need) if agreement.said_no else agreement.starts <= at < agreement.valid_until)
-    ]
-    noes = [agreement for agreement in about if agreement.said_no]
-    if noes or need.types or need.evidence_level:
-        found = [each for each in found if _shortfall(each, need) is None and not _taken_back(each, noes, need)]
+    found, noes = [], []
+    for agreement in agreements:
+        if way not in agreement.lines:
+            continue
+        # Two comparisons for the agreements that nothing was taken back from: a person may have a hundred of them.
+        if agreement.starts <= at < agreement.valid_until if not agreement.said_no else _live(agreement, need):
+            found.append(agreement)
+        if agreement.said_no:
+            noes.append(agreement)
+    if need.types or need.evidence_level:
+        found = [agreement for agreement in found if _shortfall(agreement, need) is None]
+    if noes:
+        last_noes = _last_noes(noes, need)
+        found = [agreement for agreement in found if not _taken_back(agreement, last_noes)]
     if not found:
         return _why_not(need, agreements)
-    last = max(found, key=lambda agreement: (agreement.collected_at, agreement.id))
+    last = max(found, key=_RANK)
     return Covered(last, frozenset().union(*[scope.categories for scope in last.lines[way] if scope.live(at)]))
 
 
 def _live(agreement: Agreement, need: Need) -> bool:
     lines = agreement.lines[need.way]
-    return agreement.state_at(need.at) in _IN_FORCE and any(scope.live(need.at) for scope in lines)
+    return any(scope.live(need.at) for scope in lines) and agreement.state_at(need.at) in _IN_FORCE
 
 
-def _taken_back(agreement: Agreement, noes: Iterable[Agreement], need: Need) -> bool:
+def _last_noes(noes: Iterable[Agreement], need: Need) -> Mapping[str, list[tuple[datetime, Agreement]]]:
     """
-    Whether the organisation that collected an agreement recorded, in another one, that the person changed their mind since.
+    For each collecting organisation, the two agreements in which it last recorded a no, with the moment, latest first.
     """
-    return any(
-        other is not agreement
-        and other.collected_by == agreement.collected_by
-        and any(agreement.collected_at <= moment <= need.at for moment in _moments_of_no(other, need.way))
-        for other in noes
-    )
+    found: dict[str, list[tuple[datetime, Agreement]]] = {}
+    for agreement in noes:
+        moments = [moment for moment in _moments_of_no(agreement, need.way) if moment <= need.at]
+        if moments:
+            found.setdefault(agreement.collected_by, []).append((max(moments), agreement))
+    return {siret: sorted(said, key=lambda no: no[0], reverse=True)[:2] for siret, said in found.items()}
 
 
 def _moments_of_no(agreement: Agreement, way: Way) -> list[datetime]:
     if agreement.state == AgreementState.REFUSED:
         return [agreement.collected_at]
     return [scope.withdrawn_at for scope in agreement.lines[way] if scope.withdrawn_at is not None]
+
+
+def _taken_back(agreement: Agreement, last_noes: Mapping[str, list[tuple[datetime, Agreement]]]) -> bool:
+    """
+    Whether the organisation that collected an agreement recorded, in another one, that the person changed their mind since.
+    """
+    said = last_noes.get(agreement.collected_by, ())
+    return any(other is not agreement and moment >= agreement.collected_at for moment, other in said)
 
 
 def _shortfall(agreement: Agreement, need: Need) -> Reason | None:
@@ -122,14 +137,20 @@ def _rank(evidence_level: str) -> int:
     return list(code_list("evidence_level")).index(evidence_level)
 
 
-def _why_not(need: Need, agreements: Sequence[Agreement]) -> Reason:
+def _why_not(need: Need, agreements: Iterable[Agreement]) -> Reason:
     """
     The reason of the agreement that came nearest.
 
     An agreement for other recipients is passed over in silence: the sender must not learn that it exists.
     """
-    found = {reason for agreement in agreements if (reason := _obstacle(agreement, need)) is not None}
-    return next((reason for reason in _NEAREST_FIRST if reason in found), reasons.AGREEMENT_MISSING)
+    nearest = len(_NEAREST_FIRST) - 1
+    for agreement in agreements:
+        obstacle = _obstacle(agreement, need)
+        if obstacle is not None:
+            nearest = min(nearest, _NEAREST_FIRST.index(obstacle))
+        if nearest == 0:
+            break
+    return _NEAREST_FIRST[nearest]
 
 
 def _obstacle(agreement: Agreement, need: Need) -> Reason | None:

@@ -6,25 +6,16 @@ and the account writes `*` in their place.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from consent.conventions.structure import PSEUDONYM, open_maps
 from consent.gate import Decision, NotPermitted
 from schemas import Document, Kind, fields
-from schemas.positions import escape
-
-_ANY: Final = "*"
-_ITEM: Final = "[*]"
-_ENTRY: Final = "{*}"
-"""Under what the items of an array and the entries of an open map stand in a tree; no property has such a name."""
 
 _RECIPIENT_LISTS: Final = frozenset({"/recipients", "/scopes", "/scopes/*/recipients"})
 _NOTHING: Final = object()
-
-Tree: TypeAlias = dict[str, "Tree | bool"]
-"""The leaves of a kind by the parts of their patterns; at the end, whether the leaf may leave."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +44,54 @@ def project(document: Document, decision: Decision, pseudonym: str) -> Projectio
     if not decision.permit or document.get("kind") != decision.kind:
         raise NotPermitted("the gate did not permit this document")
     cut = _Cut(decision.recipient)
-    found = cut.value(document, _tree(decision.kind, decision.fields), "", "")
+    found = cut.value(document, _plan(decision.kind, decision.fields), "")
     kept: Document = {} if found is _NOTHING else found
     kept.setdefault("subject", {})["pseudonym"] = pseudonym
     left = dict.fromkeys([*cut.left, PSEUDONYM])
     return Projection(kept, tuple(left), tuple(dict.fromkeys(each for each in cut.withheld if each not in left)))
+
+
+@dataclass(slots=True)
+class _Place:
+    """
+    What a schema knows of one place, and whether the leaf that stands there may leave (None: it is a container).
+
+    `named` gives the known members with their part of a pointer, `inside` the items of an array, or the entries of an
+    open map; `recipients` marks the lists to be cut to those that are about the recipient.
+    """
+
+    pattern: str
+    leaf: bool | None = None
+    named: dict[str, tuple[str, "_Place"]] = field(default_factory=dict)
+    inside: "_Place | None" = None
+    open_map: bool = False
+    recipients: bool = False
+
+    def below(self, part: str) -> "_Place":
+        """
+        The place under a part of a pattern, made when it is new.
+        """
+        pattern = f"{self.pattern}/{part}"
+        if part == "*":
+            self.inside = self.inside or _Place(pattern)
+            return self.inside
+        name = part.replace("~1", "/").replace("~0", "~")
+        return self.named.setdefault(name, ("/" + part, _Place(pattern, recipients=pattern in _RECIPIENT_LISTS)))[1]
+
+
+@lru_cache(maxsize=1024)
+def _plan(kind: Kind, permitted: frozenset[str]) -> _Place:
+    """
+    All the places of a kind, with what may leave; remembered, since few sets of fields are ever permitted.
+    """
+    root = _Place("")
+    for leaf in fields(kind):
+        place = root
+        for part in leaf.split("/")[1:]:
+            place.open_map = place.pattern in open_maps(kind)
+            place = place.below(part)
+        place.leaf = leaf in permitted
+    return root
 
 
 class _Cut:
@@ -66,88 +100,59 @@ class _Cut:
     """
 
     def __init__(self, recipient: str) -> None:
-        self.recipient = recipient
+        self._recipient = recipient
         self.left: list[str] = []
         self.withheld: list[str] = []
 
-    def value(self, value: Any, node: Tree | bool | None, pointer: str, pattern: str) -> Any:
+    def value(self, value: Any, place: _Place | None, pointer: str, *, meant: bool = True) -> Any:
         """
-        The part of a value that may leave, or _NOTHING. `node` is what the schema knows there: None when it knows nothing.
+        The part of a value that may leave, or _NOTHING.
+
+        `place` is None where the schema knows nothing; nothing leaves of what is not `meant` for the recipient.
         """
-        if isinstance(node, dict):
-            if isinstance(value, dict):
-                return self._object(value, node, pointer, pattern)
-            if isinstance(value, list):
-                return self._array(value, node, pointer, pattern)
-        # A container where the schema wants a leaf, or the reverse, is as unknown as an unknown name.
-        elif node and not isinstance(value, dict | list):
-            self.left.append(pointer)
-            return value
+        if place is not None:
+            if place.leaf is None and isinstance(value, dict):
+                return self._object(value, place, pointer, meant)
+            if place.leaf is None and isinstance(value, list):
+                return self._array(value, place, pointer, meant)
+            # A container where the schema wants a leaf, or the reverse, is as unknown as an unknown name.
+            if place.leaf and meant and not isinstance(value, dict | list):
+                self.left.append(pointer)
+                return value
         self.withheld.append(pointer)
         return _NOTHING
 
-    def _object(self, value: Document, tree: Tree, pointer: str, pattern: str) -> Any:
+    def _object(self, value: Document, place: _Place, pointer: str, meant: bool) -> Any:
         kept: Document = {}
-        entries = tree.get(_ENTRY)
+        # A name that the schema does not give is written `*`.
+        other = ("/*", place.inside if place.open_map else None)
         for name, inside in value.items():
-            # A name that the schema does not give is written `*`.
-            part = escape(name) if name in tree else _ANY
-            found = self.value(inside, tree.get(name, entries), f"{pointer}/{part}", f"{pattern}/{part}")
+            part, below = place.named.get(name, other)
+            found = self.value(inside, below, pointer + part, meant=meant)
             if found is not _NOTHING:
                 kept[name] = found
         return kept or _NOTHING
 
-    def _array(self, value: list[Any], tree: Tree, pointer: str, pattern: str) -> Any:
+    def _array(self, value: list[Any], place: _Place, pointer: str, meant: bool) -> Any:
         kept = []
-        items = tree.get(_ITEM)
-        for index, (inside, meant) in enumerate(zip(value, self._meant(value, pattern), strict=True)):
-            node = items if meant or items is None else _shut(items)
-            found = self.value(inside, node, f"{pointer}/{index}", f"{pattern}/{_ANY}")
+        below = None if place.open_map else place.inside
+        about = self._about(value) if place.recipients else None
+        for index, inside in enumerate(value):
+            item_meant = meant and (about is None or about[index])
+            found = self.value(inside, below, f"{pointer}/{index}", meant=item_meant)
             if found is not _NOTHING:
                 kept.append(found)
         return kept or _NOTHING
 
-    def _meant(self, items: Sequence[Any], pattern: str) -> list[bool]:
+    def _about(self, items: Sequence[Any]) -> list[bool] | None:
         """
-        Which items of a list that names recipients are about this one; all of them when the list does not name it.
+        Which items of a list that names recipients are about this one; None, for all, when the list does not name it.
         """
-        if pattern not in _RECIPIENT_LISTS:
-            return [True] * len(items)
-        own = [_names_recipient(item, self.recipient) for item in items]
-        return own if any(own) else [True] * len(items)
+        own = [_names_recipient(item, self._recipient) for item in items]
+        return own if any(own) else None
 
 
 def _names_recipient(item: Any, siret: str) -> bool:
     if isinstance(item, dict):
         return item.get("siret") == siret or siret in item.get("recipients", ())
     return bool(item == siret)
-
-
-def _shut(node: Tree | bool) -> Tree | bool:
-    """
-    The same tree, out of which nothing may leave.
-    """
-    return {part: _shut(below) for part, below in node.items()} if isinstance(node, dict) else False
-
-
-@lru_cache(maxsize=1024)
-def _tree(kind: Kind, permitted: frozenset[str]) -> Tree:
-    tree: Tree = {}
-    for leaf in fields(kind):
-        node, pattern = tree, ""
-        *containers, last = leaf.split("/")[1:]
-        for part in containers:
-            below = node.setdefault(_step(kind, pattern, part), {})
-            assert isinstance(below, dict), "a leaf holds nothing"
-            node, pattern = below, f"{pattern}/{part}"
-        node[_step(kind, pattern, last)] = leaf in permitted
-    return tree
-
-
-def _step(kind: Kind, container: str, part: str) -> str:
-    """
-    The part of a pattern as a name in the tree: the property itself, an item of an array or an entry of an open map.
-    """
-    if part != _ANY:
-        return part.replace("~1", "/").replace("~0", "~")
-    return _ENTRY if container in open_maps(kind) else _ITEM

@@ -22,7 +22,7 @@ from gateway.auth.resource import Caller
 from gateway.bus.outbox import Outgoing
 from gateway.bus.outbox import add as add_to_outbox
 from gateway.errors import Problem, issue_body
-from gateway.records import record_of
+from gateway.records import record_of, told
 from gateway.services import Services
 from gateway.store import subjects
 from gateway.store.agreements import standing
@@ -288,7 +288,7 @@ class Rows:
             "kind": crossing.kind.value,
             "purpose": crossing.document["purpose"],
             "client_id": self.caller.client_id,
-            "decisions": [ruling.decision.summary() | {"recipient": ruling.recipient} for ruling in crossing.rulings],
+            "decisions": [told(ruling.decision) | {"recipient": ruling.recipient} for ruling in crossing.rulings],
         }
         event_type = EventType.EXCHANGE_ACCEPTED if crossing.permitted else EventType.EXCHANGE_REFUSED
         return record_of(event_type, self.now, self.caller.partner, body, key, event_id=crossing.event_id)
@@ -359,9 +359,9 @@ def unfound(error: AmbiguousSubject | UnknownSubject, line: int | None) -> Issue
         )
     return Issue(
         "unknown_subject",
-        "/subject/pseudonym",
-        "Ce pseudonyme ne désigne personne pour votre organisation : donnez l'état civil.",
-        "This pseudonym names nobody for your organisation: give the civil status.",
+        "/subject",
+        "La personne ne peut pas être reconnue : donnez son NIR, ou son nom de naissance, son prénom et sa date de naissance complète.",
+        "The person cannot be recognised: give the NIR, or the birth name, a given name and the full birth date.",
         line=line,
     )
 

@@ -36,7 +36,7 @@ TITLES: Mapping[str, tuple[int, str, str]] = {
         "Clé d'idempotence déjà employée pour une autre requête",
         "Idempotency key already used for another request",
     ),
-    "unknown_subject": (422, "Personne ne correspond à ce pseudonyme", "This pseudonym names nobody"),
+    "unknown_subject": (422, "La personne ne peut pas être reconnue", "The person cannot be recognised"),
     "unavailable": (503, "La passerelle ne peut pas enregistrer l'échange", "The gateway cannot record the exchange"),
     "internal_error": (500, "Erreur interne", "Internal error"),
 }

@@ -21,7 +21,7 @@ from consent.ledger.event import EventType
 from consent.projection import Projection, project
 from gateway.auth.resource import Caller
 from gateway.errors import Problem, not_found
-from gateway.records import record_of
+from gateway.records import record_of, told
 from gateway.services import Services
 from gateway.store import subjects
 from gateway.store.agreements import standing
@@ -280,7 +280,8 @@ def _disclosure(parcel: Parcel, lease: str, caller: Caller, now: datetime) -> An
         "pseudonym": projection.document["subject"]["pseudonym"],
         "left": list(projection.left),
         "withheld": list(projection.withheld),
-        "decision": item.decision.summary(),
+        "decision": told(item.decision),
+        "convention_id": item.decision.convention.id if item.decision.convention else None,
     }
     notice = item.kind is Kind.CONSENT
     event_type = EventType.WITHDRAWAL_NOTIFIED if notice else EventType.DISCLOSURE_MADE

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from consent.gate import Decision
 from consent.ledger.event import Event, EventType, LedgerRecord, commit
 from gateway.store.crypto import DataKey
 
@@ -32,6 +33,13 @@ def record_of(
     return LedgerRecord(
         event, commit(event, key.opening(event.id)), key.seal(event.canonical(), place(event.id)), subject_id
     )
+
+
+def told(decision: Decision) -> dict[str, Any]:
+    """Write a decision for an event: what it rests on, each step's outcome, and the patterns that may leave."""
+    summary = decision.summary()
+    steps = [f"{step['number']} {step['name']} {step['outcome']}" for step in summary.pop("steps")]
+    return summary | {"steps": steps, "fields": sorted(decision.fields)}
 
 
 def place(event_id: str) -> str:

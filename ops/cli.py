@@ -1,32 +1,63 @@
 """
-The command `tdu`: every group of commands is a file of `ops/commands`. Results on stdout, progress on stderr.
+The command `tdu`: every group of commands is a file of `ops/commands`, read only when it is asked for.
+
+Results on stdout, progress on stderr.
 """
 
 from __future__ import annotations
 
-import typer
+from collections.abc import Mapping
+from importlib import import_module
 
-from ops.commands import adapter, convention, demo, doctor, ledger, partner, schema, serve
+import click
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command
+
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "serve": ("serve", "app"),
+    "demo": ("demo", "app"),
+    "init": ("doctor", "init_app"),
+    "migrate": ("doctor", "migrate_app"),
+    "doctor": ("doctor", "app"),
+    "partner": ("partner", "app"),
+    "system": ("partner", "systems"),
+    "convention": ("convention", "app"),
+    "adapter": ("adapter", "app"),
+    "ledger": ("ledger", "app"),
+    "schema": ("schema", "app"),
+}
+"""Each command, the file of `ops/commands` it is in, and its name there."""
+
+
+class Commands(TyperGroup):
+    """Reads a command's file when the command is used: verifying a log does not load a web server."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name the commands, in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Find one command, or None."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, name = COMMANDS[cmd_name]
+        command = get_command(getattr(import_module(f"ops.commands.{module}"), name))
+        command.name = cmd_name
+        return command
+
 
 app = typer.Typer(
-    name="tdu",
+    cls=Commands,
     help="Trait d'union : la passerelle d'interopérabilité du secteur social. / The interoperability gateway of the social sector.",
     no_args_is_help=True,
-    add_completion=True,
     pretty_exceptions_enable=False,
 )
 
-app.command("serve")(serve.serve)
-app.command("demo")(demo.demo)
-app.command("init")(doctor.init)
-app.command("migrate")(doctor.migrate)
-app.command("doctor")(doctor.doctor)
-app.add_typer(partner.app, name="partner")
-app.add_typer(partner.systems, name="system")
-app.add_typer(convention.app, name="convention")
-app.add_typer(adapter.app, name="adapter")
-app.add_typer(ledger.app, name="ledger")
-app.add_typer(schema.app, name="schema")
+
+@app.callback()
+def _tdu() -> None:
+    """Give the group its help; the commands come from the table."""
 
 
 def main() -> None:

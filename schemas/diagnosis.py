@@ -22,7 +22,11 @@ MAX_ISSUES: Final = 100
 """More would not be read, and a hostile document could ask for a hundred thousand sentences."""
 
 _CODED: Final = frozenset({"enum", "pattern", "format"})
-_PLAINER: Final = ("format", "enum", "minLength", "maxLength")
+_PLAINER: Final = {
+    "pattern": ("format", "enum", "minLength", "maxLength"),
+    "minLength": ("format", "enum"),
+    "maxLength": ("format", "enum"),
+}
 
 Path: TypeAlias = tuple[str | int, ...]
 
@@ -74,15 +78,15 @@ class Diagnosis:
 
     def _worth_telling(self, findings: Iterable[_Finding]) -> list[_Finding]:
         """
-        Without repetitions, without the pattern of a value about which something plainer is said, and without the
-        properties called unknown only because the branch of the schema that knows them failed.
+        Without repetitions, without the pattern or the length of a value about which something plainer is said, and
+        without the properties called unknown only because the branch of the schema that knows them failed.
         An invalid document always keeps at least one.
         """
         unique = {(finding.path, finding.keyword): finding for finding in findings}
         telling = [
             finding
             for (path, keyword), finding in unique.items()
-            if not (keyword == "pattern" and any((path, plainer) in unique for plainer in _PLAINER))
+            if not any((path, plainer) in unique for plainer in _PLAINER.get(keyword, ()))
             and not (keyword == "unknown_property" and self._shown(path)[-1] == path[-1])
         ]
         return telling or list(unique.values())
@@ -97,7 +101,9 @@ class Diagnosis:
         elif finding.keyword in _CODED:
             options = frozenset(option for option in details.get("options", ()) if isinstance(option, str))
             value = _value_at(document, finding.path)
-            suggestion = self._suggester.nearest(value, options, annotation(parts, "x-code-list"))
+            listed = annotation(parts, "x-code-list")
+            suggestion = self._suggester.nearest(value, options, listed)
+            details = {**details, "list": self._suggester.list_name(options, listed)}
         examples = annotation(parts, "examples")
         rule = Rule(
             finding.keyword,
@@ -160,20 +166,24 @@ def _findings(error: ValidationError) -> Iterator[_Finding]:
 
 def _branches(path: Path, branches: list[list[ValidationError]]) -> Iterator[_Finding]:
     """
-    What to say when no branch fits: the errors of the one branch that was meant, what is missing from each, or that none does.
+    What to say when no branch fits: the errors of the one that was meant, what is missing from each, or that none does.
+
+    Meant is a branch of the right type and `const`; better still, one from which nothing is missing.
     """
     meant = [branch for branch in branches if not any(_excludes(error, path) for error in branch)]
-    if len(meant) == 1:
-        for error in meant[0]:
+    shaped = [branch for branch in meant if all(len(error.instance_path) > len(path) for error in branch)]
+    if len(closest := shaped or meant) == 1:
+        for error in closest[0]:
             yield from _findings(error)
-        return
-    kinds = [error.kind for branch in meant for error in branch if tuple(error.instance_path) == path]
-    missing = [kind for kind in kinds if isinstance(kind, ValidationErrorKind.Required)]
-    if meant and len(missing) == sum(map(len, meant)):
+    elif meant and not shaped and all(_lacks_a_property(error, path) for branch in meant for error in branch):
         alternatives = [[str(error.kind.as_dict()["property"]) for error in branch] for branch in meant]
         yield _Finding(path, "alternatives", {"alternatives": alternatives})
     else:
         yield _Finding(path, "anyOf", {})
+
+
+def _lacks_a_property(error: ValidationError, path: Path) -> bool:
+    return isinstance(error.kind, ValidationErrorKind.Required) and tuple(error.instance_path) == path
 
 
 def _excludes(error: ValidationError, path: Path) -> bool:

@@ -39,6 +39,14 @@ _FORMATS: Final = {
         "a SIRET: 14 digits without spaces, with a right check digit",
     ),
     "nir": ("un NIR de 15 caractères sans espace", "a NIR of 15 characters without spaces"),
+    "cog_commune": (
+        "le code officiel géographique d'une commune (5 caractères, comme 2A004), qui n'est pas son code postal",
+        "the official geographic code of a commune (5 characters, such as 2A004), which is not its postcode",
+    ),
+    "cog_country": (
+        "le code officiel géographique d'un pays (comme 99100 pour la France)",
+        "the official geographic code of a country (such as 99100 for France)",
+    ),
     "partial_date": (
         "une date AAAA-MM-JJ, où le jour ou le mois inconnus s'écrivent 00",
         "a date YYYY-MM-DD, in which an unknown day or month is written 00",
@@ -83,8 +91,8 @@ _FIXED: Final = {
         "The name of a property of this object has not the expected form.",
     ),
     "not": (
-        "Cette combinaison de propriétés ou de valeurs n'est pas admise.",
-        "This combination of properties or values is not allowed.",
+        "Cette valeur, ou cette combinaison de propriétés, n'est pas admise ici.",
+        "This value, or this combination of properties, is not allowed here.",
     ),
     "falseSchema": ("Rien n'est admis à cet endroit.", "Nothing is allowed here."),
     "anyOf": (
@@ -188,13 +196,11 @@ def _pattern(rule: Rule) -> Sentences:
 def _enum(rule: Rule) -> Sentences:
     options = [_json(option) for option in rule.details["options"]]
     if len(options) > _SHOWN_OPTIONS:
-        return _named(
-            rule,
-            (
-                f"Ce code n'est pas l'un des {len(options)} codes de la liste.",
-                f"This code is not one of the {len(options)} codes of the list.",
-            ),
-        )
+        name = rule.details.get("list")
+        french = f"Ce code n'est pas l'un des {len(options)} codes admis"
+        english = f"This code is not one of the {len(options)} that are allowed"
+        where = f" (/schemas/codes/{name}.json)" if name else ""
+        return _named(rule, (f"{french}{where}.", f"{english}{where}."))
     listed = ", ".join(options)
     return _named(
         rule,

@@ -28,28 +28,36 @@ class Suggester:
 
     def __init__(self, lists: CodeLabels) -> None:
         self._lists = lists
+        # One entry per rule of the schemas, never per document.
         self._words = lru_cache(maxsize=1024)(self._fold_words)
+        self.list_name = lru_cache(maxsize=1024)(self._find_list)
 
-    def nearest(self, value: object, allowed: frozenset[str], list_name: str | None = None) -> str | None:
+    def nearest(self, value: object, allowed: frozenset[str], named: str | None = None) -> str | None:
         """
         The word of `allowed` (or, when it is empty, of the named code list) nearest to `value`; None if none is near.
         """
         if not isinstance(value, str) or len(value) > _LONGEST:
             return None
-        words = self._words(allowed, list_name)
+        words = self._words(allowed, named)
         written = fold(value)
         if written in words:
             return words[written]
         near = get_close_matches(written, words, n=1, cutoff=_NEAR)
         return words[near[0]] if near else None
 
-    def _fold_words(self, allowed: frozenset[str], list_name: str | None) -> dict[str, str]:
-        named = self._lists.get(list_name or "", {})
-        if not allowed:
-            labelled, allowed = named, frozenset(named)
-        else:
-            # A rule may allow part of a list, and a code whose scheme varies has several: the codes tell which one.
-            candidates = [named, *sorted(self._lists.values(), key=len)]
-            labelled = next((codes for codes in candidates if allowed <= codes.keys()), {})
-        labels = {fold(label): code for code in sorted(allowed) for label in labelled.get(code, ())}
-        return labels | {fold(code): code for code in sorted(allowed)}
+    def _find_list(self, allowed: frozenset[str], named: str | None = None) -> str | None:
+        """
+        The code list that holds the allowed codes: the one the schema names, else the shortest that has them all.
+
+        A code whose scheme varies has several lists: the codes themselves tell which one a rule is about.
+        """
+        if named is not None and named in self._lists and allowed <= self._lists[named].keys():
+            return named
+        holding = [name for name, codes in self._lists.items() if allowed and allowed <= codes.keys()]
+        return min(holding, key=lambda name: len(self._lists[name]), default=None)
+
+    def _fold_words(self, allowed: frozenset[str], named: str | None) -> dict[str, str]:
+        labelled = self._lists.get(self.list_name(allowed, named) or "", {})
+        codes = sorted(allowed or labelled)
+        labels = {fold(label): code for code in codes for label in labelled.get(code, ())}
+        return labels | {fold(code): code for code in codes}

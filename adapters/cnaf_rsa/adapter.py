@@ -65,7 +65,8 @@ class CnafRsa:
         """
         reading = self.read(BytesIO(raw), context)
         documents = tuple(reading)
-        return Translation(documents, tuple(reading.issues), reading.coverage())
+        issues = sorted(reading.issues, key=lambda issue: issue.line or 0)
+        return Translation(documents, tuple(issues), reading.coverage())
 
     def to_partner(self, documents: Sequence[Document]) -> bytes:
         """

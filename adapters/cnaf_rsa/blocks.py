@@ -6,7 +6,6 @@ A dropped element is counted and its text is never read: what must not be stored
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from lxml import etree
 
@@ -15,7 +14,7 @@ from adapters.hardened_xml import line_of
 from adapters.report import Coverage, FieldRule, Tally, Treatment, shown_name
 from schemas import Issue
 
-_WITH_ATTRIBUTES = etree.XPath("descendant-or-self::*[@*]")
+_HAS_ATTRIBUTES = etree.XPath("boolean(descendant-or-self::*/@*)")
 
 
 @dataclass(slots=True)
@@ -78,10 +77,8 @@ class BlockReader:
         """
         Read a block that stands directly under the root of the file; the format must name it.
         """
-        holders: Any = _WITH_ATTRIBUTES(element)
-        for holder in holders:
-            for name in holder.attrib:
-                self._tally.add_unknown(f"{_path_of(holder)}/{shown_name(f'@{name}')}")
+        if _HAS_ATTRIBUTES(element):
+            self._add_attributes(element)
         node = self._root.children[element.tag]
         node.seen += 1
         block = Block(line_of(element))
@@ -123,20 +120,26 @@ class BlockReader:
             below.seen += 1
             if below.children:
                 inner = None
-                if block is not None and below.carried:
+                if below.carried and block is not None:
                     inner = Block(line_of(child))
                     block.blocks.setdefault(tag, []).append(inner)
                 self._fill(inner, child, below)
                 continue
+            if below.carried and block is not None:
+                text = child.text
+                if text and (text := text.strip()):
+                    if tag in block.texts:
+                        self._issues.append(_repeated(below.path, line_of(child)))
+                    else:
+                        block.texts[tag] = text
             if len(child):
                 for grandchild in child:
                     self._add_unknown(grandchild, below.path)
-            text = child.text
-            if text and below.carried and block is not None and (text := text.strip()):
-                if tag in block.texts:
-                    self._issues.append(_repeated(below.path, line_of(child)))
-                else:
-                    block.texts[tag] = text
+
+    def _add_attributes(self, element: etree._Element) -> None:
+        for holder in element.iter():
+            for name in map(str, holder.attrib):
+                self._tally.add_unknown(f"{_path_of(holder)}/{shown_name(f'@{name}')}")
 
     def _add_unknown(self, element: etree._Element, parent: str) -> None:
         for path in _paths_under(element, parent):

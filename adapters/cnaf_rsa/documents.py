@@ -3,7 +3,7 @@ The documents of one household: a bilan about its main person, and a referral fo
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from adapters.base import Context, Source, Translated
 from adapters.cnaf_rsa.flow import Household
@@ -73,7 +73,9 @@ def documents_of(household: Household, values: Values, context: Context) -> Iter
         if member is not main and not referred:
             continue
         local = case.local.copy()
-        about = subject(member, case.numbers, case.address, values, local)
+        # An MSA matricule can be the claimant's NIR: it is never put beside their spouse's name.
+        numbers = case.numbers if member is main else replace(case.numbers, msa_matricule=None)
+        about = subject(member, numbers, case.address, values, local)
         if about is None:
             continue
         employment = _employment(member, case, values, local)
@@ -89,9 +91,7 @@ def _read(household: Household, values: Values) -> _Case:
     drop_shared_numbers(people, values)
     family = block.at("DonneesAdministratives", "SituationFamille")
     partner = block.at("IdentificationRSA", "Partenaire").texts
-    for element, kept in (("TYPEPARTE", "partner_type"), ("IDEPARTE", "partner")):
-        if element in partner:
-            local.fields[kept] = partner[element]
+    local.fields |= {name: partner[name] for name in ("TYPEPARTE", "IDEPARTE") if name in partner}
     return _Case(
         household=household,
         numbers=file_numbers(block, values, local),
@@ -116,7 +116,7 @@ def _bilan(
     situation = {
         "housing": "no_home" if case.rights.homeless else None,
         "employment": employment,
-        "partner_employment": _employment(partner, case, values, local) if partner else None,
+        "partner_employment": _employment(partner, case, values, Local()) if partner else None,
         "rights_and_duties": member.has_duties if case.rights.duties is None else case.rights.duties,
         "benefit_state": case.rights.benefit_state,
     }

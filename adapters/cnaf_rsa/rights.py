@@ -93,7 +93,7 @@ def _stops(situation: Block, values: Values, local: Local) -> Iterator[_Stop]:
             if code and not values.is_withheld(element, code):
                 local.keep(element, code)
             if date and block.startswith("Suspension"):
-                local.fields["suspended_since"] = date
+                local.fields[dated] = date
             yield _Stop(block, element, code or "", date)
 
 
@@ -105,7 +105,7 @@ def _rsa_line(household: Block, stops: list[_Stop], as_of: str, values: Values, 
     if asked and line["state"] == "requested":
         line["since"] = asked
     elif asked:
-        local.fields["application_date"] = asked
+        local.fields["DTDEMRSA"] = asked
     actions = []
     for stop in stops:
         if stop.block == "Refus":

@@ -62,6 +62,7 @@ class Values:
     def __init__(self, tables: Mapping[str, Table], issues: list[Issue]) -> None:
         self._tables = tables
         self._issues = issues
+        self._told: set[Issue] = set()
 
     def code(self, block: Block, where: str, element: str, local: Local, table: str | None = None) -> str | None:
         """
@@ -134,9 +135,12 @@ class Values:
 
     def tell(self, code: str, pointer: str, message_fr: str, message_en: str, line: int) -> None:
         """
-        Tell the sender something about one element, without its value.
+        Tell the sender something about one element, once, without its value.
         """
-        self._issues.append(warning(code, pointer, message_fr, message_en, line=line))
+        issue = warning(code, pointer, message_fr, message_en, line=line)
+        if issue not in self._told:
+            self._told.add(issue)
+            self._issues.append(issue)
 
 
 def read_date(written: str) -> str | None:

@@ -4,7 +4,7 @@ From the seventeen cells of a row to a referral; what cannot be read is told and
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from adapters.base import Context, warning
@@ -22,12 +22,15 @@ _EMAIL: Final = re.compile(r"[^@\s]{1,64}@[A-Za-z0-9.-]{1,189}")
 class Row:
     """
     One row of the file: its line, its cells by column, the tables of codes, and where to tell what is wrong.
+
+    `kept` gathers the words of the partner that have no common equivalent.
     """
 
     line: int
     cells: Mapping[str, str]
     tables: Mapping[str, Table]
     issues: list[Issue]
+    kept: dict[str, str] = field(default_factory=dict)
 
     def text(self, column: str) -> str | None:
         """
@@ -56,8 +59,22 @@ class Row:
     def code(self, column: str) -> str | None:
         """
         The shared code of a cell, by the table that has the column's name in lower case.
+
+        A code that the table does not know is told, its literal kept in `kept`.
         """
-        return self.read(column, lambda cell: self.tables[column.lower()].shared(cell.upper()))
+        cell = self.text(column)
+        if cell is None:
+            return None
+        table = self.tables[column.lower()]
+        if not table.knows(cell.upper()):
+            self.kept[column] = cell[:100]
+            self.tell(
+                "code_unknown",
+                column,
+                "Ce code n'est pas dans la liste connue : il est gardé tel quel, sans être traduit.",
+                "This code is not in the known list: it is kept as it is and not translated.",
+            )
+        return table.shared(cell.upper())
 
     def tell(self, code: str, column: str, message_fr: str, message_en: str) -> None:
         """
@@ -94,12 +111,20 @@ def referral(row: Row, context: Context) -> Document | None:
         "purpose": context.purpose,
         "subject": subject,
     }
-    return document | ({"orientation": orientation} if orientation else {})
+    rest = {"orientation": orientation, "local": {"fields": row.kept} if row.kept else None}
+    return document | {name: part for name, part in rest.items() if part}
 
 
 def _subject(row: Row) -> Document:
-    birth_name = row.text("NOMNAI") or row.text("NOM")
-    used_name = row.text("NOM")
+    birth_name, used_name = row.text("NOMNAI"), row.text("NOM")
+    if birth_name is None and used_name is not None:
+        birth_name = used_name
+        row.tell(
+            "birth_name_assumed",
+            "NOMNAI",
+            "Le nom de naissance manque : le nom d'usage en tient lieu. Complétez-le si les deux diffèrent.",
+            "The birth name is missing: the name in use stands for it. Fill it in if the two differ.",
+        )
     given_name = row.text("PRENOM")
     identifiers = [
         {"scheme": scheme, "value": value}

@@ -2,16 +2,14 @@
 Whether a document is a sound convention: what its schema says, then what a schema cannot say.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Final, TypeAlias
 
-import rfc8785
-
-from consent.conventions.mask import mask_of
+from consent.conventions.mask import Rule, mask_of
 from consent.conventions.structure import names
 from schemas import Document, Issue, Kind, fields, validate
-from schemas.identity import siret_is_valid
 
 MAX_CANONICAL_BYTES: Final = 90_000
 """The largest canonical form: a JWS payload of that size still passes the limits of common JOSE libraries."""
@@ -67,7 +65,8 @@ def _crosschecks(document: Document) -> Iterator[Issue]:
 
 
 def _size(document: Document) -> Iterator[Issue]:
-    if len(rfc8785.dumps(document)) > MAX_CANONICAL_BYTES:
+    # A little more than the canonical form, which costs much more to compute.
+    if len(json.dumps(document, ensure_ascii=False).encode()) > MAX_CANONICAL_BYTES:
         yield Issue(
             "too_large",
             "",
@@ -104,13 +103,6 @@ def _parties(document: Document) -> Iterator[Issue]:
     grounds = {entry["party"] for entry in document.get("nir", [])}
     for index, party in enumerate(document["parties"]):
         pointer = f"/parties/{index}"
-        if not siret_is_valid(party["siret"]):
-            yield Issue(
-                "siret",
-                f"{pointer}/siret",
-                "La clé de ce SIRET n'est pas juste : vérifiez ses 14 chiffres.",
-                "The check digit of this SIRET is wrong: check its 14 digits.",
-            )
         if party["nir_entitled"] != (party["siret"] in grounds):
             yield Issue(
                 "nir_contradiction",
@@ -189,7 +181,7 @@ def _patterns(flow: Document, pointer: str, *, nir_entitled: bool) -> Iterator[I
     Whether the categories and patterns of the flow leave something to say, and mean what their author hoped.
     """
     leaves = fields(Kind(flow["kind"]))
-    mask = mask_of(flow, nir_entitled=nir_entitled, basis_covers_special=True)
+    mask = mask_of(Rule.of_flow(flow, nir_entitled=nir_entitled, basis_covers_special=True))
     for list_name in ("only", "except"):
         for index, pattern in enumerate(flow.get(list_name, [])):
             if not any(names(pattern, leaf) for leaf in leaves):

@@ -18,7 +18,7 @@ import rfc8785
 
 from consent.clock import midnight
 from consent.conventions.checks import ConventionRefused, check
-from consent.conventions.mask import Mask, mask_of
+from consent.conventions.mask import Mask, Rule, mask_of
 from schemas import Document, Kind
 
 
@@ -208,6 +208,11 @@ def _bases(document: Document) -> dict[str, LegalBasis]:
 
 def _flow(flow: Document, parties: Mapping[str, Party], bases: Mapping[str, LegalBasis]) -> Flow:
     basis = bases.get(flow["legal_basis"])
+    rule = Rule.of_flow(
+        flow,
+        nir_entitled=parties[flow["to"]].nir_entitled,
+        basis_covers_special=basis is not None and basis.covers_special,
+    )
     return Flow(
         id=flow["id"],
         kind=Kind(flow["kind"]),
@@ -218,9 +223,5 @@ def _flow(flow: Document, parties: Mapping[str, Party], bases: Mapping[str, Lega
         agreement_required=flow["agreement"] == "required",
         agreement_types=frozenset(flow.get("agreement_types", ())),
         evidence_level=flow.get("evidence_level"),
-        mask=mask_of(
-            flow,
-            nir_entitled=parties[flow["to"]].nir_entitled,
-            basis_covers_special=basis is not None and basis.covers_special,
-        ),
+        mask=mask_of(rule),
     )

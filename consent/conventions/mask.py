@@ -77,40 +77,73 @@ def _joined(mask: Mask, base: frozenset[str], special_only: bool, categories: fr
     return prune(mask.kind, base.union(*[parts[category] for category in categories if category in parts]))
 
 
-def mask_of(flow: Document, *, nir_entitled: bool, basis_covers_special: bool) -> Mask:
+@dataclass(frozen=True, slots=True)
+class Rule:
     """
-    The mask of a flow of a convention's document.
+    What decides of a mask: what the flow says, and what its convention says of its recipient and of its legal basis.
 
-    `nir_entitled` is about the recipient; `basis_covers_special` says that the legal basis by itself allows the special
-    categories of the flow (a point of RGPD art. 9(2) other than explicit consent).
+    `only` is None when the flow has no such list. `nir_entitled` is about the recipient; `basis_covers_special` says that
+    the legal basis by itself allows the special categories (a point of RGPD art. 9(2) other than explicit consent).
     """
-    kind = Kind(flow["kind"])
-    kept = [label for label in fields(kind).values() if _kept(label, flow, nir_entitled=nir_entitled)]
-    asked = [] if basis_covers_special else [label for label in kept if label.sensitivity == SPECIAL]
-    envelope = {label.pattern for label in kept if label.category == ENVELOPE}
+
+    kind: Kind
+    categories: frozenset[str]
+    only: frozenset[str] | None
+    excepted: frozenset[str]
+    special_categories: bool
+    nir_entitled: bool
+    basis_covers_special: bool
+
+    @classmethod
+    def of_flow(cls, flow: Document, *, nir_entitled: bool, basis_covers_special: bool) -> "Rule":
+        """
+        The rule of a flow of a convention's document.
+        """
+        return cls(
+            kind=Kind(flow["kind"]),
+            categories=frozenset(flow["categories"]),
+            only=frozenset(flow["only"]) if "only" in flow else None,
+            excepted=frozenset(flow.get("except", ())),
+            special_categories=flow.get("special_categories", False),
+            nir_entitled=nir_entitled,
+            basis_covers_special=basis_covers_special,
+        )
+
+    def keeps(self, label: FieldLabel) -> bool:
+        """
+        Whether a leaf may leave under this rule, an agreement being set aside.
+        """
+        if label.pattern == PSEUDONYM:
+            return True
+        marks = (label.category, label.sensitivity)
+        forbidden = (
+            SECRET in marks
+            or (NIR in marks and not self.nir_entitled)
+            or (label.sensitivity == SPECIAL and not self.special_categories)
+            or any(names(pattern, label.pattern) for pattern in self.excepted)
+        )
+        if forbidden or label.category == ENVELOPE:
+            return not forbidden
+        named = self.only is None or any(names(pattern, label.pattern) for pattern in self.only)
+        return named and label.category in self.categories
+
+
+@lru_cache(maxsize=4096)
+def mask_of(rule: Rule) -> Mask:
+    """
+    The mask of a rule; remembered, since the conventions of a territory have most of their flows in common.
+    """
+    kept = [label for label in fields(rule.kind).values() if rule.keeps(label)]
+    asked = [] if rule.basis_covers_special else [label for label in kept if label.sensitivity == SPECIAL]
+    envelope = frozenset(label.pattern for label in kept if label.category == ENVELOPE)
+    free = frozenset(label.pattern for label in kept).difference(label.pattern for label in asked)
     return Mask(
-        kind=kind,
-        envelope=prune(kind, frozenset(envelope)),
-        free=prune(kind, frozenset(label.pattern for label in kept).difference(label.pattern for label in asked)),
+        kind=rule.kind,
+        envelope=prune(rule.kind, envelope),
+        free=prune(rule.kind, free),
         by_category=_by_category(kept),
         special=_by_category(asked),
     )
-
-
-def _kept(label: FieldLabel, flow: Document, *, nir_entitled: bool) -> bool:
-    if label.pattern == PSEUDONYM:
-        return True
-    marks = (label.category, label.sensitivity)
-    forbidden = (
-        SECRET in marks
-        or (NIR in marks and not nir_entitled)
-        or (label.sensitivity == SPECIAL and not flow.get("special_categories", False))
-        or any(names(pattern, label.pattern) for pattern in flow.get("except", []))
-    )
-    if forbidden or label.category == ENVELOPE:
-        return not forbidden
-    only = flow.get("only", [""])
-    return label.category in flow["categories"] and any(names(pattern, label.pattern) for pattern in only)
 
 
 def _by_category(labels: Iterable[FieldLabel]) -> Mapping[str, frozenset[str]]:

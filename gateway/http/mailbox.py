@@ -25,6 +25,9 @@ from gateway.store.database import instant
 
 router = APIRouter(tags=["boîte de réception"])
 
+_JSON = ("application/json", "application/x-ndjson")
+"""One document of either is one JSON value, and is shown as such."""
+
 _REASONS = ("temporary", "unreadable", "unknown_person", "not_for_us", "other")
 """Why a recipient cannot take a delivery; all but `temporary` are final."""
 
@@ -48,9 +51,7 @@ async def pull(
     if system is None:
         raise not_found()
     adapter = adapters.get(system.adapter)
-    as_file = (
-        adapter.output_media_type.split(";")[0] in request.headers.get("accept", "") and adapter.name != "shared-json"
-    )
+    as_file = adapter.output_media_type.split(";")[0] in request.headers.get("accept", "")
     loop = asyncio.get_running_loop()
     deadline = loop.time() + wait
     kinds = adapter.kinds_out if as_file else None
@@ -110,7 +111,7 @@ def _parcel(parcel: Parcel) -> dict[str, Any]:
     }
     assert taken.projection is not None
     told["document_id"] = taken.projection.document["id"]
-    if parcel.media_type.startswith("application/json"):
+    if parcel.media_type.split(";")[0] in _JSON:
         return told | {"document": json.loads(parcel.content)}
     return told | {"content": parcel.content.decode("utf-8")}
 

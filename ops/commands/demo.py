@@ -17,7 +17,10 @@ from ops.demo.gateway_process import GatewayDidNotStart, GatewayProcess, started
 from ops.demo.partner import PartnerFailed
 from ops.demo.story import HOUSEHOLDS, Story
 
+app = typer.Typer()
 
+
+@app.command()
 def demo(
     keep: Annotated[
         bool, typer.Option("--keep", help="Laisser la passerelle en marche. / Leave the gateway running.")

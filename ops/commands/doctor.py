@@ -20,6 +20,10 @@ from ops import migrations
 from ops.commands import say
 from schemas.identity import siret_is_valid
 
+app = typer.Typer()
+init_app = typer.Typer()
+migrate_app = typer.Typer()
+
 
 @dataclass(frozen=True, slots=True)
 class Check:
@@ -30,6 +34,7 @@ class Check:
     message: str
 
 
+@init_app.command()
 def init() -> None:
     """Créer les clés qui manquent et préparer la base. / Make the missing keys and prepare the database."""
     settings = say.settings()
@@ -39,11 +44,13 @@ def init() -> None:
     say.run(_migrate(settings))
 
 
+@migrate_app.command()
 def migrate() -> None:
     """Mettre la base à la dernière version. / Bring the database to the newest version."""
     say.run(_migrate(say.settings()))
 
 
+@app.command()
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Pour un programme. / For a program.")] = False,
 ) -> None:

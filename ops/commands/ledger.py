@@ -9,11 +9,8 @@ from typing import Annotated
 
 import typer
 
-from consent.ledger.export import ExportRefused
-from consent.ledger.export import export as write_log
 from consent.ledger.note import Signer
 from consent.verify import Report, verify_directory, verify_receipt
-from gateway.store.database import Database
 from ops.commands import say
 
 app = typer.Typer(no_args_is_help=True, help="Le journal des preuves. / The ledger of proofs.")
@@ -65,10 +62,14 @@ def export(
 
 
 async def _export(url: str, directory: Path, vkey: str) -> int:
+    # Verifying needs no database: only this command reads what opens one.
+    from consent.ledger.export import ExportRefused, export  # noqa: PLC0415
+    from gateway.store.database import Database  # noqa: PLC0415
+
     database = Database(url)
     try:
         async with database.read() as tx:
-            checkpoint = await write_log(tx, directory, vkey)
+            checkpoint = await export(tx, directory, vkey)
     except ExportRefused as error:
         say.fail(error.message_fr, error.message_en)
     finally:

@@ -16,7 +16,10 @@ from gateway.store.database import Database
 from ops.commands import say
 from ops.migrations import migrate
 
+app = typer.Typer()
 
+
+@app.command()
 def serve(
     role: Annotated[Role, typer.Option(help="Ce que fait ce processus. / What this process does.")] = Role.ALL,
 ) -> None:

@@ -25,10 +25,11 @@ class GatewayDidNotStart(Exception):
 
 @dataclass(frozen=True, slots=True)
 class GatewayProcess:
-    """A gateway that answers at `address`, with the environment its other commands need."""
+    """A gateway that answers at `address` and keeps its data at `database`, with the environment its other commands need."""
 
     address: str
     environment: Mapping[str, str]
+    database: str
     log: Path
 
     def command(self, *words: str) -> subprocess.CompletedProcess[str]:
@@ -55,6 +56,9 @@ def started(
         "TDU_LOG_LEVEL": "warning",
         **(settings or {}),
     }
+    database = (
+        environment.get("TDU_DATABASE_URL") or f"sqlite+aiosqlite:///{directory / 'data' / 'trait-dunion.sqlite'}"
+    )
     log = directory / "gateway.log"
     with log.open("ab") as output:
         subprocess.run(_tdu("init"), env=environment, stdout=output, stderr=output, check=False)
@@ -69,7 +73,7 @@ def started(
         ]
     try:
         _wait(processes, address, log)
-        yield GatewayProcess(address, environment, log)
+        yield GatewayProcess(address, environment, database, log)
     finally:
         _stop(processes)
 

@@ -4,13 +4,11 @@ A partner of the demonstration: its keys, its registration, and its software tal
 
 from __future__ import annotations
 
-import json
-import tempfile
 import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -21,6 +19,8 @@ from joserfc.jwk import ECKey
 from consent.conventions.files import read
 from consent.conventions.signature import sign
 from gateway.auth.client import Token, fetch_token
+from gateway.auth.registry import add_partner, add_system
+from gateway.store.database import Database
 from ops.demo.gateway_process import GatewayProcess
 
 KID = "1"
@@ -44,24 +44,22 @@ class Partner:
     token: Token | None = None
 
     @classmethod
-    def registered(
+    async def registered(
         cls, gateway: GatewayProcess, http: httpx.AsyncClient, siret: str, name: str, client_id: str, adapter: str
     ) -> Partner:
-        """Make a key pair, and register the organisation and its system as an operator does: with `tdu`, public keys only."""
+        """Make a key pair, and register the organisation and its system as `tdu partner add` does: public key only."""
         key = generate_private_key(SECP256R1())
         pem = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        public = ECKey.import_key(pem, {"kid": KID, "use": "sig"}).as_dict(private=False)
-        with tempfile.TemporaryDirectory() as directory:
-            jwks = Path(directory) / "jwks.json"
-            jwks.write_text(json.dumps({"keys": [public]}))
-            _done(gateway.command("partner", "add", siret, name, "--jwks", str(jwks)))
-            _done(
-                gateway.command(
-                    "system", "add", client_id, siret, f"Logiciel de {name}", "--jwks", str(jwks), "--adapter", adapter
-                )
-            )
+        jwks = {"keys": [ECKey.import_key(pem, {"kid": KID, "use": "sig"}).as_dict(private=False)]}
+        database = Database(gateway.database)
+        now = datetime.now(UTC)
+        async with database.write() as tx:
+            await add_partner(tx, siret=siret, name=name, signing_jwks=jwks, now=now)
+            system = f"Logiciel de {name}"
+            await add_system(tx, client_id=client_id, partner=siret, name=system, jwks=jwks, adapter=adapter, now=now)
+        await database.close()
         return cls(siret, name, client_id, adapter, pem, http, gateway)
 
     async def call(
@@ -111,8 +109,3 @@ class Partner:
 def of_kind(deliveries: list[dict[str, Any]], kind: str) -> Iterator[dict[str, Any]]:
     """The deliveries of one kind."""
     return (delivery for delivery in deliveries if delivery["kind"] == kind)
-
-
-def _done(process: Any) -> None:
-    if process.returncode != 0:
-        raise PartnerFailed(process.stderr[-500:])

@@ -51,7 +51,7 @@ class Story:
         """Go through the eight steps; raises `PartnerFailed` when the gateway answers otherwise than it should."""
         async with httpx.AsyncClient() as http:
             self._say(1, "La passerelle démarre", f"SQLite, bus embarqué, HTTP : {self._gateway.address}")
-            caf, departement, association = self._register(http)
+            caf, departement, association = await self._register(http)
             self._say(2, "Les conventions sont déposées, puis signées par la clé de chaque partie")
             await self._conventions(caf, departement, association)
             self._say(3, "Des personnes donnent leur accord, d'autres s'opposent ; la CAF dépose son flux RSA")
@@ -94,8 +94,8 @@ class Story:
             table.add_row(name, str(value))
         return table
 
-    def _register(self, http: httpx.AsyncClient) -> tuple[Partner, Partner, Partner]:
-        caf, departement, association = (Partner.registered(self._gateway, http, *words) for words in _PARTNERS)
+    async def _register(self, http: httpx.AsyncClient) -> tuple[Partner, Partner, Partner]:
+        caf, departement, association = [await Partner.registered(self._gateway, http, *words) for words in _PARTNERS]
         for partner in (caf, departement, association):
             self._console.print(f"   {partner.name} ({partner.siret}) : clés créées chez lui, clé publique enregistrée")
         return caf, departement, association
@@ -113,7 +113,7 @@ class Story:
             partner.token = None
 
     async def _consents(self, association: Partner) -> None:
-        adults = [person for person in self._people if person.rights_and_duties][:CONSENTS]
+        adults = self._adults()[:CONSENTS]
         with self._progress() as progress:
             bar = progress.add_task("   accords recueillis par l'association", total=len(adults))
             for person in adults:
@@ -123,10 +123,14 @@ class Story:
         self._console.print(f"   {len(self._agreements)} accords enregistrés, chacun avec son texte et sa preuve")
 
     async def _objections(self, departement: Partner) -> None:
-        people = [person for person in self._people if person.rights_and_duties][CONSENTS : CONSENTS + OBJECTIONS]
+        people = self._adults()[CONSENTS : CONSENTS + OBJECTIONS]
         for person in people:
             await departement.call("POST", "/v1/objections", json={"subject": subject(person)})
         self._console.print(f"   {len(people)} oppositions enregistrées au guichet du département")
+
+    def _adults(self) -> list[FictitiousPerson]:
+        """The adults of the flow whose birth date is complete: without a NIR, nobody else can be recognised for sure."""
+        return [person for person in self._people if person.rights_and_duties and "-00" not in person.birth_date]
 
     async def _flow(self, caf: Partner) -> dict[str, Any]:
         flow = fictitious_flow(self._households, SEED)
@@ -155,7 +159,7 @@ class Story:
                     self.figures.refusals[recipient["reasons"][0]["code"]] += 1
 
     async def _refused_without_convention(self, caf: Partner) -> None:
-        person = next(person for person in self._people if person.rights_and_duties)
+        person = self._adults()[0]
         taken = (await caf.call("POST", "/v1/referrals", json=referral(person, caf, CCAS))).json()
         self._count(taken)
         reason = taken["exchanges"][0]["recipients"][0]["reasons"][0]

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -164,7 +165,7 @@ async def _journey(runtime: Runtime, count: int) -> None:
             lambda: deliver(caller=recipient, adapter=shared, limit=count, kinds=None, services=services)
         )
         if handed.parcels:
-            await _insisting(lambda: handover.acknowledge(recipient, handed.lease, services))
+            await _insisting(partial(handover.acknowledge, recipient, handed.lease, services))
         async with services.database.read() as tx:
             left = sa.select(sa.func.count()).where(deliveries.c.state != "acknowledged")
             if (await tx.execute(left)).scalar_one() == 0:

@@ -33,7 +33,7 @@ POSTGRES_URL = os.environ.get("TDU_TEST_POSTGRES_URL", "postgresql+asyncpg://pos
 ISSUER = "https://passerelle.example"
 DEPARTEMENT, ASSOCIATION = "99900002900010", "99900003700013"
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 
 pytestmark = pytest.mark.anyio
 
@@ -132,7 +132,7 @@ async def test_a_row_is_a_cloudevent_that_holds_identifiers_only(database: Datab
         "id": row.id,
         "source": ISSUER,
         "type": "org.trait-dunion.delivery.ready.v1",
-        "time": "2026-11-23T12:00:00Z",
+        "time": "2026-01-05T12:00:00Z",
         "datacontenttype": "application/json",
         "traceparent": TRACE,
         "data": {"delivery_id": "delivery-1", "exchange_id": "exchange-1", "kind": "consent", "recipient": DEPARTEMENT},

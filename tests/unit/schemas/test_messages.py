@@ -12,7 +12,8 @@ from schemas import Issue
 from schemas.diagnosis import MAX_ISSUES, Diagnosis
 from schemas.references import References
 
-LISTS = {
+LISTS: dict[str, dict[str, tuple[str, ...]]] = {
+    "letter": dict.fromkeys("abcdefghijklmnop", ()),
     "colour": {"red": ("Rouge", "Red"), "dark_blue": ("Bleu foncé", "Dark blue"), "grey": ("Gris", "Grey")},
     "need": {"food": ("Aide alimentaire", "Food aid"), "housing": ("Logement", "Housing")},
 }
@@ -27,7 +28,7 @@ SCHEMA: dict[str, Any] = {
         "who": {"$ref": "#/$defs/who", "title": "Personne", "x-title-en": "Person"},
         "colour": {"title": "Couleur", "x-title-en": "Colour", "enum": ["red", "dark_blue", "grey"], "x-code-list": "colour"},
         "shade": {"title": "Teinte", "x-title-en": "Shade", "type": "string", "pattern": "^[a-z_]+$", "x-code-list": "colour"},
-        "date": {"title": "Date", "x-title-en": "Date", "type": "string", "format": "date", "pattern": "^[0-9-]+$"},
+        "date": {"title": "Date", "x-title-en": "Date", "type": "string", "format": "date", "pattern": "^[0-9-]+$", "maxLength": 10},
         "code": {"type": "string", "pattern": "^[0-9]{5}$", "examples": ["39990"]},
         "size": {"title": "Taille", "x-title-en": "Size", "type": "integer", "minimum": 1, "maximum": 9, "multipleOf": 2},
         "tags": {"type": "array", "minItems": 2, "maxItems": 3, "uniqueItems": True, "items": {"type": "string", "maxLength": 3}},
@@ -43,6 +44,11 @@ SCHEMA: dict[str, Any] = {
         "text_or_none": {"oneOf": [{"type": "string", "pattern": "^a"}, {"type": "null"}]},
         "never": False,
         "exact": {"const": "v"},
+        "letter": {"enum": list("abcdefghijklm")},
+        "target": {
+            "properties": {"siret": {}, "service": {"type": "string", "examples": ["dora--1"]}},
+            "anyOf": [{"required": ["siret"]}, {"required": ["service"], "properties": {"service": {"pattern": "--"}}}],
+        },
         "needs": {
             "type": "array",
             "items": {
@@ -101,7 +107,7 @@ def only(document: dict[str, Any]) -> Issue:
          "The form is not the expected one. Example: 39990."),
         ({"date": "2026-02-30", "code": "39990"}, "format", "/date", "« Date » : il faut ici une date AAAA-MM-JJ, comme 2026-03-14.",
          "“Date”: here must be a date YYYY-MM-DD, such as 2026-03-14."),
-        ({"date": "le 3", "code": "39990"}, "format", "/date", "« Date » : il faut ici une date AAAA-MM-JJ, comme 2026-03-14.",
+        ({"date": "le 3 mars 2026", "code": "39990"}, "format", "/date", "« Date » : il faut ici une date AAAA-MM-JJ, comme 2026-03-14.",
          "“Date”: here must be a date YYYY-MM-DD, such as 2026-03-14."),
         ({"date": "2026-02-03"}, "required", "/code", "Il manque « code ».", "“code” is missing."),
         ({"tags": ["a"]}, "min_items", "/tags", "La liste est trop courte : 2 éléments au moins.", "The list is too short: at least 2 items."),
@@ -120,11 +126,17 @@ def only(document: dict[str, Any]) -> Issue:
          "This value has none of the forms allowed here."),
         ({"either": {"kind": "a", "n": "1"}}, "type", "/either/n", "Il faut ici un nombre entier.", "Here must be an integer."),
         ({"either": {"kind": "b"}}, "required", "/either/s", "Il manque « s ».", "“s” is missing."),
+        ({"either": {"kind": "c"}}, "any_of", "/either", "« Choix » : cette valeur n'a aucune des formes admises ici.",
+         "“Choice”: this value has none of the forms allowed here."),
+        ({"target": {"service": "x"}}, "pattern", "/target/service", "La forme n'est pas celle attendue. Exemple : dora--1.",
+         "The form is not the expected one. Example: dora--1."),
+        ({"letter": "z"}, "enum", "/letter", "Ce code n'est pas l'un des 13 codes admis (/schemas/codes/letter.json).",
+         "This code is not one of the 13 that are allowed (/schemas/codes/letter.json)."),
         ({"who": {"name": "x"}}, "any_of", "/who", "« Personne » : il manque ici : number ; ou born.", "“Person”: missing here: number; or born."),
         ({"who": {}}, "any_of", "/who", "« Personne » : il manque ici : number ; ou name et born.",
          "“Person”: missing here: number; or name and born."),
-        ({"colour": "red", "shade": "red"}, "not", "", "Cette combinaison de propriétés ou de valeurs n'est pas admise.",
-         "This combination of properties or values is not allowed."),
+        ({"colour": "red", "shade": "red"}, "not", "", "Cette valeur, ou cette combinaison de propriétés, n'est pas admise ici.",
+         "This value, or this combination of properties, is not allowed here."),
     ],
 )  # fmt: skip
 def test_says_what_is_wrong(change: dict[str, Any], code: str, pointer: str, french: str, english: str) -> None:

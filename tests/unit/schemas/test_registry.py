@@ -136,7 +136,7 @@ def test_generated_documents_are_judged_alike(kind: Kind) -> None:
     """
     verdicts: list[bool] = []
 
-    @settings(max_examples=200, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=120, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(values(References.root(schema(kind))), st.data())
     def agree(document: Any, data: st.DataObject) -> None:
         changed = data.draw(st.sampled_from(examples(kind, "valid")))

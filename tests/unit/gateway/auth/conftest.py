@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
@@ -140,12 +139,6 @@ def _without(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def anyio_backend() -> str:
-    """Run every test of this folder on asyncio."""
-    return "asyncio"
-
-
-@pytest.fixture(scope="session")
 def keys() -> Keys:
     """The keys of the partners and of the gateway."""
     return Keys()
@@ -153,16 +146,15 @@ def keys() -> Keys:
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 async def database(
-    request: pytest.FixtureRequest, anyio_backend: str, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, postgres_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Database]:
     """A fresh database of each kind; PostgreSQL must be there."""
     if request.param == "sqlite":
         url, drop = f"sqlite+aiosqlite:///{tmp_path_factory.mktemp('auth') / 'auth.sqlite'}", None
     else:
-        server = os.environ.get("TDU_TEST_POSTGRES_URL", "postgresql+asyncpg://postgres@127.0.0.1:5432/postgres")
         drop = f"tdu_auth_{uuid4().hex[:12]}"
-        await _administer(server, f'CREATE DATABASE "{drop}"')
-        url = make_url(server).set(database=drop).render_as_string(hide_password=False)
+        await _administer(postgres_url, f'CREATE DATABASE "{drop}"')
+        url = make_url(postgres_url).set(database=drop).render_as_string(hide_password=False)
     opened = Database(url)
     async with opened.engine.begin() as connection:
         await connection.run_sync(consent_metadata.create_all)
@@ -170,7 +162,7 @@ async def database(
     yield opened
     await opened.close()
     if drop:
-        await _administer(server, f'DROP DATABASE "{drop}" WITH (FORCE)')
+        await _administer(postgres_url, f'DROP DATABASE "{drop}" WITH (FORCE)')
 
 
 async def _administer(server: str, statement: str) -> None:
