@@ -6,7 +6,7 @@ The exam that every adapter sits, shipped so that a partner's own adapter sits i
 
 Cases are files, one folder each in `samples/` beside the adapter: `partner.*` (what the partner sends), `shared.json`
 (the documents it must become), `back.*` (what those documents must become again), `issues.json` (what the sender is
-told: `{"refused": {…}, "issues": […]}`, each part optional). A case without `shared.json` is a file that is refused.
+told: `{"refused": {…}, "issues": […], "unknown": {path: count}}`, each part optional). A case without `shared.json` is a file that is refused.
 
 `pytest.register_assert_rewrite("adapters.testing")` in a conftest gives failures that show both sides.
 """
@@ -86,19 +86,18 @@ class AdapterContract:
         """
         return Path(inspect.getfile(type(cls.adapter))).parent
 
+    @classmethod
+    def _cases(cls) -> list[Path]:
+        samples = cls.folder() / "samples"
+        return sorted(path for path in samples.iterdir() if path.is_dir()) if samples.is_dir() else []
+
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """
-        Give each test that asks for it the samples found beside the adapter.
+        Give each test that asks for it what the partner sends in each sample, or hostile bytes.
         """
-        samples = self.folder() / "samples"
-        cases = sorted(path for path in samples.iterdir() if path.is_dir()) if samples.is_dir() else []
-        wanted = {
-            "inbound": [case for case in cases if _file(case, "partner")],
-            "outbound": [case for case in cases if _file(case, "back")],
-        }
-        for argument, found in wanted.items():
-            if argument in metafunc.fixturenames:
-                metafunc.parametrize(argument, found, ids=[case.name for case in found])
+        if "inbound" in metafunc.fixturenames:
+            found = [case for case in self._cases() if _file(case, "partner")]
+            metafunc.parametrize("inbound", found, ids=[case.name for case in found])
         if "hostile" in metafunc.fixturenames:
             metafunc.parametrize("hostile", list(HOSTILE.values()), ids=list(HOSTILE))
 
@@ -107,7 +106,7 @@ class AdapterContract:
         (1) What an adapter announces, in and out, is shown by at least one sample.
         """
         read, written = set(), set()
-        for case in (self.folder() / "samples").iterdir():
+        for case in self._cases():
             if not (case / "shared.json").is_file():
                 continue
             kinds = {Kind(document["kind"]) for document in _documents(case)}
@@ -133,11 +132,16 @@ class AdapterContract:
             ]
             assert problems == []
 
-    def test_shared_documents_become_the_partner_file_again(self, outbound: Path) -> None:
+    def test_shared_documents_become_the_partner_file_again(self) -> None:
         """
-        (4) `back.*` is reproduced byte for byte.
+        (4) Each `back.*` is reproduced byte for byte; an adapter that writes nothing says so.
         """
-        assert _bytes(outbound, "back") == self.adapter.to_partner(_documents(outbound))
+        cases = [case for case in self._cases() if _file(case, "back")]
+        expected = {case.name: _bytes(case, "back") for case in cases}
+        assert expected == {case.name: self.adapter.to_partner(_documents(case)) for case in cases}
+        if not self.adapter.kinds_out:
+            with pytest.raises(AdapterError):
+                self.adapter.to_partner([])
 
     def test_the_sender_is_told_exactly_what_is_wrong(self, inbound: Path) -> None:
         """
@@ -152,12 +156,12 @@ class AdapterContract:
             }
         if translation and translation.issues:
             told["issues"] = [plain_issue(issue) for issue in translation.issues]
-        expected = inbound / "issues.json"
-        assert (json.loads(expected.read_bytes()) if expected.is_file() else {}) == told
+        expected = {name: part for name, part in _expected_to_be_told(inbound).items() if name != "unknown"}
+        assert expected == told
 
     def test_nothing_is_lost_in_silence(self, inbound: Path) -> None:
         """
-        (6) Every element of a sample is in the format's list, and what the list drops has a reason; otherwise it is named.
+        (6) An element of a sample is in the format's list, with a reason when it is dropped, or it is named as unknown.
         """
         unreasoned = [
             rule.path
@@ -166,8 +170,8 @@ class AdapterContract:
         ]
         assert unreasoned == []
         translation, _ = run_case(self.adapter, _bytes(inbound, "partner"), self.context)
-        if translation and "unknown" not in inbound.name:
-            assert [line.path for line in translation.coverage.unknown] == []
+        unknown = {line.path: line.count for line in translation.coverage.unknown} if translation else {}
+        assert _expected_to_be_told(inbound).get("unknown", {}) == unknown
 
     def test_the_same_input_gives_the_same_output(self, inbound: Path) -> None:
         """
@@ -227,7 +231,7 @@ class AdapterContract:
         assert (false_claims, unreasoned) == ([], [])
 
     def _measured_quality(self) -> dict[str, bool]:
-        cases = [case for case in (self.folder() / "samples").iterdir() if case.is_dir()]
+        cases = self._cases()
         readme = self.folder() / "README.md"
         text = readme.read_text(encoding="utf-8") if readme.is_file() else ""
         return {
@@ -253,6 +257,12 @@ def plain_issue(issue: Issue) -> dict[str, object]:
 def _documents(case: Path) -> list[Document]:
     documents: list[Document] = json.loads((case / "shared.json").read_bytes())
     return documents
+
+
+def _expected_to_be_told(case: Path) -> dict[str, Any]:
+    path = case / "issues.json"
+    told: dict[str, Any] = json.loads(path.read_bytes()) if path.is_file() else {}
+    return told
 
 
 def _file(case: Path, name: str) -> Path | None:

@@ -18,13 +18,13 @@ from schemas.malformed import MalformedJson
 from schemas.positions import STRING, Scan, line_and_column
 
 MAX_BYTES: Final = 2_000_000
-"""Documents carry references to attachments, never the files: the largest bilan known is under 100 kB."""
+"""Documents carry references to attachments, never the files: our largest example has 8 kB."""
 
 MAX_DEPTH: Final = 64
-"""The shared schemas need 7 levels; 64 leaves room to any partner's file and stays far from any parser's stack."""
+"""The shared schemas need fewer than 10 levels; 64 leaves room to any partner's file and stays far from any parser's stack."""
 
 MAX_ITEMS: Final = 100_000
-"""Values and keys in one document; bounds the memory a small hostile body can claim (`[[],[],…` costs 30 times its size)."""
+"""Values and keys in one document; bounds the memory a small hostile body can claim (`[[],[],…` costs twenty times its size)."""
 
 _LARGEST_INTEGER: Final = 2**53 - 1
 _DIGITS: Final = 17

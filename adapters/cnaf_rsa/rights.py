@@ -114,7 +114,7 @@ def _rsa_line(household: Block, stops: list[_Stop], as_of: str, values: Values, 
             if stop.code and not values.is_withheld(stop.element, stop.code):
                 line["refusal_reason"] = stop.code
         elif stop.block.startswith("FinDroit") and stop.date:
-            line["until"] = stop.date
+            line.setdefault("until", stop.date)
         action = values.shared("actions", f"{stop.element}:{stop.code}")
         if action:
             actions.append(_by_person(action))

@@ -140,7 +140,7 @@ class Proofs:
         now, issued_at = self._clock().timestamp(), claims.get("iat")
         if (
             not isinstance(issued_at, int | float)
-            or isinstance(issued_at, bool)
+           
             or not now - LIFETIME - SKEW <= issued_at <= now + SKEW
         ):
             raise _refused(

@@ -1,70 +1,130 @@
 """
-From a referral and its delivery to FHIR R4 ServiceRequest and Task, built with fhir.resources (R4B) and cut like the document.
+A referral as a ServiceRequest, and what became of it at one recipient as a Task; pure, from documents already cut down.
 
-Source: HL7 FHIR R4 (4.0.1), ServiceRequest and Task; Gravity SDOH referral workflow for the roles of the two.
+What goes where, field by field: `README.md`, beside this file. What a document does not hold is not written.
+Source: HL7 FHIR R4 (4.0.1), ServiceRequest and Task; the roles of the two follow the Gravity SDOH referral workflow.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import base64
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 
-from fhir.resources.R4B.capabilitystatement import CapabilityStatement
 from fhir.resources.R4B.servicerequest import ServiceRequest
 from fhir.resources.R4B.task import Task
 
-from schemas import Document, Kind, code_list
+from gateway.fhir.answers import questionnaire_response
+from gateway.fhir.elements import (
+    CodeSystems,
+    Element,
+    identifier,
+    instant,
+    organisation,
+    uri_identifier,
+    uuid_identifier,
+    written,
+)
+from gateway.fhir.people import patient, professional, pseudonym
+from schemas import Document, Kind, code_list, crosswalk
 
-SIRET = "https://sirene.fr/siret"
-DOCUMENT = "urn:ietf:rfc:3986"
-_PRIORITY = {"normal": "routine", "urgent": "urgent", "immediate": "asap"}
+_FULFILL = {"coding": [{"system": "http://hl7.org/fhir/CodeSystem/task-code", "code": "fulfill"}]}
+_ANSWERS = "Autres éléments de la réponse"
 
-_TASK_STATUS = {
-    "draft": "draft",
-    "requested": "requested",
-    "received": "received",
-    "ready": "ready",
-    "accepted": "accepted",
-    "in_progress": "in-progress",
-    "on_hold": "on-hold",
-    "completed": "completed",
-    "rejected": "rejected",
-    "cancelled": "cancelled",
-    "failed": "failed",
-    "entered_in_error": "entered-in-error",
-}
-"""Canonical statuses to the FHIR value set `task-status`; the others go by their declared parent."""
+_SAID_IN_SERVICE_REQUEST = frozenset(
+    [
+        "kind",
+        "schema_version",
+        "id",
+        "created_at",
+        "sender",
+        "recipients",
+        "purpose",
+        "reference",
+        "subject",
+        "parent",
+        "prescriber",
+        "referent",
+        "reasons",
+        "special_reasons",
+        "service_types",
+        "urgency",
+        "deadline",
+        "agreement_id",
+        "attachments",
+        "notes",
+        "private_notes",
+    ]
+)
+_SAID_IN_TASK = frozenset(
+    [
+        "kind",
+        "schema_version",
+        "id",
+        "created_at",
+        "sender",
+        "recipients",
+        "purpose",
+        "reference",
+        "subject",
+        "referral_id",
+        "status",
+        "reasons",
+        "comment",
+        "handled_by",
+        "private_notes",
+    ]
+)
 
-_DELIVERY_STATUS = {"queued": "requested", "available": "requested", "leased": "requested", "acknowledged": "received"}
+_DELIVERY: Mapping[str, str] = {"acknowledged": "received", "rejected": "integration_error", "stopped": "cancelled"}
+"""What a delivery alone tells of a referral, in the words of list `referral_status`; on its way, it is `requested`."""
 
 
-def service_request(document: Document, address: str) -> dict[str, Any]:
+def service_request(document: Document, address: str) -> Element:
     """
-    Write a referral, whole or cut down by the gate, as a ServiceRequest with its subject contained.
+    Write a referral, whole or cut down by the gate, as a ServiceRequest that contains its subject and its professionals.
 
-    What FHIR has no place for is not written; `address` is the gateway's public address, for the code systems.
+    `address` is the gateway's public address, for the code systems. Raises NotFhir.
     """
-    resource: dict[str, Any] = {
+    codes = CodeSystems(address)
+    sender = organisation(document["sender"])
+    prescriber = professional(document.get("prescriber"), "prescriber", sender)
+    referent = professional(document.get("referent"), "referent", None)
+    attachments = _attachments(document, sender)
+    subject = {"reference": "#subject"}
+    answers = questionnaire_response(Kind.REFERRAL, document, _SAID_IN_SERVICE_REQUEST, codes, subject=subject)
+    person = patient(document["subject"], codes) | {"generalPractitioner": _pointing_at(referent[:1])}
+    urgency = document.get("urgency")
+    resource = {
         "resourceType": "ServiceRequest",
         "id": document["id"],
-        "identifier": [{"system": DOCUMENT, "value": f"urn:uuid:{document['id']}"}],
+        "contained": [person, *prescriber, *referent, *attachments, answers],
+        "identifier": [
+            uuid_identifier(document["id"], assigner=sender),
+            identifier(None, document.get("reference"), "PLAC", assigner=sender),
+        ],
+        "instantiatesUri": [f"{address}/schemas/referral/v{document['schema_version'].split('.')[0]}.json"],
         "status": "active",
-        "intent": "order",
-        "category": [_concept("https://terminology.hl7.org/CodeSystem/service-type", "social", "Orientation sociale")],
-        "subject": {"reference": "#subject"},
-        "authoredOn": document["created_at"],
-        "requester": _organisation(document["sender"]),
-        "contained": [_patient(document["subject"], address)],
+        "category": _categories(document, codes),
+        "priority": crosswalk("urgency", "fhir_request_priority")[urgency][0].code if urgency else None,
+        "code": codes.concept("purpose", document["purpose"]),
+        "orderDetail": [
+            codes.concept("right", each.get("right"))
+            for each in (*document.get("rights", []), *document.get("special_rights", []))
+        ],
+        "subject": subject,
+        "occurrencePeriod": {"end": document.get("deadline")},
+        "authoredOn": instant(document["created_at"]),
+        "requester": _pointing_at(prescriber[:1])[0] if prescriber else sender,
+        "performer": [organisation(each) for each in document.get("recipients", [])],
+        "reasonCode": [
+            codes.reason(each) for each in (*document.get("reasons", []), *document.get("special_reasons", []))
+        ],
+        "supportingInfo": [*_pointing_at([*attachments, answers]), _agreement(document)],
+        "note": [{"text": document.get("notes")}],
+        **_parentage(document),
     }
-    if urgency := document.get("urgency"):
-        resource["priority"] = _PRIORITY[urgency]
-    if recipients := [_organisation(each) for each in document.get("recipients", []) if "siret" in each]:
-        resource["performer"] = recipients
-    if reasons := [_reason(each, address) for each in document.get("reasons", [])]:
-        resource["reasonCode"] = reasons
-    if rights := [_right(each["right"], address) for each in document.get("rights", [])]:
-        resource["orderDetail"] = rights
-        resource["code"] = {"text": "Accès aux droits"}
-    return _dumped(ServiceRequest, resource)
+    return written(ServiceRequest, resource)
 
 
 def task(
@@ -72,131 +132,134 @@ def task(
     delivery_id: str,
     referral_id: str,
     state: str,
-    sender: str,
-    recipient: str,
+    parties: tuple[str, str],
     times: tuple[str, str],
-    status: str | None,
-) -> dict[str, Any]:
+    status: Document | None,
+    address: str,
+) -> Element:
     """
-    Write the follow-up of a referral by one recipient as a Task; `times` are its creation and last change, `status` the
-    last canonical status the recipient gave (None: none yet), `state` the state of its delivery.
+    Write the follow-up of a referral by one recipient as a Task.
+
+    `state` is the state of the delivery; `parties` the SIRETs of the referral's sender and recipient; `times` the
+    delivery's creation and last change; `status` the recipient's last status document, whole or cut down by the gate
+    (None: none yet, or none the reader may see). Raises NotFhir.
     """
+    codes = CodeSystems(address)
+    sender, recipient = (organisation({"siret": siret}) for siret in parties)
+    said = status or {}
+    handler = professional(said.get("handled_by"), "handler", recipient)
+    answers = questionnaire_response(Kind.STATUS, said, _SAID_IN_TASK, codes) if status else None
+    code = said.get("status") or _DELIVERY.get(state, "requested")
+    created, changed = times
+    beneficiary = pseudonym(said.get("subject", {}), codes)
     resource = {
         "resourceType": "Task",
         "id": delivery_id,
-        "status": _DELIVERY_STATUS.get(state, "rejected") if status is None else task_status(status),
+        "contained": [*handler, answers],
+        "identifier": [uuid_identifier(delivery_id)],
+        "status": task_status(code),
+        "statusReason": _status_reason(said, codes),
+        "businessStatus": codes.concept("referral_status", code, said.get("local", {}).get("status")),
         "intent": "order",
-        "focus": {"reference": f"ServiceRequest/{referral_id}"},
-        "authoredOn": times[0],
-        "lastModified": times[1],
-        "requester": _organisation({"siret": sender}),
-        "owner": _organisation({"siret": recipient}),
+        "code": _FULFILL,
+        "focus": {"reference": f"ServiceRequest/{referral_id}", "type": "ServiceRequest"},
+        "for": {"type": "Patient", "identifier": beneficiary} if beneficiary else None,
+        "authoredOn": instant(created),
+        "lastModified": instant(max(changed, said.get("created_at", changed), key=datetime.fromisoformat)),
+        "requester": sender,
+        "owner": _pointing_at(handler[:1])[0] if handler else recipient,
+        "note": [{"text": said.get("comment")}],
+        "output": _outputs(said, answers, codes),
     }
-    if status is not None:
-        label = code_list("referral_status")[status].label_fr
-        resource["businessStatus"] = {"coding": [{"code": status, "display": label}], "text": label}
-    return _dumped(Task, resource)
+    return written(Task, resource)
 
 
 def task_status(status: str) -> str:
-    """Map a canonical status to the FHIR value set `task-status`, through its declared parents."""
-    codes = code_list("referral_status")
-    while status not in _TASK_STATUS:
-        parent = codes[status].parent
-        if not parent:
-            return "in-progress"
-        status = parent
-    return _TASK_STATUS[status]
+    """Give the `task-status` of FHIR for a code of list `referral_status`: its own, or its nearest declared parent's."""
+    known, codes = crosswalk("referral_status", "fhir_task_status"), code_list("referral_status")
+    at: str | None = status
+    while at not in known:
+        if at is None:
+            raise LookupError(f"no task-status for {status}")
+        at = codes[at].parent
+    return known[at][0].code
 
 
-def capability_statement(address: str, version: str, date: str) -> dict[str, Any]:
-    """Describe what the façade answers (FHIR R4, CapabilityStatement)."""
-    resources = [
+def _pointing_at(contained: Sequence[Element | None]) -> list[Element]:
+    return [{"reference": f"#{each['id']}", "type": each["resourceType"]} for each in contained if each]
+
+
+def _categories(document: Document, codes: CodeSystems) -> list[Element | None]:
+    pathway = document.get("orientation", {}).get("type")
+    services = [codes.concept("service_type", each) for each in document.get("service_types", [])]
+    return [codes.concept("orientation_type", pathway), *services]
+
+
+def _parentage(document: Document) -> Element:
+    """
+    Say where a referral comes from: the next link of a chain fills the order before it, the parts of a split share one.
+    """
+    parent = document.get("parent", {})
+    before, relation = parent.get("referral_id"), parent.get("relation")
+    if before and relation == "chain":
+        reference = {"reference": f"ServiceRequest/{before}", "type": "ServiceRequest"}
+        return {"intent": "filler-order", "basedOn": [reference]}
+    return {"intent": "order", "requisition": uuid_identifier(before)}
+
+
+def _agreement(document: Document) -> Element | None:
+    agreement = uuid_identifier(document.get("agreement_id"))
+    return {"type": "Consent", "identifier": agreement} if agreement else None
+
+
+def _attachments(document: Document, sender: Element | None) -> list[Element]:
+    return [
         {
-            "type": name,
-            "interaction": [{"code": "read"}],
-            "documentation": f"{title}, d'après {Kind.REFERRAL.value}/v1.",
+            "resourceType": "DocumentReference",
+            "id": f"attachment-{number}",
+            "masterIdentifier": _digest(each.get("sha256")),
+            "identifier": [identifier(None, each.get("reference"), assigner=sender)],
+            "status": "current",
+            "type": {"text": each.get("kind")},
+            "description": each.get("title"),
+            "content": [
+                {
+                    "attachment": {
+                        "contentType": each.get("media_type"),
+                        "size": each.get("size"),
+                        "title": each.get("name", f"{number}"),
+                    }
+                }
+            ],
         }
-        for name, title in (
-            ("ServiceRequest", "Une orientation"),
-            ("Task", "Le suivi d'une orientation par un destinataire"),
-        )
+        for number, each in enumerate(document.get("attachments", []), 1)
     ]
-    statement = {
-        "resourceType": "CapabilityStatement",
-        "status": "active",
-        "date": date,
-        "kind": "instance",
-        "software": {"name": "Trait d'union", "version": version},
-        "implementation": {"description": "Passerelle Trait d'union", "url": f"{address}/fhir/R4"},
-        "fhirVersion": "4.0.1",
-        "format": ["application/fhir+json"],
-        "rest": [{"mode": "server", "resource": resources}],
-    }
-    # The R4B model knows the later patch releases; 4.0.1 is the version of the façade.
-    return _dumped(CapabilityStatement, statement)
 
 
-def _dumped(model: Any, resource: dict[str, Any]) -> dict[str, Any]:
-    dumped: dict[str, Any] = model.model_validate(resource).model_dump(mode="json", exclude_none=True)
-    return {"resourceType": resource["resourceType"], **dumped}
+def _digest(sha256: str | None) -> Element | None:
+    """Name a file by its digest (RFC 6920, section 3): `Attachment.hash` is for SHA-1 only."""
+    if sha256 is None:
+        return None
+    digest = base64.urlsafe_b64encode(bytes.fromhex(sha256)).rstrip(b"=").decode()
+    return uri_identifier(f"ni:///sha-256;{digest}")
 
 
-def _patient(person: Document, address: str) -> dict[str, Any]:
-    patient: dict[str, Any] = {"resourceType": "Patient", "id": "subject"}
-    identifiers = []
-    if pseudonym := person.get("pseudonym"):
-        identifiers.append({"system": f"{address}/pseudonym", "value": pseudonym})
-    if nir := person.get("nir"):
-        identifiers.append({"system": "urn:oid:1.2.250.1.213.1.4.8", "value": nir})
-    if identifiers:
-        patient["identifier"] = identifiers
-    names = [
-        {"use": use, "family": person[key], **({"given": person["given_names"]} if "given_names" in person else {})}
-        for use, key in (("official", "birth_name"), ("usual", "used_name"))
-        if key in person
+def _status_reason(status: Document, codes: CodeSystems) -> Element | None:
+    """Join the reasons, of which a Task has one: each its coding, and the words of all in its text."""
+    reasons = [reason for each in status.get("reasons", []) if (reason := codes.reason(each))]
+    words = [str(reason["text"]) for reason in reasons if reason["text"]]
+    return {"coding": [coding for reason in reasons for coding in reason["coding"]], "text": " ; ".join(words)}
+
+
+def _outputs(status: Document, answers: Element | None, codes: CodeSystems) -> list[Element]:
+    outcomes = [status[name] for name in ("outcome", "special_outcome") if name in status]
+    outputs: list[Element] = [
+        {
+            "type": codes.concept("right", outcome["right"]),
+            "valueCodeableConcept": codes.concept("outcome_state", outcome["state"]),
+        }
+        for outcome in outcomes
+        if "right" in outcome and "state" in outcome
     ]
-    if names:
-        patient["name"] = names
-    if sex := person.get("sex"):
-        patient["gender"] = sex
-    if birth := person.get("birth_date"):
-        patient["birthDate"] = birth.split("-00")[0]  # FHIR writes an unknown month or day by leaving it out
-    telecom = [{"system": "phone", "value": value} for value in person.get("phones", [])]
-    telecom += [{"system": "email", "value": value} for value in person.get("emails", [])]
-    if telecom:
-        patient["telecom"] = telecom
-    if place := person.get("address"):
-        patient["address"] = [_address(place)]
-    return patient
-
-
-def _address(place: Document) -> dict[str, Any]:
-    names = {"lines": "line", "postcode": "postalCode", "commune": "city", "country": "country"}
-    return {fhir: place[ours] for ours, fhir in names.items() if ours in place}
-
-
-def _organisation(organisation: Document) -> dict[str, Any]:
-    reference: dict[str, Any] = {
-        "type": "Organization",
-        "identifier": {"system": SIRET, "value": organisation["siret"]},
-    }
-    if name := organisation.get("name"):
-        reference["display"] = name
-    return reference
-
-
-def _reason(reason: Document, address: str) -> dict[str, Any]:
-    return _concept(f"{address}/schemas/codes/{reason['scheme']}.json", reason["code"], reason.get("label"))
-
-
-def _right(right: str, address: str) -> dict[str, Any]:
-    known = code_list("right").get(right)
-    return _concept(f"{address}/schemas/codes/right.json", right, known.label_fr if known else None)
-
-
-def _concept(system: str, code: str, text: str | None) -> dict[str, Any]:
-    concept: dict[str, Any] = {"coding": [{"system": system, "code": code}]}
-    if text:
-        concept["text"] = text
-    return concept
+    references = [{"type": {"text": _ANSWERS}, "valueReference": each} for each in _pointing_at([answers])]
+    return [*outputs, *references]

@@ -29,8 +29,8 @@ def subject(person: FictitiousPerson) -> Document:
     }
 
 
-def consent(person: FictitiousPerson, collector: Partner) -> Document:
-    """An agreement collected in person by the association: to let the CAF tell it about the person's rights."""
+def consent(person: FictitiousPerson, collector: Partner, departement: str) -> Document:
+    """An agreement collected in person by the association: to let it and the département know of the person's rights."""
     now = datetime.now(UTC)
     digest = hashlib.sha256(AGREEMENT_TEXT.encode()).hexdigest()
     organisation = {"siret": collector.siret, "name": collector.name}
@@ -54,7 +54,7 @@ def consent(person: FictitiousPerson, collector: Partner) -> Document:
                 "purposes": ["inform_about_rights", "follow_up"],
                 "kinds": ["referral", "bilan"],
                 "categories": ["exchange", "identity", "contact", "needs", "rights", "situation"],
-                "recipients": [collector.siret],
+                "recipients": [collector.siret, departement],
             }
         ],
         "valid_from": (now - timedelta(minutes=5)).isoformat(timespec="seconds"),

@@ -26,6 +26,7 @@ SEED = 2026
 CONSENTS = 60
 OBJECTIONS = 3
 CCAS = "99900004500016"
+_POINTERS = 9
 
 _PARTNERS = (
     ("99900001100018", "CAF de Valombre", "caf-valombre", "shared-json"),
@@ -117,7 +118,9 @@ class Story:
         with self._progress() as progress:
             bar = progress.add_task("   accords recueillis par l'association", total=len(adults))
             for person in adults:
-                answer = await association.call("POST", "/v1/consents", json=consent(person, association))
+                answer = await association.call(
+                    "POST", "/v1/consents", json=consent(person, association, _PARTNERS[1][0])
+                )
                 self._agreements[person] = str(answer.json()["id"])
                 progress.advance(bar)
         self._console.print(f"   {len(self._agreements)} accords enregistrés, chacun avec son texte et sa preuve")
@@ -134,9 +137,8 @@ class Story:
 
     async def _flow(self, caf: Partner) -> dict[str, Any]:
         flow = fictitious_flow(self._households, SEED)
-        self._console.print(
-            f"   flux RSA : {len(flow):,} octets, XML en windows-1252, {self._households} foyers".replace(",", "\u202f")
-        )
+        size = f"{len(flow):,}".replace(",", "\u202f")
+        self._console.print(f"   flux RSA : {size} octets, XML en windows-1252, {self._households} foyers")
         headers = {"Content-Type": "application/xml"}
         with self._console.status("   envoi du flux à POST /v1/inbound/cnaf-rsa…"):
             taken = (await caf.call("POST", "/v1/inbound/cnaf-rsa", content=flow, headers=headers)).json()
@@ -201,11 +203,10 @@ class Story:
         for partner, delivery in ((departement, csv), (association, next(of_kind(consented, "referral")))):
             receipt = await partner.call("GET", f"/v1/exchanges/{delivery['exchange']}/receipt", expect=(200, 409))
             body = event_of(receipt.text)["body"]
-            held = ", ".join(pointer.rsplit("/", 1)[-1] for pointer in body["withheld"][:8]) or "rien"
-            self._console.print(
-                f"   pour une personne, vers {partner.name} : {len(body['left'])} champs sont partis, "
-                f"{len(body['withheld'])} retenus ({held})"
-            )
+            self._console.print(f"   pour une personne, vers {partner.name} :")
+            for title, pointers in (("sont partis", body["left"]), ("retenus", body["withheld"])):
+                some = ", ".join(pointers[:_POINTERS]) + (", …" if len(pointers) > _POINTERS else "")
+                self._console.print(f"      {len(pointers)} champs {title} : {some}", style="dim")
 
     async def _answers(self, caf: Partner, departement: Partner, referrals: list[dict[str, Any]]) -> None:
         with self._progress() as progress:
@@ -228,7 +229,7 @@ class Story:
             await association.call("POST", f"/v1/consents/{agreement}/withdraw", json={"channel": "in_person"})
         ).json()
         self._console.print(
-            f"   retrait enregistré ; à prévenir : {len(answer['notices'])} partenaires qui avaient reçu ses données"
+            f"   retrait enregistré ; à prévenir, pour avoir reçu ses données : {len(answer['notices'])} partenaires"
         )
         for partner in (association, departement):
             notices = list(of_kind(await self._pull(partner), "consent"))

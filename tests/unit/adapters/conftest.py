@@ -1,7 +1,45 @@
 """
-Failures of the shipped exam show both sides, as those of any test.
+What the adapters' tests share: failures of the exam that show both sides, and the ordinary flow that traps are set in.
 """
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 pytest.register_assert_rewrite("adapters.testing")
+
+Edit = tuple[str, str]
+
+
+@pytest.fixture(scope="session")
+def ordinary() -> Callable[..., str]:
+    """A function that gives the text of an ordinary B flow, one lone parent and her child, after some edits."""
+    import adapters.cnaf_rsa
+
+    folder = Path(adapters.cnaf_rsa.__file__).parent / "samples" / "lone-parent-payable"
+    text = (folder / "partner.xml").read_text(encoding="cp1252", newline="")
+
+    def edited(*edits: Edit) -> str:
+        result = text
+        for old, new in edits:
+            assert old in result, old
+            result = result.replace(old, new)
+        return result
+
+    return edited
+
+
+@pytest.fixture(scope="session")
+def read_flow() -> Callable[[str], Any]:
+    """A function that translates a flow given as text in windows-1252."""
+    from adapters.cnaf_rsa.adapter import CnafRsa
+    from adapters.testing import EXAM_CONTEXT
+
+    adapter = CnafRsa()
+
+    def read(text: str) -> Any:
+        return adapter.to_shared(text.encode("cp1252"), EXAM_CONTEXT)
+
+    return read

@@ -2,6 +2,7 @@
 Every adapter of the project sits the common exam.
 """
 
+from adapters._template.adapter import Template
 from adapters.cnaf_rsa.adapter import CnafRsa
 from adapters.shared_json.adapter import SharedJson
 from adapters.testing import AdapterContract
@@ -24,3 +25,9 @@ class TestWebrsaOrientation(AdapterContract):
     """WebRSA's orientation CSV passes the exam."""
 
     adapter = WebrsaOrientation()
+
+
+class TestTemplate(AdapterContract):
+    """The adapter to copy passes the exam itself."""
+
+    adapter = Template()
