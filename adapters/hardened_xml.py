@@ -58,6 +58,14 @@ class GuardedBytes:
         """
         return not self._source.read(1) and not self._tail.rstrip().endswith(b">")
 
+    def likely_encoding(self) -> str | None:
+        """
+        What the bytes look like when they are not in the declared encoding; None when nothing says so.
+        """
+        if self._encoding in _SINGLE_BYTE:
+            return "UTF-8" if self._utf8 is not None and self._beyond_ascii else None
+        return "windows-1252 ou ISO-8859-1"
+
     def record_done(self) -> None:
         """
         Say that the elements read so far were taken and freed.
@@ -168,8 +176,9 @@ def records(guard: GuardedBytes, tags: tuple[str, ...]) -> Iterator[etree._Eleme
         for _, element in events:
             yield element
         yield events.root
-    except etree.XMLSyntaxError as error:
-        raise _malformed(error, guard) from None
+    except etree.XMLSyntaxError:
+        # The log of the reading itself: the exception's own is shared by all the readings of the process.
+        raise _malformed(events.error_log, guard) from None
 
 
 def line_of(element: etree._Element) -> int:
@@ -180,11 +189,13 @@ def line_of(element: etree._Element) -> int:
     return int(line or 0)
 
 
-def _malformed(error: etree.XMLSyntaxError, guard: GuardedBytes) -> FileRefused:
-    log: Any = error.error_log
+def _malformed(log: Any, guard: GuardedBytes) -> FileRefused:
     entries = list(log)
     line, column = (entries[-1].line, entries[-1].column) if entries else (0, 0)
     kind = entries[-1].type_name if entries else "ERR_DOCUMENT_EMPTY"
+    likely = guard.likely_encoding() if kind == "ERR_INVALID_ENCODING" else None
+    if likely:
+        return _contradiction(likely, line or None)
     if kind in _CUT_ERRORS or guard.stops_short():
         return FileRefused(
             "truncated",

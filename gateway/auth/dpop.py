@@ -138,11 +138,7 @@ class Proofs:
                 "The proof is for another request: htm must be its method, and htu its public address without parameters.",
             )
         now, issued_at = self._clock().timestamp(), claims.get("iat")
-        if (
-            not isinstance(issued_at, int | float)
-           
-            or not now - LIFETIME - SKEW <= issued_at <= now + SKEW
-        ):
+        if not isinstance(issued_at, int | float) or not now - LIFETIME - SKEW <= issued_at <= now + SKEW:
             raise _refused(
                 f"iat doit être un nombre, à moins de {LIFETIME} secondes. Vérifiez l'horloge du serveur.",
                 f"iat must be a number, less than {LIFETIME} seconds ago. Check the server's clock.",

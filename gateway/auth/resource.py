@@ -1,5 +1,7 @@
 """
 Protecting a resource (RFC 6750, RFC 9068 section 4, RFC 9449 section 7): from the `Authorization` header to a `Caller`, or a refusal.
+
+authlib's own protector is left out: it is synchronous, and knows neither revocation nor proofs of possession.
 """
 
 from collections.abc import Awaitable, Callable

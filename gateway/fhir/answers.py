@@ -13,7 +13,7 @@ from typing import Any
 from gateway.fhir.elements import CodeSystems, Element, instant
 from schemas import Document, Kind, code_lists, schema
 
-_SECRET = "secret"
+_NEVER_WRITTEN = "secret"
 
 
 def questionnaire_response(
@@ -43,7 +43,7 @@ def _items(place: Mapping[str, Any], document: Document, pattern: str, codes: Co
     items: list[Element] = []
     for name, value in document.items():
         inside = named.get(name, others)
-        if isinstance(inside, Mapping) and inside.get("x-sensitivity", _SECRET) != _SECRET:
+        if isinstance(inside, Mapping) and inside.get("x-sensitivity", _NEVER_WRITTEN) != _NEVER_WRITTEN:
             items += _questions(inside, value, f"{pattern}/{name}", codes)
     return items
 

@@ -29,12 +29,12 @@ _ISSUE_TYPES: Mapping[int, str] = {
 """HTTP statuses to the FHIR value set `issue-type`; the others are `processing` or, ours, `exception`."""
 
 
-def operation_outcome(problem: Problem, address: str) -> Element:
+def operation_outcome(problem: Problem, address: str, correlation: str) -> Element:
     """
     Write a problem as an OperationOutcome: what it is, what to do, then each fault with its place.
 
-    French in `details.text`, English in `diagnostics`; `address` is the gateway's public address. Holds no value of the
-    request, as `problem` holds none.
+    French in `details.text`, English in `diagnostics`. `address` is the gateway's public address, `correlation` the
+    identifier under which the request is in the logs. Holds no value of the request, as `problem` holds none.
     """
     severity = "fatal" if problem.status >= 500 else "error"
     code = _ISSUE_TYPES.get(problem.status, "exception" if problem.status >= 500 else "processing")
@@ -57,4 +57,5 @@ def operation_outcome(problem: Problem, address: str) -> Element:
         }
         for fault in problem.issues[:_SHOWN]
     ]
-    return written(OperationOutcome, {"resourceType": "OperationOutcome", "issue": [first, *faults]})
+    resource = {"resourceType": "OperationOutcome", "id": correlation, "issue": [first, *faults]}
+    return written(OperationOutcome, resource)

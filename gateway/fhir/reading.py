@@ -30,32 +30,20 @@ async def service_request(caller: Caller, services: Services, referral_id: str) 
 
     Raises `Problem` not_found for everybody else, and when what allowed the disclosure has ended.
     """
-    now = services.clock()
     async with services.database.write() as tx:
-        row = await _referral(tx, caller, referral_id)
-        await subjects.lock(tx, [row.subject_id], change=False)
-        key = (await subjects.data_keys(tx, [row.subject_id], services.vault)).get(row.subject_id)
-        if key is None:
+        document = await _readable(tx, await _referral(tx, caller, referral_id), caller, services)
+        if document is None:
             raise not_found()
-        document: Document = orjson.loads(key.open(row.sealed, f"documents/{row.id}"))
-        body: dict[str, Any] = {"document_id": row.id, "client_id": caller.client_id, "through": "fhir"}
-        if row.sender != caller.partner:
-            conventions = await services.conventions.in_force(tx, now)
-            person = (await standing(tx, {row.subject_id}))[row.subject_id]
-            request = Request(Kind.REFERRAL, row.purpose, row.sender, caller.partner, now)
-            decision = decide(request, conventions, person.agreements, person.objections)
-            if not decision.permit:
-                raise not_found()
-            projection = project(document, decision, services.vault.pseudonym(row.subject_id, caller.partner))
-            document = projection.document
-            body |= {"left": list(projection.left), "withheld": list(projection.withheld)}
-        await services.ledger.append(tx, [record_of(EventType.CONTENT_READ, now, caller.partner, body, key)])
     services.wake()
     return resources.service_request(document, services.settings.public_address)
 
 
 async def task(caller: Caller, services: Services, delivery_id: str) -> dict[str, Any]:
-    """Give one delivery of a referral as a Task, to its sender or its recipient; raises `Problem` not_found."""
+    """
+    Give one delivery of a referral as a Task, to its sender or its recipient; raises `Problem` not_found.
+
+    The recipient's last status is in it: whole to the recipient, and to the sender as the gate cuts it, once disclosed.
+    """
     query = (
         sa.select(deliveries, exchanges.c.document_id)
         .join(exchanges, exchanges.c.id == deliveries.c.exchange_id)
@@ -69,20 +57,49 @@ async def task(caller: Caller, services: Services, delivery_id: str) -> dict[str
             ),
         )
     )
-    async with services.database.read() as tx:
+    async with services.database.write() as tx:
         row = (await tx.execute(query)).first()
         if row is None:
             raise not_found()
-        status = await _last_status(tx, row, caller, services)
+        last = await _last_status(tx, row, caller)
+        status = None if last is None else await _readable(tx, last, caller, services)
+    services.wake()
     return resources.task(
         delivery_id=row.id,
         referral_id=row.document_id,
         state=row.state,
-        sender=row.sender,
-        recipient=row.recipient,
+        parties=(row.sender, row.recipient),
         times=(row.created_at, row.updated_at),
         status=status,
+        address=services.settings.public_address,
     )
+
+
+async def _readable(tx: Transaction, row: Any, caller: Caller, services: Services) -> Document | None:
+    """
+    Open a document, whole for its sender and cut down for another, and enter this reading in the ledger.
+
+    None when the person was erased or the gate, asked again, refuses.
+    """
+    now = services.clock()
+    await subjects.lock(tx, [row.subject_id], change=False)
+    key = (await subjects.data_keys(tx, [row.subject_id], services.vault)).get(row.subject_id)
+    if key is None:
+        return None
+    document: Document = orjson.loads(key.open(row.sealed, f"documents/{row.id}"))
+    body: dict[str, Any] = {"document_id": row.id, "client_id": caller.client_id, "through": "fhir"}
+    if row.sender != caller.partner:
+        conventions = await services.conventions.in_force(tx, now)
+        person = (await standing(tx, {row.subject_id}))[row.subject_id]
+        request = Request(Kind(row.kind), row.purpose, row.sender, caller.partner, now)
+        decision = decide(request, conventions, person.agreements, person.objections)
+        if not decision.permit:
+            return None
+        projection = project(document, decision, services.vault.pseudonym(row.subject_id, caller.partner))
+        document = projection.document
+        body |= {"left": list(projection.left), "withheld": list(projection.withheld)}
+    await services.ledger.append(tx, [record_of(EventType.CONTENT_READ, now, caller.partner, body, key)])
+    return document
 
 
 async def _referral(tx: Transaction, caller: Caller, referral_id: str) -> Any:
@@ -112,23 +129,27 @@ async def _referral(tx: Transaction, caller: Caller, referral_id: str) -> Any:
     return row
 
 
-async def _last_status(tx: Transaction, delivery: Any, caller: Caller, services: Services) -> str | None:
+async def _last_status(tx: Transaction, delivery: Any, caller: Caller) -> Any | None:
     """The newest status the recipient gave, once it was disclosed to the caller (or given by it)."""
+    disclosed = (
+        sa.select(deliveries.c.id)
+        .where(
+            deliveries.c.exchange_id == exchanges.c.id,
+            deliveries.c.recipient == caller.partner,
+            deliveries.c.disclosures > 0,
+        )
+        .exists()
+    )
     query = (
-        sa.select(documents)
+        sa.select(documents, exchanges.c.purpose)
         .join(exchanges, exchanges.c.document_id == documents.c.id)
-        .join(deliveries, deliveries.c.exchange_id == exchanges.c.id)
         .where(
             exchanges.c.about == delivery.document_id,
             exchanges.c.kind == "status",
             exchanges.c.sender == delivery.recipient,
-            sa.or_(exchanges.c.sender == caller.partner, deliveries.c.disclosures > 0),
+            sa.or_(exchanges.c.sender == caller.partner, disclosed),
         )
         .order_by(exchanges.c.received_at.desc())
         .limit(1)
     )
-    row = (await tx.execute(query)).first()
-    if row is None:
-        return None
-    key = (await subjects.data_keys(tx, [row.subject_id], services.vault)).get(row.subject_id)
-    return None if key is None else str(orjson.loads(key.open(row.sealed, f"documents/{row.id}"))["status"])
+    return (await tx.execute(query)).first()

@@ -76,8 +76,8 @@ _SAID_IN_TASK = frozenset(
     ]
 )
 
-_DELIVERY: Mapping[str, str] = {"acknowledged": "received", "rejected": "integration_error", "stopped": "cancelled"}
-"""What a delivery alone tells of a referral, in the words of list `referral_status`; on its way, it is `requested`."""
+_DELIVERY: Mapping[str, str] = {"acknowledged": "received", "rejected": "failed", "stopped": "cancelled"}
+"""States of a delivery to `task-status`, until the recipient says more; on its way, it is `requested`."""
 
 
 def service_request(document: Document, address: str) -> Element:
@@ -149,7 +149,7 @@ def task(
     said = status or {}
     handler = professional(said.get("handled_by"), "handler", recipient)
     answers = questionnaire_response(Kind.STATUS, said, _SAID_IN_TASK, codes) if status else None
-    code = said.get("status") or _DELIVERY.get(state, "requested")
+    code = said.get("status")
     created, changed = times
     beneficiary = pseudonym(said.get("subject", {}), codes)
     resource = {
@@ -157,7 +157,7 @@ def task(
         "id": delivery_id,
         "contained": [*handler, answers],
         "identifier": [uuid_identifier(delivery_id)],
-        "status": task_status(code),
+        "status": task_status(code) if code else _DELIVERY.get(state, "requested"),
         "statusReason": _status_reason(said, codes),
         "businessStatus": codes.concept("referral_status", code, said.get("local", {}).get("status")),
         "intent": "order",
@@ -176,13 +176,13 @@ def task(
 
 def task_status(status: str) -> str:
     """Give the `task-status` of FHIR for a code of list `referral_status`: its own, or its nearest declared parent's."""
-    known, codes = crosswalk("referral_status", "fhir_task_status"), code_list("referral_status")
-    at: str | None = status
-    while at not in known:
-        if at is None:
-            raise LookupError(f"no task-status for {status}")
-        at = codes[at].parent
-    return known[at][0].code
+    known = crosswalk("referral_status", "fhir_task_status")
+    if status in known:
+        return known[status][0].code
+    parent = code_list("referral_status")[status].parent
+    if parent is None:
+        raise LookupError(f"no task-status for {status}")
+    return task_status(parent)
 
 
 def _pointing_at(contained: Sequence[Element | None]) -> list[Element]:

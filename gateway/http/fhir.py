@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from gateway.auth.resource import Caller, requires
 from gateway.auth.scopes import Scopes
 from gateway.fhir import reading
-from gateway.fhir.resources import capability_statement
+from gateway.fhir.capability import capability_statement
 from gateway.http.exchanges import services_of
 
 router = APIRouter(prefix="/fhir/R4", tags=["FHIR R4"])

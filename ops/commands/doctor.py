@@ -18,6 +18,7 @@ from gateway.settings import Settings
 from gateway.store.database import Database
 from ops import migrations
 from ops.commands import say
+from ops.configuration import open_log
 from schemas.identity import siret_is_valid
 
 app = typer.Typer()
@@ -41,7 +42,7 @@ def init() -> None:
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     for path in generate(settings):
         say.stderr.print(f"Clé créée : {path}. Gardez-en une copie hors ligne. / Key made: keep a copy offline.")
-    say.run(_migrate(settings))
+    say.run(_init(settings))
 
 
 @migrate_app.command()
@@ -65,6 +66,12 @@ def doctor(
             )
     if not all(check.good for check in checks):
         raise typer.Exit(1)
+
+
+async def _init(settings: Settings) -> None:
+    await _migrate(settings)
+    if await open_log(settings, say.keys(settings)):
+        say.stderr.print("Journal ouvert : sa première entrée est signée. / Log opened: its first entry is signed.")
 
 
 async def _migrate(settings: Settings) -> None:

@@ -22,6 +22,7 @@ from gateway.store.database import Database
 from gateway.store.tables import partners
 from gateway.store.tables import systems as systems_table
 from ops.commands import say
+from ops.configuration import change
 
 app = typer.Typer(no_args_is_help=True, help="Les organisations de l'échange. / The organisations in the exchange.")
 systems = typer.Typer(no_args_is_help=True, help="Les logiciels des organisations. / The organisations' software.")
@@ -89,20 +90,25 @@ def add_one_system(
 
 
 async def _add_partner(siret: str, name: str, jwks: Any) -> None:
-    database = Database(say.settings().database)
+    settings = say.settings()
     try:
-        async with database.write() as tx:
+        async with change(settings, say.keys(settings), {"change": "partner_added", "partner": siret}) as tx:
             await add_partner(tx, siret=siret, name=name, signing_jwks=jwks, now=datetime.now(UTC))
     except RegistrationRefused as error:
         say.fail(error.message_fr, error.message_en)
-    finally:
-        await database.close()
 
 
 async def _add_system(client_id: str, siret: str, name: str, jwks: Any, adapter: str, roles: list[str]) -> None:
-    database = Database(say.settings().database)
+    settings = say.settings()
+    body = {
+        "change": "system_added",
+        "partner": siret,
+        "client_id": client_id,
+        "adapter": adapter,
+        "roles": sorted(roles),
+    }
     try:
-        async with database.write() as tx:
+        async with change(settings, say.keys(settings), body) as tx:
             await add_system(
                 tx,
                 client_id=client_id,
@@ -115,8 +121,6 @@ async def _add_system(client_id: str, siret: str, name: str, jwks: Any, adapter:
             )
     except RegistrationRefused as error:
         say.fail(error.message_fr, error.message_en)
-    finally:
-        await database.close()
 
 
 async def _listed() -> list[dict[str, Any]]:

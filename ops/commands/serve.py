@@ -12,8 +12,10 @@ import uvicorn
 from gateway import logs, telemetry
 from gateway.app import Role, assemble, create_app
 from gateway.keys import generate
+from gateway.settings import Settings
 from gateway.store.database import Database
 from ops.commands import say
+from ops.configuration import open_log
 from ops.migrations import migrate
 
 app = typer.Typer()
@@ -29,7 +31,7 @@ def serve(
     if settings.embedded and role is Role.ALL:
         settings.data_dir.mkdir(parents=True, exist_ok=True)
         generate(settings)
-        say.run(_migrate(settings.database))
+        say.run(_prepare(settings))
     provider = telemetry.set_up(settings)
     app = create_app(assemble(settings, say.keys(settings)), role)
     say.stderr.print(f"Trait d'union ({role.value}) : {settings.public_address}   API : {settings.public_address}/docs")
@@ -47,7 +49,8 @@ def serve(
         provider.shutdown()
 
 
-async def _migrate(url: str) -> None:
-    database = Database(url)
+async def _prepare(settings: Settings) -> None:
+    database = Database(settings.database)
     await migrate(database)
     await database.close()
+    await open_log(settings, say.keys(settings))

@@ -19,7 +19,7 @@ def ordinary() -> Callable[..., str]:
     import adapters.cnaf_rsa
 
     folder = Path(adapters.cnaf_rsa.__file__).parent / "samples" / "lone-parent-payable"
-    text = (folder / "partner.xml").read_text(encoding="cp1252", newline="")
+    text = (folder / "partner.xml").read_bytes().decode("cp1252")
 
     def edited(*edits: Edit) -> str:
         result = text

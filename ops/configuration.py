@@ -1,0 +1,52 @@
+"""
+Changes of a gateway's configuration, each an event of its ledger: its opening, and what is registered in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from consent.ledger.event import EventType
+from consent.ledger.note import Signer
+from consent.ledger.sequencer import Sequencer
+from consent.ledger.store import Ledger
+from consent.tables import ledger_events
+from gateway.keys import Keys
+from gateway.records import record_of
+from gateway.settings import Settings
+from gateway.store.crypto import Vault
+from gateway.store.database import Database, Transaction
+
+
+@asynccontextmanager
+async def change(settings: Settings, keys: Keys, body: dict[str, Any]) -> AsyncIterator[Transaction]:
+    """Open a transaction in which the configuration is changed, with the event that says so; `body` names nobody."""
+    database = Database(settings.database)
+    try:
+        async with database.write() as tx:
+            yield tx
+            own = Vault(keys.root).own
+            event = record_of(EventType.CONFIGURATION_CHANGED, datetime.now(UTC), settings.operator_siret, body, own)
+            await Ledger().append(tx, [event])
+    finally:
+        await database.close()
+
+
+async def open_log(settings: Settings, keys: Keys) -> bool:
+    """Give a new gateway's log its first entry, signed, so that it can be published at once; False when it has some."""
+    database = Database(settings.database)
+    try:
+        async with database.read() as tx:
+            if (await tx.execute(sa.select(ledger_events.c.id).limit(1))).first() is not None:
+                return False
+        async with change(settings, keys, {"change": "log_opened", "origin": settings.origin}):
+            pass
+        await Sequencer(database.write, Signer(settings.origin, keys.ledger)).catch_up()
+    finally:
+        await database.close()
+    return True

@@ -1,0 +1,56 @@
+"""Every command of the README works as it is written, in the order in which it is written."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+BLOCK = re.compile(r"```sh\n(.*?)```", re.DOTALL)
+
+
+def _commands() -> list[str]:
+    lines = [line for block in BLOCK.findall((ROOT / "README.md").read_text("utf-8")) for line in block.splitlines()]
+    return [line.split("  #")[0].strip() for line in lines if line.strip()]
+
+
+def _newcomer(directory: Path) -> dict[str, str]:
+    """A copy of the project as a newcomer has it, in an empty directory, with a data directory of its own."""
+    for name in ("adapters", "consent", "schemas", "Makefile"):
+        (directory / name).symlink_to(ROOT / name)
+    command = directory / ".venv" / "bin" / "tdu"
+    command.parent.mkdir(parents=True)
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m ops.cli "$@"\n')
+    command.chmod(0o755)
+    return {name: value for name, value in os.environ.items() if not name.startswith("TDU_")}
+
+
+def test_the_readme_has_commands_for_each_user() -> None:
+    """The commands are really found: the two of make, and those of the three users."""
+    commands = _commands()
+    assert {"make demo", "make test"} <= set(commands)
+    assert len([command for command in commands if "tdu" in command]) >= 10
+
+
+def test_each_tdu_command_of_the_readme_succeeds(tmp_path: Path) -> None:
+    """A newcomer types them one after the other, and none fails."""
+    environment = _newcomer(tmp_path)
+    for command in _commands():
+        if command.startswith("make "):
+            continue
+        done = subprocess.run(
+            command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert (command, 0, "") == (command, done.returncode, "" if done.returncode == 0 else done.stderr)
+
+
+@pytest.mark.parametrize("command", [command for command in _commands() if command.startswith("make ")])
+def test_each_make_command_of_the_readme_has_its_target(command: str) -> None:
+    """`make` knows what the README asks of it, and would run it."""
+    done = subprocess.run([*command.split(), "--dry-run"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert 0 == done.returncode
