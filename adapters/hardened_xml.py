@@ -16,6 +16,7 @@ from lxml import etree
 
 from adapters.base import FileRefused
 
+_PIECE = 32_768
 _DECLARED = re.compile(rb"""\A(?:\xef\xbb\xbf)?<\?xml[^>]{0,200}?encoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
 _DECLARATION = re.compile(rb"<!(?:DOCTYPE|ENTITY)")
 _SINGLE_BYTE = frozenset({"cp1252", "iso8859-1", "iso8859-15"})
@@ -160,8 +161,7 @@ def records(guard: GuardedBytes, tags: tuple[str, ...]) -> Iterator[etree._Eleme
 
     Raises `FileRefused`, with a line and a column and to be kept aside, when the XML is cut or badly formed.
     """
-    events = etree.iterparse(
-        guard,
+    parser = etree.XMLPullParser(
         events=("end",),
         tag=tags,
         resolve_entities=False,
@@ -170,15 +170,20 @@ def records(guard: GuardedBytes, tags: tuple[str, ...]) -> Iterator[etree._Eleme
         huge_tree=False,
         remove_comments=True,
         remove_pis=True,
-        recover=False,
     )
     try:
-        for _, element in events:
-            yield element
-        yield events.root
+        while piece := guard.read(_PIECE):
+            parser.feed(piece)
+            # An undeclared entity is logged and not raised: the parser would take the next piece for a new document.
+            if any(entry.level >= etree.ErrorLevels.ERROR for entry in _log(parser)):
+                raise _malformed(parser, guard)
+            for _, element in parser.read_events():
+                if isinstance(element, etree._Element):
+                    yield element
+        root = parser.close()
     except etree.XMLSyntaxError:
-        # The log of the reading itself: the exception's own is shared by all the readings of the process.
-        raise _malformed(events.error_log, guard) from None
+        raise _malformed(parser, guard) from None
+    yield root
 
 
 def line_of(element: etree._Element) -> int:
@@ -189,8 +194,16 @@ def line_of(element: etree._Element) -> int:
     return int(line or 0)
 
 
-def _malformed(log: Any, guard: GuardedBytes) -> FileRefused:
-    entries = list(log)
+def _log(parser: etree.XMLPullParser) -> list[Any]:
+    """
+    The errors of this reading; the log of an exception is shared by all the readings of the process.
+    """
+    log: Any = parser.feed_error_log
+    return list(log)
+
+
+def _malformed(parser: etree.XMLPullParser, guard: GuardedBytes) -> FileRefused:
+    entries = _log(parser)
     line, column = (entries[-1].line, entries[-1].column) if entries else (0, 0)
     kind = entries[-1].type_name if entries else "ERR_DOCUMENT_EMPTY"
     likely = guard.likely_encoding() if kind == "ERR_INVALID_ENCODING" else None

@@ -189,7 +189,7 @@ def _weigh(
     # (6)
     categories = covered.categories if covered else frozenset()
     permitted = mask.agreed(categories) if flow.agreement_required else mask.unasked(categories)
-    used = covered if permitted is not mask.free else None
+    used = covered if flow.agreement_required or len(permitted) > len(mask.free) else None
     # (7)
     if not mask.says_something(permitted):
         return _refuse(request, 7, reasons.NOTHING_PERMITTED, candidate)

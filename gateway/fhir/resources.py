@@ -108,18 +108,13 @@ def service_request(document: Document, address: str) -> Element:
         "category": _categories(document, codes),
         "priority": crosswalk("urgency", "fhir_request_priority")[urgency][0].code if urgency else None,
         "code": codes.concept("purpose", document["purpose"]),
-        "orderDetail": [
-            codes.concept("right", each.get("right"))
-            for each in (*document.get("rights", []), *document.get("special_rights", []))
-        ],
+        "orderDetail": [codes.concept("right", each.get("right")) for each in _all(document, "rights")],
         "subject": subject,
         "occurrencePeriod": {"end": document.get("deadline")},
         "authoredOn": instant(document["created_at"]),
         "requester": _pointing_at(prescriber[:1])[0] if prescriber else sender,
         "performer": [organisation(each) for each in document.get("recipients", [])],
-        "reasonCode": [
-            codes.reason(each) for each in (*document.get("reasons", []), *document.get("special_reasons", []))
-        ],
+        "reasonCode": [codes.reason(each) for each in _all(document, "reasons")],
         "supportingInfo": [*_pointing_at([*attachments, answers]), _agreement(document)],
         "note": [{"text": document.get("notes")}],
         **_parentage(document),
@@ -183,6 +178,10 @@ def task_status(status: str) -> str:
     if parent is None:
         raise LookupError(f"no task-status for {status}")
     return task_status(parent)
+
+
+def _all(document: Document, name: str) -> list[Document]:
+    return [*document.get(name, []), *document.get(f"special_{name}", [])]
 
 
 def _pointing_at(contained: Sequence[Element | None]) -> list[Element]:

@@ -17,7 +17,7 @@ from joserfc.jwk import ECKey
 
 from adapters.registry import ADAPTERS
 from gateway.auth.errors import RegistrationRefused
-from gateway.auth.registry import add_partner, add_system
+from gateway.auth.registry import add_partner, add_system, disable_system
 from gateway.store.database import Database
 from gateway.store.tables import partners
 from gateway.store.tables import systems as systems_table
@@ -87,6 +87,23 @@ def add_one_system(
             "audience": settings.public_address,
         }
     )
+
+
+@systems.command("disable")
+def disable(client_id: str) -> None:
+    """Couper un logiciel : plus de jeton, et les siens sont refusés en quelques secondes. / Shut a system out."""
+    say.run(_disable(client_id))
+    say.result({"client_id": client_id, "disabled": True})
+
+
+async def _disable(client_id: str) -> None:
+    settings = say.settings()
+    body = {"change": "system_disabled", "client_id": client_id}
+    try:
+        async with change(settings, say.keys(settings), body) as tx:
+            await disable_system(tx, client_id, datetime.now(UTC))
+    except RegistrationRefused as error:
+        say.fail(error.message_fr, error.message_en)
 
 
 async def _add_partner(siret: str, name: str, jwks: Any) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from consent.agreement import Agreement, Objection, Scope
 from consent.conventions import Convention, Conventions, read
+from consent.conventions.mask import Rule, mask_of
 from consent.conventions.structure import prune
 from consent.gate import NOTICE_FIELDS, Cleared, Decision, Notice, NotPermitted, Request, decide, decide_notice
 from consent.reasons import CATALOGUE
@@ -259,6 +260,23 @@ def test_a_scope_taken_back_leaves_the_others() -> None:
     assert {"/subject/birth_name", "/urgency"} & one.fields == {"/subject/birth_name"}
 
 
+def test_a_scope_for_another_recipient_does_not_keep_one_that_was_taken_back_alive() -> None:
+    """The agreement is still in force, but no longer for this recipient: even a bare status is refused."""
+    document = to_departement(kind="status", agreement="required", categories=["status"], purposes=["follow_up"])
+    document["flows"][0].pop("except")
+    about = {
+        "kinds": frozenset({"status"}),
+        "purposes": frozenset({"follow_up"}),
+        "recipients": frozenset({DEPARTEMENT}),
+    }
+    gone = scope(withdrawn_at=NOW - DAY, **about)
+    given = agreement(gone, scope(id="autre"))
+    question = request(kind=Kind.STATUS, purpose="follow_up")
+    assert ["agreement_withdrawn"] == codes(decide(question, valid(document), [given]))
+    alive = dataclasses.replace(gone, withdrawn_at=None)
+    assert decide(question, valid(document), [agreement(alive)]).permit
+
+
 def test_categories_of_several_agreements_are_never_added_up() -> None:
     """The agreement collected last decides alone: it is the person's last word."""
     older = agreement(scope(categories=frozenset({"identity"})), id="older", collected_at=NOW - 9 * DAY)
@@ -279,6 +297,8 @@ def test_a_later_no_to_the_same_organisation_ends_an_earlier_agreement(taken_bac
     assert not decide(request(ASSOCIATION), conventions, [first, renewed]).permit
     elsewhere = agreement(id="elsewhere", collected_by=CAF, collected_at=NOW - 2 * DAY, **taken_back)
     assert "first" == decide(request(ASSOCIATION), conventions, [first, elsewhere]).agreement
+    at_once = agreement(id="at-once", collected_at=NOW - DAY, **{"state": "refused"})
+    assert not decide(request(ASSOCIATION), conventions, [agreement(collected_at=NOW - DAY), at_once]).permit
     again = agreement(id="again", collected_at=NOW - timedelta(hours=1))
     assert "again" == decide(request(ASSOCIATION), conventions, [first, renewed, again]).agreement
 
@@ -324,6 +344,8 @@ def test_special_categories_leave_only_when_the_flow_says_so_and_the_law_or_the_
     assert health == leaving(to_departement(**says_so), covered)
     assert set() == leaving(silent, covered)
     assert "a1" == decide(request(), valid(by_consent), [covered]).agreement
+    elsewhere = agreement(scope(categories=frozenset({"needs"}), recipients=frozenset({DEPARTEMENT})))
+    assert decide(request(), valid(by_consent), [elsewhere]).agreement is None
     assert decide(request(), valid(by_law), [covered]).agreement is None
 
 
@@ -336,6 +358,9 @@ def test_secret_and_unlabelled_data_never_leave() -> None:
     decision = decide(request(), valid(document))
     labels = fields(Kind.REFERRAL)
     assert {pattern for pattern, label in labels.items() if label.category != "secret"} == decision.fields
+    rule = Rule(Kind.REFERRAL, frozenset({"needs", "secret"}), None, frozenset(), True, True, True)
+    assert "/urgency" in mask_of(rule).widest
+    assert "/private_notes" not in mask_of(rule).widest
 
 
 def test_when_nothing_would_be_left_to_say_the_exchange_is_refused() -> None:

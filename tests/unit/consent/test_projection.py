@@ -143,6 +143,10 @@ def test_the_entries_of_an_open_map_leave_when_they_are_permitted() -> None:
     assert {"nom_du_conjoint": "Exemple"} == projection.document["local"]["fields"]
     assert "/local/fields/*" in projection.left
     assert "/local/fields/*" not in projection.withheld
+    listed = referral() | {"local": {"fields": ["Exemple"]}}
+    projection = project(listed, permitted(Kind.REFERRAL, ["free_text"], special_categories=True), PSEUDONYM)
+    assert "local" not in projection.document
+    assert "/local/fields/0" in projection.withheld
 
 
 def test_a_recipient_does_not_learn_who_else_is_told() -> None:
