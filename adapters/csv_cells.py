@@ -14,6 +14,7 @@ from io import StringIO
 from adapters.base import FileRefused
 
 _FORMULA = re.compile(r"'*[\s\x00]*[=+\-@|%＝＋－＠]|'*[\t\r\n\x00]")
+_LINE_END = re.compile(r"\r\n?")
 _MAX_BYTES = 50_000_000
 
 
@@ -92,11 +93,14 @@ def read_rows(text: str, columns: Sequence[str]) -> Iterator[tuple[int, list[str
 def write_rows(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
     """
     A `;` file in UTF-8 with a header, lines ended by LF, every cell guarded.
+
+    A carriage return inside a cell becomes LF: the writer of the standard library does not quote it, and a reader
+    would see another row there.
     """
     written = StringIO(newline="")
     writer = csv.writer(written, delimiter=";", lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows([guard_cell(cell) for cell in row] for row in rows)
+    writer.writerows([guard_cell(_LINE_END.sub("\n", cell)) for cell in row] for row in rows)
     return written.getvalue().encode("utf-8")
 
 

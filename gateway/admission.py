@@ -157,10 +157,13 @@ async def find_subjects(
     await subjects.lock(tx, (crossing.subject_id for crossing in waiting if crossing.open), change=False)
 
 
-async def decide(
-    tx: Transaction, crossings: Sequence[Crossing], caller: Caller, services: Services, now: datetime
-) -> None:
-    """(4) Ask the gate, per recipient: those the document names, else those the conventions route this kind to."""
+async def decide(tx: Transaction, crossings: Sequence[Crossing], caller: Caller, services: Services) -> None:
+    """
+    (4) Ask the gate, per recipient: those the document names, else those the conventions route this kind to.
+
+    The time is taken here, once the subjects are held: a withdrawal may have been recorded while this waited for them.
+    """
+    now = services.clock()
     conventions = await services.conventions.in_force(tx, now)
     waiting = [crossing for crossing in crossings if crossing.open]
     state = await standing(tx, {crossing.subject_id for crossing in waiting})
@@ -169,8 +172,8 @@ async def decide(
         named = [target.get("siret", "") for target in crossing.document.get("recipients", [])]
         recipients = named or conventions.routes(crossing.kind, caller.partner, purpose, now)
         for recipient in dict.fromkeys(recipients):
-            request = Request(crossing.kind, purpose, caller.partner, recipient, now)
             person = state[crossing.subject_id]
+            request = Request(crossing.kind, purpose, caller.partner, recipient, person.seen_at(now))
             decision = ask_gate(request, conventions, person.agreements, person.objections)
             crossing.rulings.append(Ruling(recipient, decision))
 

@@ -157,7 +157,8 @@ async def record_objection(
         await agreements.add_objection(tx, objection, subject_id, caller.partner)
         told = await _past_recipients(tx, subject_id, None, None)
         told = [siret for siret in told if recipient in (None, siret)]
-        document = _objection_document(objection, subject, told, sender, services)
+        document = _objection_document(objection, subject, told, sender)
+        _check(validate(Kind.CONSENT, document))
         notices = await _notify(tx, document, subject_id, key, told, caller, services)
         body = {
             "objection_id": objection.id,
@@ -252,9 +253,7 @@ async def _notify(
     return [{"recipient": ruling.recipient, "delivery": ruling.delivery_id} for ruling in crossing.rulings]
 
 
-def _objection_document(
-    objection: Objection, subject: Document, told: Sequence[str], sender: Document, services: Services
-) -> Document:
+def _objection_document(objection: Objection, subject: Document, told: Sequence[str], sender: Document) -> Document:
     at = objection.since.isoformat(timespec="seconds")
     return {
         "kind": "consent",

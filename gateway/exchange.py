@@ -9,9 +9,12 @@ a disclosure's event and the lease under which the document is handed over.
 
 from __future__ import annotations
 
-from anyio import to_thread
+from datetime import datetime
 
-from adapters.base import Adapter
+from anyio import to_thread
+from sqlalchemy.exc import IntegrityError
+
+from adapters.base import Adapter, Translation
 from gateway import admission, handover
 from gateway.admission import Acceptance
 from gateway.auth.resource import Caller
@@ -39,9 +42,24 @@ async def receive(
     key gives the same answer; without a key, a document already taken in is recognised and not sent twice.
     """
     now = services.clock()
-    # (1) translate, (2) validate: pure and heavy, so beside the event loop
+    # (1) translate: pure and heavy, so beside the event loop
     translation = await to_thread.run_sync(admission.translate, raw, adapter, sender, now, services)
     services.fault_point("receive.translated")
+    try:
+        acceptance = await _take_in(translation, now, sender=sender, caller=caller, attempt=attempt, services=services)
+    except IntegrityError:
+        # Another request recorded the same document or person in the same instant: what it did is seen the second time.
+        acceptance = await _take_in(translation, now, sender=sender, caller=caller, attempt=attempt, services=services)
+    services.fault_point("receive.committed")
+    services.wake()
+    return acceptance
+
+
+async def _take_in(
+    translation: Translation, now: datetime, *, sender: Document, caller: Caller, attempt: Attempt, services: Services
+) -> Acceptance:
+    """Steps (2) to (6) of `receive`; the transaction is whole or has no effect."""
+    # (2) validate
     crossings = await to_thread.run_sync(admission.validate, translation, sender, caller, services)
     services.fault_point("receive.validated")
     async with services.database.write() as tx:
@@ -51,7 +69,7 @@ async def receive(
         await admission.find_subjects(tx, crossings, caller, services, now)
         services.fault_point("receive.found")
         # (4) ask the gate
-        await admission.decide(tx, crossings, caller, services, now)
+        await admission.decide(tx, crossings, caller, services)
         services.fault_point("receive.decided")
         # (5) record
         await admission.record(tx, crossings, caller, services, now)
@@ -60,8 +78,6 @@ async def receive(
         acceptance = admission.answer(crossings, translation)
         await idempotency.keep_answer(tx, attempt, acceptance.body, now)
         services.fault_point("receive.answered")
-    services.fault_point("receive.committed")
-    services.wake()
     return acceptance
 
 
@@ -87,7 +103,7 @@ async def deliver(
         taken = await handover.take(tx, caller, limit, kinds, services, now)
         services.fault_point("deliver.taken")
         # (2) ask the gate again
-        await handover.decide_again(tx, taken, services, now)
+        await handover.decide_again(tx, taken, services)
         services.fault_point("deliver.decided")
         # (3) project and translate
         handed = handover.translate(taken, adapter, services)

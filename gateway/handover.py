@@ -122,8 +122,9 @@ async def _open(tx: Transaction, rows: Sequence[Any], services: Services) -> lis
     return [_taken(row, keys.get(row.subject_id), sealed.get(row.document_id)) for row in rows]
 
 
-async def decide_again(tx: Transaction, taken: Sequence[Taken], services: Services, now: datetime) -> None:
+async def decide_again(tx: Transaction, taken: Sequence[Taken], services: Services) -> None:
     """(2) Ask the gate again with what is in force now; an erased person's document is gone, and is refused."""
+    now = services.clock()
     conventions = await services.conventions.in_force(tx, now)
     state = await standing(tx, {item.subject_id for item in taken})
     for item in taken:
@@ -133,7 +134,7 @@ async def decide_again(tx: Transaction, taken: Sequence[Taken], services: Servic
             item.decision = decide_notice(item.recipient)
             continue
         person = state[item.subject_id]
-        request = Request(item.kind, item.purpose, item.sender, item.recipient, now)
+        request = Request(item.kind, item.purpose, item.sender, item.recipient, person.seen_at(now))
         item.decision = ask_gate(request, conventions, person.agreements, person.objections)
 
 

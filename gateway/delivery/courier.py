@@ -89,7 +89,7 @@ class Courier:
             fresh = await _first_time(tx, group, instant(now))
             taken = await handover.queued(tx, fresh, self._services)
             self._services.fault_point("courier.taken")
-            await handover.decide_again(tx, taken, self._services, now)
+            await handover.decide_again(tx, taken, self._services)
             permitted = [item for item in taken if item.decision is not None and item.decision.permit]
             stopped = [item for item in taken if item not in permitted]
             events = await handover.stop(tx, stopped, self._services, now)

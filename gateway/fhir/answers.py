@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.fhir.elements import CodeSystems, Element, instant
-from schemas import Document, Kind, code_lists, schema
+from gateway.fhir.elements import CodeSystems, Element, instant, is_code_list
+from schemas import Document, Kind, schema
 
 _NEVER_WRITTEN = "secret"
 
@@ -77,7 +77,7 @@ def _answer(place: Mapping[str, Any], value: Any, pattern: str, codes: CodeSyste
 
 def _is_group(value: Any) -> bool:
     """Tell an object from a scalar, and from a code of one of our lists with what is said about it."""
-    return isinstance(value, dict) and ("code" not in value or value.get("scheme") not in code_lists())
+    return isinstance(value, dict) and ("code" not in value or not is_code_list(value.get("scheme")))
 
 
 def _typed(place: Mapping[str, Any], value: Any, codes: CodeSystems) -> Element:

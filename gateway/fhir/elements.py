@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 from pydantic import ValidationError
@@ -57,6 +58,16 @@ def _pruned(value: Any) -> Any:
     return _NOT_TEXT.sub(" ", value).strip() if isinstance(value, str) else value
 
 
+@cache
+def _lists() -> frozenset[str]:
+    return frozenset(code_lists())
+
+
+def is_code_list(name: object) -> bool:
+    """Tell whether the shared language has a code list of that name."""
+    return name in _lists()
+
+
 @dataclass(frozen=True, slots=True)
 class CodeSystems:
     """The code lists of the shared language as FHIR code systems, at the gateway's public address."""
@@ -65,7 +76,7 @@ class CodeSystems:
 
     def coding(self, name: str, code: str) -> Element:
         """Give a code of a list, with its French label."""
-        known = code_list(name).get(code) if name in code_lists() else None
+        known = code_list(name).get(code) if is_code_list(name) else None
         return {"system": self.system(name), "code": code, "display": known.label_fr if known else None}
 
     def concept(self, name: str, code: str | None, text: str | None = None) -> Element | None:

@@ -49,26 +49,28 @@ def pseudonym(person: Document, codes: CodeSystems) -> Element | None:
 
 def professional(person: Document | None, key: str, employer: Element | None) -> list[Element]:
     """
-    Write a professional as the PractitionerRole `#{key}` and, if named, its Practitioner; nothing for None.
+    Write a professional as the PractitionerRole `#{key}` and, if named, its Practitioner; nothing if nothing is known.
 
     `employer` is the organisation when the professional's own is not given.
     """
-    if not person:
-        return []
-    name = {"text": person.get("name"), "family": person.get("last_name"), "given": [person.get("first_name")]}
+    person = person or {}
+    own = organisation(person.get("organisation", {}))
     named = any(part in person for part in ("name", "last_name", "first_name"))
-    telecom = [
-        {"system": kind, "value": person.get(kind), "use": "work"} for kind in ("phone", "email") if kind in person
-    ]
+    reached = [{"system": kind, "value": person[kind], "use": "work"} for kind in ("phone", "email") if kind in person]
+    if not (own or named or reached or "role" in person):
+        return []
     role = {
         "resourceType": "PractitionerRole",
         "id": key,
         "practitioner": {"reference": f"#{key}-person"} if named else None,
-        "organization": organisation(person.get("organisation", {})) or employer,
+        "organization": own or employer,
         "code": [{"text": person.get("role")}],
-        "telecom": telecom,
+        "telecom": reached,
     }
-    return [role, {"resourceType": "Practitioner", "id": f"{key}-person", "name": [name]}] if named else [role]
+    if not named:
+        return [role]
+    name = {"text": person.get("name"), "family": person.get("last_name"), "given": [person.get("first_name")]}
+    return [role, {"resourceType": "Practitioner", "id": f"{key}-person", "name": [name]}]
 
 
 def _identifiers(person: Document, codes: CodeSystems) -> list[Element | None]:

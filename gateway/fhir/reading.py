@@ -91,7 +91,7 @@ async def _readable(tx: Transaction, row: Any, caller: Caller, services: Service
     if row.sender != caller.partner:
         conventions = await services.conventions.in_force(tx, now)
         person = (await standing(tx, {row.subject_id}))[row.subject_id]
-        request = Request(Kind(row.kind), row.purpose, row.sender, caller.partner, now)
+        request = Request(Kind(row.kind), row.purpose, row.sender, caller.partner, person.seen_at(now))
         decision = decide(request, conventions, person.agreements, person.objections)
         if not decision.permit:
             return None

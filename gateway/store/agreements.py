@@ -28,6 +28,15 @@ class Standing:
     agreements: list[Agreement] = field(default_factory=list)
     objections: list[Objection] = field(default_factory=list)
 
+    def seen_at(self, now: datetime) -> datetime:
+        """
+        The instant to decide at: `now`, or later if something recorded says so.
+
+        Two machines' clocks differ. What is committed has happened: a withdrawal must not look as if it were still to come.
+        """
+        withdrawals = [scope.withdrawn_at for each in self.agreements for scope in each.scopes if scope.withdrawn_at]
+        return max([now, *withdrawals, *(objection.since for objection in self.objections)])
+
 
 async def standing(tx: Transaction, subject_ids: Collection[str]) -> dict[str, Standing]:
     """Read what each subject said; lock the subjects first, for the answer to hold until the transaction ends."""

@@ -63,7 +63,9 @@ class _Record:
         self.marks = marks
 
     def at(self, now: datetime) -> Convention:
-        return self.convention.in_state(state_at(self.convention, self.signatures, self.marks, now))
+        # What is recorded has happened, even if the clock of the machine that recorded it is ahead of ours.
+        seen = max([now, *(signature.at for signature in self.signatures), *(mark.at for mark in self.marks)])
+        return self.convention.in_state(state_at(self.convention, self.signatures, self.marks, seen))
 
 
 async def one(

@@ -88,7 +88,9 @@ async def _gathered(settings: Settings) -> list[Check]:
 
 async def _checks(settings: Settings) -> AsyncIterator[Check]:
     yield _siret(settings)
-    yield _address(settings)
+    yield (address := _address(settings))
+    if not address.good:
+        return
     try:
         keys = Keys.load(settings)
     except KeysMissing as error:

@@ -43,7 +43,7 @@ VALUES: dict[str, tuple[tuple[str, ...], str]] = {
     "NIR": (("2840299612034", "2840299612035"), "2840299612036"),
     "SEXE": (("2",), "1"),
     "TOPRESPDOS": (("1",), "0"),
-    "NATPREST": (("PFA", "RSA"), "RSA"),
+    "NATPREST": (("PFA", "RSA", "PFA", "RSA"), "RSA"),
     "ROLEPERS": (("RDO", "DEM", "RDO", "ENF"), "AUT"),
     "TOPCHAPERS": (("1",), "0"),
     "IDASSEDIC": (("1034567B", "1034568B"), "1034569B"),

@@ -345,6 +345,7 @@ def test_a_new_version_shows_everything_it_widens() -> None:
         }
     )
     new_document["retention"][3]["months"] = 30
+    new_document["retention"].append({"class": "agreement_proof", "months": 6})
     new_document["validity"]["until"] = "2031-12-31"
     old, new = Convention.from_document(old_document), Convention.from_document(new_document)
     found = differences(old, new)
@@ -362,8 +363,8 @@ def test_a_new_version_shows_everything_it_widens() -> None:
     ]
     assert {"/subject/address/postcode", "/subject/nir"} <= set(added.details)
     assert "/subject/birth_name" not in added.details
-    [longer] = [change for change in found if change.code == "retention_lengthened"]
-    assert (("referral",), ("30",)) == (longer.where, longer.details)
+    longer = [(change.where, change.details) for change in found if change.code == "retention_lengthened"]
+    assert [(("referral",), ("30",)), (("agreement_proof",), ("6",))] == longer
     assert "fields_added" not in {change.code for change in differences(new, old)}
     assert () == differences(old, old)
 

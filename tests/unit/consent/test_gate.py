@@ -305,7 +305,9 @@ def test_a_later_no_to_the_same_organisation_ends_an_earlier_agreement(taken_bac
 
 def test_a_convention_may_ask_for_a_level_of_evidence() -> None:
     """Words reported by a professional are not enough where the person's own confirmation is asked for."""
-    conventions = valid(to_association(evidence_level="confirmed_by_person"))
+    document = to_association(evidence_level="confirmed_by_person")
+    del document["flows"][0]["agreement_types"]
+    conventions = valid(document)
     weak = agreement(evidence_level="declared_by_professional")
     assert ["agreement_evidence_too_weak"] == codes(decide(request(ASSOCIATION), conventions, [weak]))
     for level in ("confirmed_by_person", "authenticated"):
