@@ -5,10 +5,11 @@ An adapter is pure: it opens no file of the partner, no socket and no clock; the
 give the same answer. What it cannot do by itself (an identifier, the hour, the sender) it gets from `Context`.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 from adapters.report import Coverage, FieldRule
 from adapters.tables import Table
@@ -180,6 +181,10 @@ class FileRefused(AdapterError):
     ) -> None:
         super().__init__(code, message_fr, message_en, line=line, column=column)
         self.quarantine = quarantine
+
+
+BIDI_CONTROLS: Final = re.compile("[\u202a-\u202e\u2066-\u2069]")
+"""The invisible characters that reverse the reading order: a name or a cell that holds one reads otherwise than it is."""
 
 
 def warning(code: str, pointer: str, message_fr: str, message_en: str, *, line: int | None = None) -> Issue:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from io import StringIO
 
-from adapters.base import FileRefused
+from adapters.base import BIDI_CONTROLS, FileRefused
 
 _FORMULA = re.compile(r"'*[\s\x00]*[=+\-@|%＝＋－＠]|'*[\t\r\n\x00]")
 _LINE_END = re.compile(r"\r\n?")
@@ -52,9 +52,17 @@ def decode(raw: bytes) -> tuple[str, bool]:
             text = raw.decode(encoding)
         except UnicodeDecodeError:
             continue
-        if "\0" not in text:
-            return text, encoding == "cp1252"
-        break
+        if "\0" in text:
+            break
+        if hidden := BIDI_CONTROLS.search(text):
+            raise FileRefused(
+                "bidi_control",
+                "Un caractère invisible change le sens de lecture d'une cellule. Retirez-le.",
+                "An invisible character changes the reading order of a cell. Remove it.",
+                quarantine=False,
+                line=text.count("\n", 0, hidden.start()) + 1,
+            )
+        return text, encoding == "cp1252"
     raise FileRefused(
         "encoding_not_accepted",
         "Le fichier n'est pas du texte en UTF-8 ou en windows-1252. Exportez-le en CSV UTF-8.",

@@ -23,6 +23,7 @@ TITLES: Mapping[str, tuple[int, str, str]] = {
     "forbidden": (403, "Cette opération ne vous est pas ouverte", "This operation is not open to you"),
     "not_found": (404, "Rien à cette adresse pour vous", "Nothing at this address for you"),
     "method_not_allowed": (405, "Méthode non prévue à cette adresse", "Method not allowed here"),
+    "too_slow": (408, "Le corps arrive trop lentement", "The body comes too slowly"),
     "ambiguous_subject": (409, "Plusieurs personnes correspondent", "Several people match"),
     "conflict": (409, "L'état actuel ne le permet pas", "The current state does not allow it"),
     "body_too_large": (413, "Le corps est trop volumineux", "The body is too large"),

@@ -7,10 +7,12 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from consent.gate import Decision
-from consent.ledger.event import Event, EventType, LedgerRecord, commit
+from consent.ledger.commitment import entry_of
+from consent.ledger.event import Event, EventType, LedgerRecord
 from gateway.store.crypto import DataKey
 
 
@@ -30,16 +32,21 @@ def record_of(
     """
     event = Event(event_id or str(uuid.uuid4()), event_type, now, actor, body)
     subject_id = None if key.subject_id == "gateway" else key.subject_id
-    return LedgerRecord(
-        event, commit(event, key.opening(event.id)), key.seal(event.canonical(), place(event.id)), subject_id
-    )
+    canonical = event.canonical()
+    return LedgerRecord(event, entry_of(canonical, key.opening(event.id)), key.seal(canonical, place(event.id)), subject_id)
 
 
 def told(decision: Decision) -> dict[str, Any]:
     """Write a decision for an event: what it rests on, each step's outcome, and the patterns that may leave."""
     summary = decision.summary()
     steps = [f"{step['number']} {step['name']} {step['outcome']}" for step in summary.pop("steps")]
-    return summary | {"steps": steps, "fields": sorted(decision.fields)}
+    return summary | {"steps": steps, "fields": _listed(decision.fields)}
+
+
+@lru_cache(maxsize=1024)
+def _listed(fields: frozenset[str]) -> list[str]:
+    """The patterns in order; a flow gives the same ones to everybody, so they are sorted once."""
+    return sorted(fields)
 
 
 def place(event_id: str) -> str:

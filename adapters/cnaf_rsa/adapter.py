@@ -49,7 +49,7 @@ class CnafRsa:
     name = "cnaf-rsa"
     title = "Flux RSA de la CAF et de la MSA (vrsb0801)"
     media_types: tuple[str, ...] = ("application/xml", "text/xml")
-    output_media_type = ""
+    output_media_type = "application/xml"
     kinds_in = frozenset({Kind.BILAN, Kind.REFERRAL})
     kinds_out: frozenset[Kind] = frozenset()
 

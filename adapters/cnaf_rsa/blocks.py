@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from lxml import etree
 
-from adapters.base import warning
+from adapters.base import BIDI_CONTROLS, warning
 from adapters.hardened_xml import line_of
 from adapters.report import Coverage, FieldRule, Tally, Treatment, shown_name
 from schemas import Issue
@@ -128,13 +128,34 @@ class BlockReader:
             if below.carried and block is not None:
                 text = child.text
                 if text and (text := text.strip()):
-                    if tag in block.texts:
-                        self._issues.append(_repeated(below.path, line_of(child)))
-                    else:
-                        block.texts[tag] = text
+                    self._keep(block, tag, text, below.path, child)
             if len(child):
                 for grandchild in child:
                     self._add_unknown(grandchild, below.path)
+
+    def _keep(self, block: Block, name: str, text: str, path: str, element: etree._Element) -> None:
+        if name in block.texts:
+            self._issues.append(
+                warning(
+                    "element_repeated",
+                    path,
+                    "Cet élément est donné deux fois ; seul le premier est repris.",
+                    "This element is given twice; only the first is used.",
+                    line=line_of(element),
+                )
+            )
+        elif not text.isascii() and BIDI_CONTROLS.search(text):
+            self._issues.append(
+                warning(
+                    "bidi_control",
+                    path,
+                    "Un caractère invisible change ici le sens de lecture : ce texte n'est pas repris.",
+                    "An invisible character changes the reading order here: this text is not used.",
+                    line=line_of(element),
+                )
+            )
+        else:
+            block.texts[name] = text
 
     def _add_attributes(self, element: etree._Element) -> None:
         for holder in element.iter():
@@ -176,13 +197,3 @@ def _paths_under(element: etree._Element, parent: str) -> Iterator[str]:
 def _path_of(element: etree._Element) -> str:
     names = [element.tag, *(ancestor.tag for ancestor in element.iterancestors())]
     return "/" + "/".join(shown_name(name) for name in reversed(names))
-
-
-def _repeated(path: str, line: int) -> Issue:
-    return warning(
-        "element_repeated",
-        path,
-        "Cet élément est donné deux fois ; seul le premier est repris.",
-        "This element is given twice; only the first is used.",
-        line=line,
-    )

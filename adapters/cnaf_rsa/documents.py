@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from adapters.base import Context, Source, Translated
+from adapters.cnaf_rsa.addresses import last_address
 from adapters.cnaf_rsa.flow import Household
 from adapters.cnaf_rsa.people import (
     FileNumbers,
     Member,
     drop_shared_numbers,
     file_numbers,
-    last_address,
     main_member,
     members,
     subject,

@@ -9,15 +9,12 @@ from dataclasses import dataclass
 from adapters.cnaf_rsa.blocks import Block
 from adapters.cnaf_rsa.values import HOUSEHOLD, Local, Values, clean
 from schemas import Document
-from schemas.identity import commune_is_valid, read_birth_date, read_nir
+from schemas.identity import read_birth_date, read_nir
 
 _PERSON = f"{HOUSEHOLD}/Personne"
 _IDENTIFICATION = f"{_PERSON}/Identification"
 _ORGANISME = f"{HOUSEHOLD}/IdentificationRSA/Organisme"
-_ADDRESS = f"{HOUSEHOLD}/DonneesAdministratives/Adresse"
 _PRECISIONS = {"J": "month", "O": "year", "N": "day"}
-_THIRD_PARTY = re.compile(r"(?:CHEZ|C/O|S/C|AUX? BONS SOINS)\b", re.IGNORECASE)
-_POSTCODE = re.compile(r"[0-9A-Z -]{3,10}")
 _IDENTIFIER = re.compile(r"[0-9A-Za-z._/ -]{1,60}")
 _CAF_NUMBER = re.compile(r"([0-9]{7})(?:0{8})?")
 _MSA_NUMBER = re.compile(r"[0-9AB]{7,15}")
@@ -177,53 +174,6 @@ def drop_shared_numbers(people: list[Member], values: Values) -> None:
                 "Several people of the household carry the same identifier: it is used for none of them.",
                 holder.line,
             )
-
-
-def last_address(household: Block, values: Values, local: Local) -> Document:
-    """
-    The address of rank 1 (the last one), or the lowest rank there is; without a third party's name.
-    """
-    addresses = household.at("DonneesAdministratives").all("Adresse")
-    if not addresses:
-        return {}
-    address = min(addresses, key=_rank)
-    common, french, foreign = (
-        address.at(name) for name in ("TroncCommunAdresse", "AdresseDetailleeFrance", "AdresseHorsFrance")
-    )
-    texts = french.texts
-    street = " ".join(texts[name] for name in ("NUMVOIE", "LIBTYPEVOIE", "NOMVOIE") if name in texts)
-    lines = [texts.get("COMPLADR", ""), street, texts.get("LIEUDIST", "")]
-    lines += [foreign.texts.get(f"LIBLIG{number}ADR", "") for number in range(3, 8)]
-    written: Document = {"lines": _without_third_parties(lines, values, address.line)}
-    if _POSTCODE.fullmatch(postcode := texts.get("CODEPOS", "")):
-        written["postcode"] = postcode
-    if commune_is_valid(cog := texts.get("NUMCOM", "")):
-        written["cog_commune"] = cog
-    written["commune"] = clean(texts.get("NOMCOM", ""))
-    written["country"] = "FR" if common.texts.get("PAYS") == "FRA" else None
-    written["residence_kind"] = values.code(common, f"{_ADDRESS}/TroncCommunAdresse", "TYPEADR", local)
-    return {name: value for name, value in written.items() if value}
-
-
-def _rank(address: Block) -> int:
-    rank = address.at("TroncCommunAdresse").texts.get("RGADR", "")
-    return int(rank) if rank.isascii() and rank.isdigit() and len(rank) <= 2 else 99
-
-
-def _without_third_parties(lines: list[str], values: Values, line: int) -> list[str]:
-    kept = []
-    for text in filter(None, map(clean, lines)):
-        if _THIRD_PARTY.match(text):
-            values.tell(
-                "third_party_withheld",
-                _ADDRESS,
-                "Une ligne de l'adresse nomme un tiers (« chez… ») : elle n'est pas reprise.",
-                "A line of the address names a third party (“care of…”): it is not used.",
-                line,
-            )
-        else:
-            kept.append(text)
-    return kept
 
 
 def _civil_status(identification: Block, values: Values, local: Local) -> Document:

@@ -101,19 +101,12 @@ class Relay:
 
     async def _publish(self, taken: outbox.Claim) -> frozenset[str]:
         try:
-            confirmed = await self._bus.publish(taken.messages)
+            return await self._bus.publish(taken.messages)
         except asyncio.CancelledError:
             if cancelled_for_real():
                 raise
-            confirmed = frozenset()
-        missing = len(taken.messages) - len(confirmed)
-        if missing:
-            log.warning(
-                "The bus did not confirm %d messages; they will be tried again",
-                missing,
-                extra={"event": "relay.unconfirmed"},
-            )
-        return confirmed
+            log.warning("The bus lost its connection while publishing", extra={"event": "relay.connection_lost"})
+            return frozenset()
 
     async def _rest(self, stop: asyncio.Event) -> None:
         watcher = asyncio.create_task(stop.wait())

@@ -1,35 +1,63 @@
 """
-Reading bodies: counted while they stream, refused as soon as they pass the limit, parsed strictly.
+Reading bodies: counted while they stream, refused as soon as they pass the limit or come too slowly, parsed strictly.
+
+Slow clients. A body has `PATIENCE` seconds, and a second more for every `SLOWEST` bytes received, so that a line of
+400 kbit/s is served whatever the file and one byte at a time holds nothing for long. The head of a request is read
+before this application is called: how long it may take is the server's and the reverse proxy's affair. A proxy before
+the gateway must give up on slow heads (nginx: `client_header_timeout 10s; large_client_header_buffers 4 8k;`), buffer
+bodies (`proxy_request_buffering on; client_body_timeout 10s; client_max_body_size 50m;`) and limit the connections of
+one address (`limit_conn`).
 """
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from typing import Any, Final
 
 from starlette.requests import ClientDisconnect, Request
 
 from gateway.errors import Problem
 from schemas import parse_json
 
+PATIENCE: Final = 10.0
+"""Seconds in which a body must come, however small."""
+
+SLOWEST: Final = 50_000
+"""Bytes per second below which a sender is cut."""
+
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """Read the whole body, at most `limit` bytes; raises `Problem` body_too_large without reading further."""
+    """
+    Read the whole body, at most `limit` bytes, as it is: a compressed one is refused.
+
+    Raises `Problem` body_too_large (413) without reading further, too_slow (408), unsupported_media_type (415) or
+    malformed_request (400) when the connection is cut.
+    """
+    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise Problem(
+            "unsupported_media_type",
+            "Envoyez le corps sans compression : retirez l'en-tête Content-Encoding.",
+            "Send the body without compression: remove the header Content-Encoding.",
+            headers={"Accept-Encoding": "identity"},
+        )
     announced = request.headers.get("content-length", "")
     if announced.isascii() and announced.isdigit() and int(announced) > limit:
         raise _too_large(limit)
-    received = bytearray()
     try:
-        async for chunk in request.stream():
-            received += chunk
-            if len(received) > limit:
-                raise _too_large(limit)
+        return await _received(request, limit)
+    except TimeoutError as error:
+        raise Problem(
+            "too_slow",
+            f"Le corps arrive trop lentement : {SLOWEST // 1000} ko par seconde au moins. Renvoyez-le.",
+            f"The body comes too slowly: at least {SLOWEST // 1000} kB a second. Send it again.",
+            headers={"Connection": "close"},
+        ) from error
     except ClientDisconnect as error:
         raise Problem(
             "malformed_request",
             "La connexion a été coupée avant la fin du corps.",
             "The connection was cut before the end of the body.",
         ) from error
-    return bytes(received)
 
 
 def media_type(request: Request) -> str:
@@ -38,7 +66,7 @@ def media_type(request: Request) -> str:
 
 
 async def read_json(request: Request, limit: int) -> Any:
-    """Read a JSON body; raises `Problem` (413, 415) or `schemas.MalformedJson` (400)."""
+    """Read a JSON body; raises `Problem` (408, 413, 415) or `schemas.MalformedJson` (400)."""
     declared = media_type(request)
     if declared != "application/json" and not declared.endswith("+json"):
         raise Problem(
@@ -49,9 +77,47 @@ async def read_json(request: Request, limit: int) -> Any:
     return parse_json(await read_body(request, limit), max_bytes=limit)
 
 
+async def read_members(request: Request, limit: int, known: frozenset[str]) -> dict[str, Any]:
+    """
+    Read a JSON object that has no other members than `known`; raises `Problem` malformed_request.
+
+    An unknown member is refused and not ignored: a misspelt limit would otherwise mean no limit.
+    """
+    body = as_object(await read_json(request, limit))
+    if not body.keys() <= known:
+        allowed = ", ".join(sorted(known))
+        raise Problem(
+            "malformed_request",
+            f"Propriétés possibles ici : {allowed}. Retirez les autres.",
+            f"Possible properties here: {allowed}. Remove the others.",
+        )
+    return body
+
+
+def as_object(body: Any) -> dict[str, Any]:
+    """Give back a body that is a JSON object; raises `Problem` malformed_request."""
+    if not isinstance(body, dict):
+        raise Problem("malformed_request", "Envoyez un objet JSON.", "Send a JSON object.")
+    return body
+
+
+async def _received(request: Request, limit: int) -> bytes:
+    """Read the stream; raises `TimeoutError` when it falls behind the slowest rate accepted."""
+    received = bytearray()
+    begun = asyncio.get_running_loop().time()
+    async with asyncio.timeout_at(begun + PATIENCE) as deadline:
+        async for chunk in request.stream():
+            received += chunk
+            if len(received) > limit:
+                raise _too_large(limit)
+            deadline.reschedule(begun + PATIENCE + len(received) / SLOWEST)
+    return bytes(received)
+
+
 def _too_large(limit: int) -> Problem:
+    size = f"{limit // 1_000_000} M" if limit >= 1_000_000 else f"{limit // 1000} k"
     return Problem(
         "body_too_large",
-        f"La limite est de {limit // 1_000_000} Mo : découpez l'envoi.",
-        f"The limit is {limit // 1_000_000} MB: split the sending.",
+        f"La limite est de {size}o : découpez l'envoi.",
+        f"The limit is {size}B: split the sending.",
     )

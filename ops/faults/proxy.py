@@ -77,6 +77,11 @@ class FaultProxy:
         for link in list(self._links):
             link.cut()
 
+    def strand(self) -> None:
+        """Leave every open connection silent until the fault is healed, and serve new ones: a firewall that forgot them."""
+        for link in self._links:
+            link.begin(Fault.BLACKHOLE)
+
     def heal(self) -> None:
         """End whatever is wrong, and cut the connections that lost bytes."""
         self._fault, self._delay, self._cut_after = Fault.NONE, 0.0, None
@@ -86,11 +91,6 @@ class FaultProxy:
                 link.cut()
             else:
                 link.begin(Fault.NONE)
-
-    @property
-    def open_connections(self) -> int:
-        """How many connections are open through the proxy."""
-        return len(self._links)
 
     @property
     def hold(self) -> float:

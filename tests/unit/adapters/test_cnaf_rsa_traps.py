@@ -297,6 +297,15 @@ def test_health_is_neither_mapped_nor_kept(ordinary, read_flow):
     assert ("employment" in bilan["situation"], "INV" in json.dumps([bilan, referral])) == (False, False)
 
 
+def test_a_name_that_reads_backwards_is_not_carried(ordinary):
+    """A bidi control in a name, written as it is or as a reference, is told and the name left out."""
+    for hidden in ("\u202e", "&#x202E;"):
+        raw = ordinary(("windows-1252", "UTF-8"), ("<NOM>DESCOMBELLES", f"<NOM>DES{hidden}COMBELLES")).encode()
+        translation = CnafRsa().to_shared(raw, EXAM_CONTEXT)
+        assert "bidi_control" in codes(translation)
+        assert "used_name" not in documents(translation)[0]["subject"]
+
+
 def test_a_body_that_is_neither_caf_nor_msa_is_told(ordinary, read_flow):
     """Its matricule could be anything: it is not carried."""
     translation = read_flow(ordinary(("<FONORG>CAF", "<FONORG>ZZZ")))

@@ -138,6 +138,7 @@ def test_columns_may_come_in_another_order_and_be_more():
         (file_of()[:-1], "truncated"),
         (HEADER.encode("utf-16"), "encoding_not_accepted"),
         (b"\x81\xff\x00", "encoding_not_accepted"),
+        (file_of(CIBLE="abc\u202edef"), "bidi_control"),
     ],
 )
 def test_a_file_that_cannot_be_trusted_is_refused_whole(raw, code):

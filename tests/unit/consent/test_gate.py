@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import re
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 
@@ -499,3 +500,11 @@ def test_every_reason_speaks_french_and_english_and_names_its_article() -> None:
         assert reason.message_en.endswith(".")
         assert reason.message_fr != reason.message_en
         assert any(text in reason.article for text in ("RGPD", "CRPA"))
+
+
+def test_the_example_of_the_readme_runs_and_permits(capsys: pytest.CaptureFixture[str]) -> None:
+    """A reader who copies the example gets a permitted decision and its basis in law."""
+    readme = (files("consent") / "README.md").read_text("utf-8")
+    [example] = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    exec(compile(example, "README.md", "exec"), {})
+    assert capsys.readouterr().out.startswith("True ")

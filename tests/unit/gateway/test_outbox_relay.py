@@ -369,12 +369,15 @@ async def test_what_the_relay_logs_holds_no_identifier(database: Database, caplo
         stop.set()
         raise ValueError(f"could not send {row.id} delivery-9 exchange-9 {DEPARTEMENT}")
 
+    def lost(_messages: Sequence[Message]) -> frozenset[str]:
+        raise asyncio.CancelledError(row.id)
+
     stop = asyncio.Event()
-    await Relay(database, ScriptedBus(database, confirms_nothing)).once()
+    await Relay(database, ScriptedBus(database, lost)).once()
     await Relay(database, ScriptedBus(database, script), clock=lambda: NOON.replace(year=2100)).run(stop)
 
     logged = "\n".join(str(vars(record)) for record in caplog.records)
-    assert [vars(record)["event"] for record in caplog.records] == ["relay.unconfirmed", "relay.pass_failed"]
+    assert [vars(record)["event"] for record in caplog.records] == ["relay.connection_lost", "relay.pass_failed"]
     assert [secret for secret in (row.id, "delivery-9", "exchange-9", DEPARTEMENT) if secret in logged] == []
 
 
