@@ -115,15 +115,21 @@ def validate(translation: Translation, sender: Document, caller: Caller, service
 
     Raises `Problem` document_invalid when no document of the message is valid; else the faulty ones are told in the answer.
     """
-    crossings = []
+    crossings: list[Crossing] = []
+    taken: set[str] = set()
     for translated in translation.documents:
-        document = dict(translated.document)
+        document, line = dict(translated.document), translated.source.line
+        said = document.get("sender", {})
+        if isinstance(said, dict):
+            document["sender"] = {**said, **sender}
+        issues = _faults(document, line, caller)
         given_id = str(document.get("id", ""))
         document["id"] = services.vault.document_id(caller.partner, given_id)
-        document["sender"] = {**document.get("sender", {}), **sender}
-        crossing = Crossing(_kind(document), document, translated.source.line, given_id)
-        crossing.issues = _faults(crossing, caller)
-        crossings.append(crossing)
+        if not issues and document["id"] in taken:
+            issues = [_repeated(line)]
+        if not issues:
+            taken.add(document["id"])
+        crossings.append(Crossing(_kind(document), document, line, given_id, issues))
     if not any(crossing.open for crossing in crossings):
         issues = [issue for crossing in crossings for issue in crossing.issues] or list(translation.issues)
         raise Problem(
@@ -297,8 +303,22 @@ class Rows:
         return record_of(event_type, self.now, self.caller.partner, body, key, event_id=crossing.event_id)
 
     async def save(self, tx: Transaction, services: Services) -> None:
-        """Write every row; the relay and the sequencer see them once the transaction commits."""
-        for table, rows in ((documents, self.documents), (exchanges, self.exchanges), (deliveries, self.deliveries)):
+        """
+        Write every row; the relay and the sequencer see them once the transaction commits.
+
+        Raises `Problem` conflict when another request took one of the documents in since they were looked for.
+        """
+        try:
+            if self.documents:
+                await tx.execute(sa.insert(documents), self.documents)
+        except sa.exc.IntegrityError as error:
+            raise Problem(
+                "conflict",
+                "Une autre requête vient d'apporter un de ces documents : renvoyez celle-ci, il sera reconnu.",
+                "Another request has just brought one of these documents: send this one again, it will be recognised.",
+                headers={"Retry-After": "1"},
+            ) from error
+        for table, rows in ((exchanges, self.exchanges), (deliveries, self.deliveries)):
             if rows:
                 await tx.execute(sa.insert(table), rows)
         await services.ledger.append(tx, self.events)
@@ -326,29 +346,39 @@ def _kind(document: Document) -> Kind:
         return Kind.CONVENTION
 
 
-def _faults(crossing: Crossing, caller: Caller) -> list[Issue]:
-    if crossing.kind not in CARRIED:
+def _faults(document: Document, line: int | None, caller: Caller) -> list[Issue]:
+    kind = _kind(document)
+    if kind not in CARRIED:
         return [
             Issue(
                 "kind",
                 "/kind",
                 "Ce genre de document ne passe pas par cette adresse.",
                 "This kind of document does not pass through this address.",
-                line=crossing.line,
+                line=line,
             )
         ]
-    if f"{crossing.kind.value}:send" not in caller.scopes:
+    if f"{kind.value}:send" not in caller.scopes:
         return [
             Issue(
                 "scope",
                 "/kind",
                 "Votre jeton ne permet pas d'envoyer ce genre de document.",
                 "Your token does not allow this kind of document.",
-                line=crossing.line,
+                line=line,
             )
         ]
-    issues = validate_document(crossing.kind, crossing.document)
-    return [replace(issue, line=issue.line or crossing.line) for issue in issues]
+    return [replace(issue, line=issue.line or line) for issue in validate_document(kind, document)]
+
+
+def _repeated(line: int | None) -> Issue:
+    return Issue(
+        "repeated_id",
+        "/id",
+        "Un autre document de cet envoi porte le même identifiant : donnez à chacun le sien.",
+        "Another document of this sending has the same identifier: give each its own.",
+        line=line,
+    )
 
 
 def unfound(error: AmbiguousSubject | UnknownSubject, line: int | None) -> Issue:

@@ -150,6 +150,7 @@ async def record_objection(
     objection = Objection.remembered(
         str(uuid.uuid4()), since=now, months=services.settings.objection_months, recipient=recipient, purpose=purpose
     )
+    _check(validate(Kind.CONSENT, _objection_document(objection, subject, [], sender)))
     async with services.database.write() as tx:
         if (earlier := await idempotency.earlier_answer(tx, attempt)) is not None:
             return dict(earlier)
@@ -158,7 +159,6 @@ async def record_objection(
         told = await _past_recipients(tx, subject_id, None, None)
         told = [siret for siret in told if recipient in (None, siret)]
         document = _objection_document(objection, subject, told, sender)
-        _check(validate(Kind.CONSENT, document))
         notices = await _notify(tx, document, subject_id, key, told, caller, services)
         body = {
             "objection_id": objection.id,

@@ -120,7 +120,7 @@ async def changes(
         .limit(limit)
     )
     if updated_after:
-        query = query.where(ledger_events.c.occurred_at >= instant(_time(updated_after) - _OVERLAP))
+        query = query.where(ledger_events.c.occurred_at >= _since(updated_after))
     async with services.database.read() as tx:
         rows = (await tx.execute(query)).all()
     items = [
@@ -209,15 +209,18 @@ def _part(row: Any) -> dict[str, Any]:
     }
 
 
-def _time(text: str) -> datetime:
+def _since(text: str) -> str:
+    """Read `updated_after` as the text kept in the tables, some minutes earlier; raises `Problem` malformed_request."""
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise Problem(
-            "malformed_request",
-            "updated_after attend une date et une heure avec décalage, par exemple 2026-11-23T09:00:00+01:00.",
-            "updated_after takes a date and time with offset, for instance 2026-11-23T09:00:00+01:00.",
-        )
-    return moment
+        if moment.tzinfo is not None:
+            return instant(moment - _OVERLAP)
+    except (ValueError, OverflowError):
+        pass
+    raise Problem(
+        "malformed_request",
+        "updated_after attend une date et une heure avec décalage, par exemple 2026-11-23T09:00:00+01:00 "
+        "(dans une adresse, + s'écrit %2B).",
+        "updated_after takes a date and time with offset, for instance 2026-11-23T09:00:00+01:00 "
+        "(in an address, + is written %2B).",
+    )

@@ -69,7 +69,7 @@ async def post_objection(request: Request, caller: Writer, key: IdempotencyKey =
         _code("purpose", purpose, "purpose")
     attempt = attempt_of(request, caller, key, orjson.dumps(body))
     answer = await agreements.record_objection(
-        body.get("subject"),
+        body.get("subject", {}),
         recipient,
         purpose,
         await sender_of(request, caller),

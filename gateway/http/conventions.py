@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+from anyio import to_thread
 from fastapi import APIRouter, Depends, Request
 
 from consent.conventions.checks import ConventionRefused
@@ -19,7 +20,7 @@ from gateway.auth.resource import Caller, requires
 from gateway.auth.scopes import Scopes
 from gateway.errors import Problem, not_found
 from gateway.http.bodies import read_body, read_json
-from gateway.http.exchanges import services_of
+from gateway.http.exchanges import Id, services_of
 from gateway.records import record_of
 from gateway.services import Services
 from gateway.store import conventions
@@ -28,7 +29,8 @@ from schemas import Issue
 
 router = APIRouter(tags=["conventions"])
 
-_LIMIT = 300_000
+_LIMIT = 100_000
+"""A convention between twenty parties has 30 kB; reading 100 kB of YAML takes half a second."""
 
 Writer = Annotated[Caller, Depends(requires(Scopes.CONVENTION_WRITE))]
 
@@ -37,7 +39,7 @@ Writer = Annotated[Caller, Depends(requires(Scopes.CONVENTION_WRITE))]
 async def propose(request: Request, caller: Writer) -> dict[str, Any]:
     """Propose a convention, as YAML or JSON, of which one is a party. / Proposer une convention."""
     services = services_of(request)
-    convention = _read(await read_body(request, _LIMIT))
+    convention = await to_thread.run_sync(_read, await read_body(request, _LIMIT))
     if caller.partner not in convention.parties:
         raise Problem(
             "forbidden", "Vous n'êtes pas une partie de cette convention.", "You are not a party of this convention."
@@ -59,13 +61,13 @@ async def propose(request: Request, caller: Writer) -> dict[str, Any]:
 
 
 @router.get("/v1/conventions/{convention_id}")
-async def get_convention(convention_id: str, request: Request, caller: Writer) -> dict[str, Any]:
+async def get_convention(convention_id: Id, request: Request, caller: Writer) -> dict[str, Any]:
     """A convention one is a party of: its text, state and signatures. / Lire une convention."""
     return await _shown(convention_id, caller, services_of(request))
 
 
 @router.post("/v1/conventions/{convention_id}/sign")
-async def sign(convention_id: str, request: Request, caller: Writer) -> dict[str, Any]:
+async def sign(convention_id: Id, request: Request, caller: Writer) -> dict[str, Any]:
     """Sign, with the JWS made by one's own key; in force once every party has. / Signer une convention."""
     services = services_of(request)
     body = await read_json(request, _LIMIT)
@@ -83,7 +85,7 @@ async def sign(convention_id: str, request: Request, caller: Writer) -> dict[str
 
 
 @router.post("/v1/conventions/{convention_id}/revoke")
-async def revoke(convention_id: str, request: Request, caller: Writer) -> dict[str, Any]:
+async def revoke(convention_id: Id, request: Request, caller: Writer) -> dict[str, Any]:
     """End a convention, or refuse to sign it; what waits under it is stopped. / Mettre fin à une convention."""
     services = services_of(request)
     now = services.clock()

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from anyio import to_thread
-from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi import APIRouter, Depends, Header, Path, Query, Request
 from starlette.responses import JSONResponse, Response
 
 from adapters import registry as adapters
@@ -18,7 +18,7 @@ from gateway.auth.resource import Caller, requires
 from gateway.auth.scopes import Scopes
 from gateway.errors import Problem, issue_body, not_found
 from gateway.exchange import receive
-from gateway.http.bodies import media_type, read_body, read_json
+from gateway.http.bodies import as_object, media_type, read_body, read_json
 from gateway.quarantine import set_aside
 from gateway.services import Services
 from gateway.store.idempotency import Attempt
@@ -29,6 +29,9 @@ router = APIRouter(tags=["échanges"])
 IdempotencyKey = Annotated[
     str | None, Header(alias="Idempotency-Key", min_length=8, max_length=128, pattern=r"^[!-~]+$")
 ]
+
+Id = Annotated[str, Path(pattern=r"^[A-Za-z0-9.-]{1,64}$")]
+"""An identifier in an address; what no identifier looks like never reaches the database (PostgreSQL knows no NUL)."""
 
 
 def services_of(request: Request) -> Services:
@@ -70,18 +73,18 @@ async def post_bilan(
 
 @router.post("/v1/referrals/{referral_id}/status", status_code=202)
 async def post_status(
-    referral_id: str,
+    referral_id: Id,
     request: Request,
     caller: Annotated[Caller, Depends(requires(Scopes.STATUS_SEND))],
     key: IdempotencyKey = None,
 ) -> Response:
     """Tell the sender of a referral what became of it. / Répondre à une orientation."""
     services = services_of(request)
-    body = await read_json(request, services.settings.max_json_bytes)
-    if not isinstance(body, dict):
-        raise Problem("malformed_request", "Envoyez un objet JSON.", "Send a JSON object.")
+    body = as_object(await read_json(request, services.settings.max_json_bytes))
+    # What idempotency compares is what was sent: the gateway completes it with a new id and the time.
+    attempt = attempt_of(request, caller, key, following.encoded(body))
     document = await following.complete_status(body, referral_id, caller, services)
-    return await _take_in(request, caller, key, following.encoded(document), adapters.get("shared-json"))
+    return await _take_in(request, caller, attempt, following.encoded(document), adapters.get("shared-json"))
 
 
 @router.post("/v1/inbound/{adapter_name}", status_code=202)
@@ -94,7 +97,7 @@ async def post_inbound(
     """Send a file in one's own format. / Déposer un fichier dans son propre format."""
     adapter = _adapter(adapter_name, request)
     raw = await read_body(request, services_of(request).settings.max_file_bytes)
-    return await _take_in(request, caller, key, raw, adapter)
+    return await _take_in(request, caller, attempt_of(request, caller, key, raw), raw, adapter)
 
 
 @router.post("/v1/adapters/{adapter_name}/translate")
@@ -120,7 +123,7 @@ async def try_adapter(
 async def list_exchanges(
     request: Request,
     caller: Annotated[Caller, Depends(requires(Scopes.EXCHANGE_READ))],
-    cursor: Annotated[str | None, Query(max_length=40, pattern=r"^[0-9]+$")] = None,
+    cursor: Annotated[str | None, Query(pattern=r"^[0-9]{1,18}$")] = None,
     updated_after: Annotated[str | None, Query(max_length=40)] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> dict[str, Any]:
@@ -130,7 +133,7 @@ async def list_exchanges(
 
 @router.get("/v1/exchanges/{exchange_id}")
 async def get_exchange(
-    exchange_id: str, request: Request, caller: Annotated[Caller, Depends(requires(Scopes.EXCHANGE_READ))]
+    exchange_id: Id, request: Request, caller: Annotated[Caller, Depends(requires(Scopes.EXCHANGE_READ))]
 ) -> dict[str, Any]:
     """One exchange, for its sender or a recipient: decisions, deliveries, follow-ups. / Voir un échange."""
     return await following.one(caller, services_of(request), exchange_id)
@@ -138,7 +141,7 @@ async def get_exchange(
 
 @router.get("/v1/exchanges/{exchange_id}/receipt")
 async def get_receipt(
-    exchange_id: str, request: Request, caller: Annotated[Caller, Depends(requires(Scopes.EXCHANGE_READ))]
+    exchange_id: Id, request: Request, caller: Annotated[Caller, Depends(requires(Scopes.EXCHANGE_READ))]
 ) -> Response:
     """The proof file of an exchange, verifiable offline (C2SP tlog-proof). / Le reçu, vérifiable hors ligne."""
     receipt = await following.receipt(caller, services_of(request), exchange_id)
@@ -173,12 +176,11 @@ async def _post_shared(request: Request, caller: Caller, key: str | None, kind: 
             f"Cette adresse attend un document de genre « {kind} ».",
             f"This address takes documents of kind “{kind}”.",
         )
-    return await _take_in(request, caller, key, raw, adapters.get("shared-json"))
+    return await _take_in(request, caller, attempt_of(request, caller, key, raw), raw, adapters.get("shared-json"))
 
 
-async def _take_in(request: Request, caller: Caller, key: str | None, raw: bytes, adapter: Adapter) -> Response:
+async def _take_in(request: Request, caller: Caller, attempt: Attempt, raw: bytes, adapter: Adapter) -> Response:
     services = services_of(request)
-    attempt = attempt_of(request, caller, key, raw)
     sender = await sender_of(request, caller)
     try:
         acceptance = await receive(

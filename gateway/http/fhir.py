@@ -13,7 +13,7 @@ from gateway.auth.resource import Caller, requires
 from gateway.auth.scopes import Scopes
 from gateway.fhir import reading
 from gateway.fhir.capability import capability_statement
-from gateway.http.exchanges import services_of
+from gateway.http.exchanges import Id, services_of
 
 router = APIRouter(prefix="/fhir/R4", tags=["FHIR R4"])
 
@@ -29,13 +29,13 @@ async def metadata(request: Request) -> Response:
 
 
 @router.get("/ServiceRequest/{referral_id}")
-async def service_request(referral_id: str, request: Request, caller: Reader) -> Response:
+async def service_request(referral_id: Id, request: Request, caller: Reader) -> Response:
     """A referral as a ServiceRequest. / Une orientation en ServiceRequest."""
     return _fhir(await reading.service_request(caller, services_of(request), referral_id))
 
 
 @router.get("/Task/{delivery_id}")
-async def task(delivery_id: str, request: Request, caller: Reader) -> Response:
+async def task(delivery_id: Id, request: Request, caller: Reader) -> Response:
     """The follow-up of a referral by one recipient as a Task. / Le suivi d'une orientation en Task."""
     return _fhir(await reading.task(caller, services_of(request), delivery_id))
 

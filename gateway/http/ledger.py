@@ -13,6 +13,9 @@ from gateway.http.exchanges import services_of
 
 router = APIRouter(tags=["journal"])
 
+_LAST = 2**48
+"""No log has so many tiles; a database would refuse numbers of more than 63 bits."""
+
 
 @router.get("/ledger/checkpoint")
 async def checkpoint(request: Request) -> Response:
@@ -32,6 +35,8 @@ async def tile(path: str, request: Request) -> Response:
         wanted = parse_path(f"tile/{path}")
     except ValueError as error:
         raise not_found() from error
+    if wanted.n > _LAST:
+        raise not_found()
     services = services_of(request)
     async with services.database.read() as tx:
         if wanted.level == ENTRIES:

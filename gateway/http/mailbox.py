@@ -20,7 +20,7 @@ from gateway.errors import Problem, not_found
 from gateway.exchange import deliver
 from gateway.handover import Handover, Parcel
 from gateway.http.bodies import read_json
-from gateway.http.exchanges import services_of
+from gateway.http.exchanges import Id, services_of
 from gateway.store.database import instant
 
 router = APIRouter(tags=["boîte de réception"])
@@ -37,7 +37,7 @@ async def pull(
     request: Request,
     caller: Annotated[Caller, Depends(requires(Scopes.MAILBOX_READ))],
     limit: Annotated[int, Query(ge=1, le=1000)] = 50,
-    wait: Annotated[float, Query(ge=0, le=25)] = 0,
+    wait: Annotated[float, Query(ge=0, le=25, allow_inf_nan=False)] = 0,
 ) -> Response:
     """
     Take what waits, under a lease; acknowledge each delivery or the whole lease. / Relever sa boîte de réception.
@@ -51,7 +51,8 @@ async def pull(
     if system is None:
         raise not_found()
     adapter = adapters.get(system.adapter)
-    as_file = adapter.output_media_type.split(";")[0] in request.headers.get("accept", "")
+    own_type = adapter.output_media_type.split(";")[0]
+    as_file = bool(own_type) and own_type in request.headers.get("accept", "")
     loop = asyncio.get_running_loop()
     deadline = loop.time() + wait
     kinds = adapter.kinds_out if as_file else None
@@ -67,7 +68,7 @@ async def pull(
 
 @router.post("/v1/mailbox/{delivery}/ack")
 async def ack(
-    delivery: str, request: Request, caller: Annotated[Caller, Depends(requires(Scopes.MAILBOX_READ))]
+    delivery: Id, request: Request, caller: Annotated[Caller, Depends(requires(Scopes.MAILBOX_READ))]
 ) -> dict[str, Any]:
     """Acknowledge a delivery, or everything under a lease. / Accuser réception."""
     return {"acknowledged": await handover.acknowledge(caller, delivery, services_of(request))}
@@ -75,7 +76,7 @@ async def ack(
 
 @router.post("/v1/mailbox/{delivery}/nack")
 async def nack(
-    delivery: str, request: Request, caller: Annotated[Caller, Depends(requires(Scopes.MAILBOX_READ))]
+    delivery: Id, request: Request, caller: Annotated[Caller, Depends(requires(Scopes.MAILBOX_READ))]
 ) -> dict[str, Any]:
     """Say that a delivery could not be taken, and why; `temporary` offers it again. / Refuser une livraison."""
     body = await read_json(request, 10_000)

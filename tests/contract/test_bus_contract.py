@@ -36,7 +36,7 @@ from gateway.store.database import Database
 POSTGRES_URL = os.environ.get("TDU_TEST_POSTGRES_URL", "postgresql+asyncpg://postgres@127.0.0.1:5432/postgres")
 AMQP_URL = os.environ.get("TDU_TEST_AMQP_URL", "amqp://guest:guest@127.0.0.1:5672/")
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-QUIET = 0.25
+QUIET = 0.15
 LIMIT = 3
 
 pytestmark = pytest.mark.anyio
@@ -119,11 +119,11 @@ async def test_a_message_arrives_as_it_was_published(setup: SetUp) -> None:
 
 
 async def test_every_message_of_a_large_publication_is_confirmed_and_arrives(setup: SetUp) -> None:
-    """Six hundred messages in one call are as many confirmations, and each arrives once."""
-    messages = [some_message() for _ in range(600)]
+    """Three hundred messages in one call are as many confirmations, and each arrives once."""
+    messages = [some_message() for _ in range(300)]
 
     confirmed = await setup.bus.publish(messages)
-    arrived = Counter(await drain(setup.bus, 600))
+    arrived = Counter(await drain(setup.bus, 300))
 
     assert frozenset(message.id for message in messages) == confirmed
     assert Counter(confirmed) == arrived
@@ -162,7 +162,7 @@ async def test_a_retry_comes_again_at_its_time_and_blocks_nobody(setup: SetUp) -
     async with setup.bus.consume(DELIVERIES, prefetch=1) as consumer:
         [received] = await receive(consumer, 1)
         asked = utc_now()
-        await received.retry(timedelta(seconds=0.6))
+        await received.retry(timedelta(seconds=0.3))
         await setup.bus.publish([second])
         [other] = await receive(consumer, 1)
         await other.ack()
@@ -172,7 +172,7 @@ async def test_a_retry_comes_again_at_its_time_and_blocks_nobody(setup: SetUp) -
 
     assert second == other.message
     assert (first.again(1), 2) == (again.message, again.attempts)
-    assert waited >= timedelta(seconds=0.6)
+    assert waited >= timedelta(seconds=0.3)
     assert await drain(setup.bus, 0) == []
 
 
@@ -251,8 +251,8 @@ async def test_a_consumer_holds_no_more_than_its_prefetch(setup: SetUp) -> None:
 
 
 async def test_consumers_share_a_queue_and_none_gets_the_message_of_another(setup: SetUp) -> None:
-    """Two hundred messages and four consumers that each take their time: every message is handled once."""
-    messages = [some_message() for _ in range(200)]
+    """A hundred messages and four consumers that each take their time: every message is handled once."""
+    messages = [some_message() for _ in range(100)]
     handled: list[list[str]] = [[], [], [], []]
 
     async def work(mine: list[str]) -> None:

@@ -2,6 +2,7 @@
 The RSA flow as a file: cut, miscounted, hostile, wrongly declared, of another family; refused whole, quickly, in words.
 """
 
+import io
 import resource
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 from adapters.base import FileRefused
 from adapters.cnaf_rsa.adapter import CnafRsa
 from adapters.cnaf_rsa.fictitious import fictitious_flow, fictitious_people
+from adapters.hardened_xml import Limits
 from adapters.testing import EXAM_CONTEXT
 
 ADAPTER = CnafRsa()
@@ -275,3 +277,19 @@ def test_memory_stays_flat():
     (few, small), (many, large) = ([int(number) for number in output] for output in outputs)
     assert many > 3 * few
     assert large - small < 10_000
+
+
+def test_a_file_beyond_the_limit_is_refused_without_being_read_whole():
+    """The limit on bytes is the adapter's own, whatever the door before it allows."""
+    with pytest.raises(FileRefused) as caught:
+        CnafRsa(Limits(total_bytes=len(FLOW) - 1)).to_shared(FLOW, EXAM_CONTEXT)
+    assert (caught.value.code, caught.value.quarantine) == ("too_large", False)
+
+
+def test_a_stream_gives_documents_before_it_knows_that_the_file_is_whole():
+    """Hence its rule: what it gave may be used only once it has ended without a refusal."""
+    given = []
+    with pytest.raises(FileRefused) as caught:
+        for translated in ADAPTER.read(io.BytesIO(fictitious_flow(30, seed=3, declared_total=31)), EXAM_CONTEXT):
+            given.append(translated)
+    assert (caught.value.code, len(given) >= 30) == ("total_mismatch", True)
