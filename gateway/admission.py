@@ -30,7 +30,7 @@ from gateway.store.crypto import DataKey
 from gateway.store.database import Transaction, instant
 from gateway.store.subjects import AmbiguousSubject, Identity, UnknownSubject
 from gateway.store.tables import deliveries, documents, exchanges
-from gateway.telemetry import current_traceparent
+from gateway.telemetry import current_traceparent, note
 from schemas import Document, Issue, Kind
 from schemas import validate as validate_document
 
@@ -218,6 +218,14 @@ def answer(crossings: Sequence[Crossing], translation: Translation) -> Acceptanc
         "warning_count": len(translation.issues),
     }
     return Acceptance(body)
+
+
+def observe(crossings: Sequence[Crossing], services: Services) -> None:
+    """Count what was recorded, and note it in the span of the request: numbers, and the exchange if it is the only one."""
+    services.measures.received(crossings)
+    if len(crossings) == 1 and crossings[0].open:
+        note({"tdu.exchange.id": crossings[0].exchange_id})
+    note({"tdu.documents": len(crossings), "tdu.accepted": sum(1 for crossing in crossings if crossing.permitted)})
 
 
 class Rows:

@@ -21,22 +21,36 @@ from starlette.middleware import Middleware
 from consent.ledger.note import Signer
 from consent.ledger.sequencer import Sequencer
 from consent.ledger.store import Ledger
+from gateway import telemetry
 from gateway.auth import Auth, create_auth_router
 from gateway.bus import outbox
-from gateway.bus.base import Bus
+from gateway.bus.base import Bus, utc_now
 from gateway.bus.embedded import EmbeddedBus
 from gateway.bus.rabbitmq import RabbitBus
 from gateway.bus.relay import Relay
 from gateway.delivery.courier import Courier
-from gateway.http import consents, conventions, exchanges, fhir, language, ledger, machine, mailbox, pages, problems
+from gateway.http import (
+    consents,
+    conventions,
+    exchanges,
+    fhir,
+    language,
+    ledger,
+    machine,
+    mailbox,
+    metrics,
+    pages,
+    problems,
+)
 from gateway.keys import Keys
-from gateway.scopes import granted_scopes
+from gateway.loops import Loops
+from gateway.metrics import Publication
+from gateway.scopes import granted_scopes, granting_conventions
 from gateway.services import Services
 from gateway.settings import Settings
 from gateway.store.conventions import ConventionBook
 from gateway.store.crypto import Vault
 from gateway.store.database import Database
-from gateway.telemetry import TraceMiddleware
 
 _log = logging.getLogger(__name__)
 
@@ -62,6 +76,7 @@ class Runtime:
     sequencer: Sequencer
     signer: Signer
     auth: Auth
+    publication: Publication
 
 
 def assemble(
@@ -78,7 +93,8 @@ def assemble(
         bus = RabbitBus(settings.bus_url, partial(outbox.schedule, database), prefix=settings.bus_prefix)
     signer = Signer(settings.origin, keys.ledger)
     sequencer = Sequencer(database.write, signer)
-    relay = Relay(database, bus)
+    relay = Relay(database, bus, system=telemetry.bus_system(settings.bus_url))
+    publication = Publication(database, sequencer, clock or utc_now)
 
     def wake() -> None:
         sequencer.nudge()
@@ -91,6 +107,7 @@ def assemble(
         ledger=Ledger(),
         conventions=ConventionBook(),
         wake=wake,
+        measures=publication.measures,
     )
     if clock is not None:
         services = replace(services, clock=clock)
@@ -103,13 +120,14 @@ def assemble(
         previous_keys=KeySet([]),
         granted_scopes=granted_scopes(services),
         clock=lambda: datetime.now(UTC),
+        granting_conventions=granting_conventions(services),
     )
-    return Runtime(services, bus, relay, Courier(services, bus), sequencer, signer, auth)
+    return Runtime(services, bus, relay, Courier(services, bus), sequencer, signer, auth, publication)
 
 
 @asynccontextmanager
-async def running(runtime: Runtime, role: Role) -> AsyncIterator[None]:
-    """Open the bus and run the loops of a role until the block ends; a loop that dies stops the process, loudly."""
+async def running(runtime: Runtime, role: Role) -> AsyncIterator[Loops]:
+    """Open the bus and run the loops of a role until the block ends; a loop that dies is told, and the process is not ready."""
     stop = asyncio.Event()
     loops: dict[Role, list[Coroutine[Any, Any, None]]] = {
         Role.RELAY: [runtime.relay.run(stop)],
@@ -130,7 +148,7 @@ async def running(runtime: Runtime, role: Role) -> AsyncIterator[None]:
                 else:
                     coroutine.close()
         try:
-            yield
+            yield Loops(tasks)
         finally:
             stop.set()
             await _end(tasks)
@@ -142,9 +160,13 @@ def create_app(runtime: Runtime, role: Role = Role.ALL) -> FastAPI:
     """
 
     @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        async with running(runtime, role):
-            yield
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        try:
+            async with running(runtime, role) as loops:
+                runtime.publication.loops = loops
+                yield
+        finally:
+            telemetry.close()
 
     app = FastAPI(
         title="Trait d'union",
@@ -153,14 +175,16 @@ def create_app(runtime: Runtime, role: Role = Role.ALL) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
-        middleware=[Middleware(TraceMiddleware)],
+        middleware=[Middleware(telemetry.TraceMiddleware, measures=runtime.services.measures)],
     )
     app.state.services = runtime.services
     app.state.auth = runtime.auth
     app.state.bus = runtime.bus
+    app.state.publication = runtime.publication
     app.state.vkey = runtime.signer.vkey
     problems.install(app)
     app.include_router(machine.router)
+    app.include_router(metrics.router)
     if role in (Role.ALL, Role.API):
         app.include_router(create_auth_router(runtime.auth))
         for module in (exchanges, mailbox, consents, conventions, ledger, language, fhir, pages):

@@ -20,6 +20,7 @@ TITLES: Mapping[str, tuple[int, str, str]] = {
     "malformed_json": (400, "Le corps n'est pas un JSON acceptable", "The body is not acceptable JSON"),
     "malformed_request": (400, "La requête est mal formée", "The request is malformed"),
     "unauthorized": (401, "Jeton absent ou refusé", "Token missing or refused"),
+    "convention_outdated": (401, "Une convention a changé depuis votre jeton", "A convention changed since your token"),
     "forbidden": (403, "Cette opération ne vous est pas ouverte", "This operation is not open to you"),
     "not_found": (404, "Rien à cette adresse pour vous", "Nothing at this address for you"),
     "method_not_allowed": (405, "Méthode non prévue à cette adresse", "Method not allowed here"),

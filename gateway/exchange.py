@@ -10,6 +10,7 @@ a disclosure's event and the lease under which the document is handed over.
 from __future__ import annotations
 
 from datetime import datetime
+from time import time_ns
 
 from anyio import to_thread
 from sqlalchemy.exc import IntegrityError
@@ -78,6 +79,7 @@ async def _take_in(
         acceptance = admission.answer(crossings, translation)
         await idempotency.keep_answer(tx, attempt, acceptance.body, now)
         services.fault_point("receive.answered")
+    admission.observe(crossings, services)
     return acceptance
 
 
@@ -97,7 +99,7 @@ async def deliver(
     The disclosure is durable before anything is handed over. A lease that ends without acknowledgement offers its
     deliveries again, and each handing over is a disclosure of its own. Safe to call concurrently.
     """
-    now = services.clock()
+    now, began = services.clock(), time_ns()
     async with services.database.write() as tx:
         # (1) take
         taken = await handover.take(tx, caller, limit, kinds, services, now)
@@ -113,5 +115,6 @@ async def deliver(
         services.fault_point("deliver.recorded")
     services.fault_point("deliver.committed")
     services.wake()
+    handover.observe(handed, services, began)
     # (5) hand over
     return handed

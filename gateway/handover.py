@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from time import time_ns
 from typing import Any
 
 import orjson
@@ -19,6 +20,7 @@ from consent.gate import Decision, Request, decide_notice
 from consent.gate import decide as ask_gate
 from consent.ledger.event import EventType
 from consent.projection import Projection, project
+from gateway import telemetry
 from gateway.auth.resource import Caller
 from gateway.errors import Problem, not_found
 from gateway.records import record_of, told
@@ -34,6 +36,9 @@ from schemas import Document, Kind
 _ROWS = sa.select(deliveries, exchanges.c.document_id, exchanges.c.purpose).join(
     exchanges, exchanges.c.id == deliveries.c.exchange_id
 )
+
+_HAND_OVER = telemetry.messaging("hand_over", "receive", system=telemetry.bus_system(""), destination="mailbox")
+_ACKNOWLEDGE = telemetry.messaging("acknowledge", "settle", system=telemetry.bus_system(""), destination="mailbox")
 
 _MAX_REFUSALS = 10
 """After so many refusals by its recipient, a delivery waits for a person."""
@@ -190,6 +195,14 @@ async def stop(tx: Transaction, stopped: Sequence[Taken], services: Services, no
     return events
 
 
+def observe(handed: Handover, services: Services, began: int) -> None:
+    """Count what was handed over, and tell of it in the trace of each exchange; `began` in nanoseconds."""
+    taken = [parcel.taken for parcel in handed.parcels]
+    services.measures.disclosed(taken)
+    services.measures.stopped(handed.stopped)
+    telemetry.told("hand over mailbox", taken, _HAND_OVER, began)
+
+
 async def acknowledge(
     caller: Caller, ident: str, services: Services, *, refusal: str | None = None, permanent: bool = False
 ) -> list[str]:
@@ -199,7 +212,7 @@ async def acknowledge(
     Idempotent. Returns the ids of the deliveries concerned; raises `Problem` not_found for what is not the caller's, and
     conflict when the lease has passed to somebody else.
     """
-    now = services.clock()
+    now, began = services.clock(), time_ns()
     async with services.database.write() as tx:
         mine = sa.and_(
             deliveries.c.recipient == caller.partner, sa.or_(deliveries.c.id == ident, deliveries.c.lease == ident)
@@ -217,6 +230,8 @@ async def acknowledge(
         await services.ledger.append(tx, [_closing(item, refusal, caller, services, now) for item in taken])
         services.fault_point("acknowledge.recorded")
     services.wake()
+    services.measures.closed(taken, refusal)
+    telemetry.told("acknowledge mailbox", taken, _ACKNOWLEDGE | ({"tdu.refusal": refusal} if refusal else {}), began)
     return [row.id for row in rows]
 
 

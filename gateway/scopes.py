@@ -1,15 +1,28 @@
 """
-Which scopes a system may ask for: from its roles, and from the conventions in force of its partner.
+Which scopes a system may ask for, from its roles and from the conventions in force of its partner; and which of these
+conventions its tokens name, so that nobody sends under a text that has changed without having taken note of it.
 """
 
 from __future__ import annotations
 
-from gateway.auth.authority import GrantedScopes
+import hashlib
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Final
+
+from consent.conventions.collection import Conventions
+from consent.conventions.convention import Convention, ConventionState
+from gateway.auth.authority import GrantedScopes, GrantingConventions
+from gateway.auth.caller import Caller
 from gateway.auth.registry import System
 from gateway.auth.scopes import Scopes
+from gateway.errors import Problem
 from gateway.services import Services
 from gateway.store.database import Transaction
 from schemas import Kind
+
+MAX_HASHES: Final = 40
+"""Hashes in a token. With more it would outgrow the header limits of common proxies: one digest then stands for them all."""
 
 _OF_ROLE = {
     "partner": frozenset(
@@ -25,6 +38,8 @@ _OF_KIND = {
     Kind.STATUS: frozenset({Scopes.STATUS_SEND}),
 }
 
+_NEVER_SIGNED: Final = (ConventionState.PROPOSED, ConventionState.REJECTED)
+
 
 def granted_scopes(services: Services) -> GrantedScopes:
     """
@@ -38,12 +53,66 @@ def granted_scopes(services: Services) -> GrantedScopes:
         scopes = {scope for role in system.roles for scope in _OF_ROLE[role]}
         if "partner" in system.roles:
             now = services.clock()
-            for convention in await services.conventions.in_force(tx, now):
-                if convention.state != "valid" or not convention.starts <= now < convention.ends:
-                    continue
+            for convention in _in_force(await services.conventions.in_force(tx, now), system.partner, now):
                 for flow in convention.flows:
                     if flow.sender == system.partner:
                         scopes |= _OF_KIND.get(flow.kind, frozenset())
         return frozenset(scope.value for scope in scopes)
 
     return granted
+
+
+def granting_conventions(services: Services) -> GrantingConventions:
+    """
+    Make the other rule: the hashes that a token carries, in its claim `conventions`.
+    """
+
+    async def granting(tx: Transaction, system: System) -> tuple[str, ...]:
+        now = services.clock()
+        return claimed(await services.conventions.in_force(tx, now), system.partner, now)
+
+    return granting
+
+
+def claimed(conventions: Conventions, partner: str, now: datetime) -> tuple[str, ...]:
+    """
+    What a token of a partner says of the conventions in force at an instant: their hashes, sorted.
+
+    Beyond MAX_HASHES, one text `all:` and the SHA-256 of these hashes, one a line: any change then asks for a new token.
+    """
+    hashes = sorted({convention.hash for convention in _in_force(conventions, partner, now)})
+    if len(hashes) <= MAX_HASHES:
+        return tuple(hashes)
+    return ("all:" + hashlib.sha256("\n".join(hashes).encode()).hexdigest(),)
+
+
+def demand_current(caller: Caller, used: Iterable[str], conventions: Conventions, now: datetime) -> None:
+    """
+    Demand that the caller's token names the conventions (by hash) that let its documents leave.
+
+    Raises `Problem` convention_outdated (401) otherwise: the client takes a new token, as it does for one that expired, and
+    sends the same again; nothing was recorded.
+    """
+    if caller.conventions is None or caller.conventions.issuperset(used):
+        return
+    # The one digest can only be compared with that of the conventions in force now.
+    if len(caller.conventions) == 1 and caller.conventions == set(claimed(conventions, caller.partner, now)):
+        return
+    raise Problem(
+        "convention_outdated",
+        "La convention qui décide de cet envoi a changé depuis votre jeton. Prenez un nouveau jeton, puis renvoyez : rien n'a été enregistré.",
+        "The convention that decides this transmission has changed since your token. Take a new token, then send again: nothing was recorded.",
+        headers={"WWW-Authenticate": 'Bearer error="invalid_token", error_description="convention_outdated"'},
+    )
+
+
+def _in_force(conventions: Conventions, partner: str, now: datetime) -> Iterator[Convention]:
+    """The conventions of a partner that let something leave now; a version that a newer one replaced is none of them."""
+    replaced = ""
+    for convention in conventions:  # by id, newest version first
+        if convention.id == replaced or convention.state in _NEVER_SIGNED or now < convention.starts:
+            continue
+        replaced = convention.id
+        in_force = convention.state is ConventionState.VALID and now < convention.ends
+        if in_force and partner in convention.parties:
+            yield convention

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from consent.ledger.store import Ledger
+from gateway.metrics import NOTHING, Measures
 from gateway.settings import Settings
 from gateway.store.conventions import ConventionBook
 from gateway.store.crypto import Vault
@@ -43,3 +44,4 @@ class Services:
     clock: Callable[[], datetime] = _now
     fault_point: Callable[[str], None] = _no_fault
     wake: Callable[[], None] = _nobody
+    measures: Measures = NOTHING

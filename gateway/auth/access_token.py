@@ -6,7 +6,7 @@ They are short-lived and name the partner, the system, its roles and scopes, so 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -62,8 +62,14 @@ class AccessTokens:
         self._keys: dict[str, Key] = {str(key.kid): key for key in (*other_keys, signing_key)}
         self._clock = clock
 
-    def issue(self, system: System, scope: str, bound_to: str | None = None) -> str:
-        """Sign a token for `system`, bound to the key of thumbprint `bound_to` when given (RFC 9449 section 6.1)."""
+    def issue(
+        self, system: System, scope: str, bound_to: str | None = None, conventions: Sequence[str] | None = None
+    ) -> str:
+        """
+        Sign a token for `system`, bound to the key of thumbprint `bound_to` when given (RFC 9449 section 6.1).
+
+        `conventions` are the hashes of the conventions that grant it; they stand in the claim of that name.
+        """
         now = self._now()
         claims: dict[str, Any] = {
             "iss": self.issuer,
@@ -78,6 +84,8 @@ class AccessTokens:
             "system": system.name,
             "roles": sorted(system.roles),
         }
+        if conventions is not None:
+            claims["conventions"] = list(conventions)
         if bound_to:
             claims["cnf"] = {"jkt": bound_to}
         header = {"alg": ALGORITHM, "typ": "at+jwt", "kid": self._signing_key.kid}
@@ -131,15 +139,18 @@ class TokenGenerator(JWTBearerTokenGenerator):  # type: ignore[misc]  # authlib 
 
     def access_token_generator(self, client: Any, grant_type: str, user: Any, scope: str) -> str:
         """Sign the access token of an authenticated client."""
-        return self._tokens.issue(client.system, scope, client.bound_to)
+        return self._tokens.issue(client.system, scope, client.bound_to, client.conventions())
 
 
 def _access_token(claims: dict[str, Any]) -> AccessToken:
     texts = [claims[name] for name in ("client_id", "partner", "system", "scope", "jti")]
-    roles = claims["roles"]
-    if not all(isinstance(text, str) for text in (*texts, *roles)) or claims["sub"] != claims["client_id"]:
+    roles, conventions = claims["roles"], claims.get("conventions")
+    if not all(isinstance(text, str) for text in (*texts, *roles, *(conventions or ()))):
         raise ValueError("claims of another type")
+    if claims["sub"] != claims["client_id"]:
+        raise ValueError("subject and client differ")
     client_id, partner, system, scope, jti = texts
-    caller = Caller(client_id, partner, system, frozenset(scope.split()), frozenset(roles), jti)
+    known = None if conventions is None else frozenset(conventions)
+    caller = Caller(client_id, partner, system, frozenset(scope.split()), frozenset(roles), jti, known)
     bound_to = claims["cnf"]["jkt"] if "cnf" in claims else None
     return AccessToken(caller, int(claims["iat"]), int(claims["exp"]), bound_to)

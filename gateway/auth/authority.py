@@ -5,7 +5,7 @@ What the authorization server and the protected resources share: keys, database,
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Final
 from urllib.parse import urlsplit
@@ -21,6 +21,9 @@ from gateway.store.database import Database, Transaction
 
 GrantedScopes = Callable[[Transaction, System], Awaitable[frozenset[str]]]
 """Which scopes a system may ask for, from its roles and the conventions in force."""
+
+GrantingConventions = Callable[[Transaction, System], Awaitable[Sequence[str]]]
+"""The hashes of the conventions in force for a system, which its tokens carry."""
 
 _REMEMBERED: Final = 10_000
 
@@ -42,12 +45,14 @@ class Auth:
         previous_keys: KeySet,
         granted_scopes: GrantedScopes,
         clock: Callable[[], datetime],
+        granting_conventions: GrantingConventions | None = None,
     ) -> None:
         """Raises `ValueError` when the issuer or the signing key cannot be used."""
         self.database = database
         self.issuer = _checked(issuer)
         self.tokens = AccessTokens(issuer, signing_key, previous_keys, clock)
         self.granted_scopes = granted_scopes
+        self.granting_conventions = granting_conventions
         self.clock = clock
         self.revocations = Revocations(database, clock)
         self.proofs = Proofs(database, signing_key, clock)

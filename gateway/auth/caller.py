@@ -11,6 +11,9 @@ from dataclasses import dataclass
 class Caller:
     """
     The system that got the token, its partner (SIRET), and what the token opens; `token_id` names the token in records.
+
+    `conventions` are the hashes of the conventions in force when the token was given (or one digest of them all, see
+    `gateway.scopes`); None when the token names none, which nothing is then compared with.
     """
 
     client_id: str
@@ -19,3 +22,4 @@ class Caller:
     scopes: frozenset[str]
     roles: frozenset[str]
     token_id: str
+    conventions: frozenset[str] | None = None

@@ -4,7 +4,7 @@ The client credentials grant (RFC 6749 section 4.4): a system speaks for its own
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from authlib.oauth2.rfc6749.grants import ClientCredentialsGrant
@@ -19,11 +19,18 @@ class Client(ClientMixin):  # type: ignore[misc]  # authlib is not typed
     """
     One system during one request, as authlib wants to see a client.
 
-    `granted` computes the scopes that the system may have; it is called once the system is authenticated.
+    `granted` computes the scopes that the system may have, and `conventions` the hashes of the conventions that grant them;
+    they are called once the system is authenticated.
     """
 
-    def __init__(self, system: System, granted: Callable[[], frozenset[str]]) -> None:
+    def __init__(
+        self,
+        system: System,
+        granted: Callable[[], frozenset[str]],
+        conventions: Callable[[], Sequence[str] | None] = lambda: None,
+    ) -> None:
         self.system = system
+        self.conventions = conventions
         self.bound_to: str | None = None
         self._granted = granted
 

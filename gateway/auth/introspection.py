@@ -75,6 +75,8 @@ class Introspection(IntrospectionEndpoint):  # type: ignore[misc]  # authlib is 
             "system": caller.system,
             "roles": sorted(caller.roles),
         }
+        if caller.conventions is not None:
+            described["conventions"] = sorted(caller.conventions)
         if token.bound_to:
             described["cnf"] = {"jkt": token.bound_to}
         return described

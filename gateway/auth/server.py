@@ -7,7 +7,7 @@ authlib is synchronous: a request runs in a worker thread and comes back to the 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NoReturn
 
@@ -90,7 +90,11 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # authlib is not typed
         system = anyio.from_thread.run(self._read_system, client_id)
         if system is None or system.disabled:
             raise unknown()
-        return Client(system, lambda: anyio.from_thread.run(self._read_granted, system))
+        return Client(
+            system,
+            lambda: anyio.from_thread.run(self._read_granted, system),
+            lambda: anyio.from_thread.run(self._read_conventions, system),
+        )
 
     def authenticate_client(self, request: TokenRequest, methods: Any, endpoint: str = "token") -> Client:
         """Authenticate with the signed assertion and nothing else; RFC 6749 section 2.3 forbids two methods at once."""
@@ -148,6 +152,12 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # authlib is not typed
     async def _read_granted(self, system: System) -> frozenset[str]:
         async with self._auth.database.read() as tx:
             return await self._auth.granted_scopes(tx, system)
+
+    async def _read_conventions(self, system: System) -> Sequence[str] | None:
+        if self._auth.granting_conventions is None:
+            return None
+        async with self._auth.database.read() as tx:
+            return await self._auth.granting_conventions(tx, system)
 
     async def _use_once(self, client_id: str, jti: str, expires_at: datetime) -> bool:
         async with self._auth.database.write() as tx:

@@ -103,7 +103,8 @@ class Received(Protocol):
         """
         Say that the work is done: the message leaves the bus.
 
-        The broker does not confirm it: when the connection is lost at that moment the message comes again.
+        Nobody confirms it, and it may take effect a moment later: who dies or loses the broker at that moment gets the
+        message again.
         """
 
     async def retry(self, after: timedelta) -> None:

@@ -94,8 +94,10 @@ class Consumer:
             self.woken.clear()
             # A caller that gives up must not leave a message half taken: what was begun is finished beside it.
             self._taking = self._taking or asyncio.create_task(self._take())
-            await asyncio.shield(self._taking)
-            self._taking = None
+            try:
+                await asyncio.shield(self._taking)
+            finally:
+                self._taking = None if self._taking.done() else self._taking
             if not self._ready:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self.terms.poll.total_seconds()):

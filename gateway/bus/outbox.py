@@ -15,7 +15,7 @@ import random
 import uuid
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -27,6 +27,7 @@ from gateway.bus.base import DELIVERIES, Message
 from gateway.bus.cloudevent import delivery_ready
 from gateway.store.database import Database, Transaction, instant, moment
 from gateway.store.tables import outbox
+from gateway.telemetry import Carried, Parts
 
 LEASE: Final = timedelta(seconds=10)
 """How long a relay has to publish what it took: more than a publication may last, less than a recovery may."""
@@ -59,6 +60,15 @@ class Claim:
     messages: tuple[Message, ...]
     attempts: dict[str, int]
     until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class InTrace:
+    """What a span says of one message: see `telemetry.Carried`."""
+
+    trace: str | None
+    exchange_id: str
+    delivery_id: str
 
 
 async def add(tx: Transaction, items: Sequence[Outgoing], *, source: str, now: datetime) -> None:
@@ -144,6 +154,18 @@ async def oldest_age(tx: Transaction, now: datetime) -> timedelta:
     """Tell for how long the oldest unsent row has waited; zero when none does. Alert on this, never on their number."""
     oldest = (await tx.execute(sa.select(sa.func.min(outbox.c.created_at)))).scalar_one()
     return max(timedelta(), now - moment(oldest)) if oldest else timedelta()
+
+
+def carried(message: Message) -> Carried:
+    """Read from a message of the queue of deliveries what a span says of it."""
+    data = message.event["data"]
+    return InTrace(message.event.get("traceparent"), data["exchange_id"], data["delivery_id"])
+
+
+def under(message: Message, parts: Parts) -> Message:
+    """Make the message that carries the trace on from an operation of ours."""
+    trace = parts.under(message.event.get("traceparent"))
+    return replace(message, event={**message.event, "traceparent": trace}) if trace else message
 
 
 def wait_before(attempt: int) -> timedelta:

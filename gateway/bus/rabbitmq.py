@@ -74,7 +74,8 @@ class RabbitBus:
 
     async def close(self) -> None:
         """See `Bus.close`."""
-        self._distrust()
+        if self._channel is not None:
+            self._distrust(self._channel)
         await asyncio.gather(*self._closing)
 
     async def publish(self, messages: Sequence[Message]) -> frozenset[str]:
@@ -156,25 +157,32 @@ class RabbitBus:
                     self._channel = await self._open_channel()
                 except AWAY as error:
                     log.warning("The broker is away: %s", type(error).__name__, extra={"event": "bus.away"})
-                    self._distrust()
             return self._channel
 
     async def _open_channel(self) -> AbstractRobustChannel:
-        self._connection = await self._broker.connect()
-        async with asyncio.timeout(self._broker.timeout):
-            channel = self._connection.channel(publisher_confirms=True, on_return_raises=True)
-            await channel.initialize()
-            await self._broker.declare(channel)
+        connection = await self._broker.connect()
+        try:
+            async with asyncio.timeout(self._broker.timeout):
+                channel = connection.channel(publisher_confirms=True, on_return_raises=True)
+                await channel.initialize()
+                await self._broker.declare(channel)
+        except BaseException:  # whoever asked may have given up in the middle
+            self._abandon(connection)
+            raise
+        self._connection = connection
         return channel
 
-    def _distrust(self, channel: AbstractRobustChannel | None = None) -> None:
-        """Close the connection, in the background; the next publication opens another. Of a `channel` given: only if it is still the one."""
-        if self._connection is None or (channel is not None and channel is not self._channel):
-            return
-        task = asyncio.create_task(close_connection(self._connection))
+    def _distrust(self, channel: AbstractRobustChannel) -> None:
+        """Leave the connection of a channel; the next publication opens another."""
+        if channel is self._channel and self._connection is not None:
+            self._abandon(self._connection)
+            self._connection = self._channel = None
+
+    def _abandon(self, connection: RobustConnection) -> None:
+        """Close a connection in the background: a broken one takes its time."""
+        task = asyncio.create_task(close_connection(connection))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
-        self._connection = self._channel = None
 
     @asynccontextmanager
     async def _looking(self) -> AsyncIterator[AbstractRobustChannel]:
@@ -190,7 +198,7 @@ class RabbitBus:
                 raise
             raise BusUnavailable("the broker went away") from error
         except AWAY as error:
-            raise BusUnavailable("the broker does not answer") from error
+            raise BusUnavailable("the broker does not answer as it should") from error
 
 
 def _parked(raw: AbstractIncomingMessage, queue: str) -> Parked:

@@ -119,9 +119,8 @@ class _Held:
         if await self.consumer.broker.publish(self.consumer.channel, copy, name) is Outcome.CONFIRMED:
             await self.ack()
         else:
-            await _quietly(
-                self.raw.reject(requeue=False)
-            )  # the broker moves it by itself, when it can, without our reason
+            # The broker then moves it by itself, when it can, without our reason.
+            await _quietly(self.raw.reject(requeue=False))
 
 
 def _redelivered(raw: AbstractIncomingMessage) -> int:

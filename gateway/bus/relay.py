@@ -12,13 +12,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from enum import Enum
 
+from opentelemetry.trace import SpanKind
+
+from gateway import telemetry
 from gateway.bus import outbox
-from gateway.bus.base import Bus, cancelled_for_real, utc_now
+from gateway.bus.base import DELIVERIES, Bus, Message, cancelled_for_real, utc_now
 from gateway.store.database import Database, Transaction
 
 log = logging.getLogger(__name__)
@@ -47,13 +50,15 @@ class Relay:
         batch: int = 256,
         idle: timedelta = timedelta(milliseconds=100),
         clock: Callable[[], datetime] = utc_now,
+        system: str = telemetry.bus_system(""),
     ) -> None:
-        """`batch` is the number of rows of one claim; `idle` the time between two looks at an empty outbox."""
+        """`batch` is the number of rows of one claim; `idle` the time between two looks at an empty outbox; `system` the bus's name in spans."""
         self._database = database
         self._bus = bus
         self._batch = batch
         self._idle = idle.total_seconds()
         self._clock = clock
+        self._attributes = telemetry.messaging("publish", "send", system=system, destination=DELIVERIES)
         self._nudged = asyncio.Event()
 
     def nudge(self) -> None:
@@ -101,12 +106,22 @@ class Relay:
 
     async def _publish(self, taken: outbox.Claim) -> frozenset[str]:
         try:
-            return await self._bus.publish(taken.messages)
+            return await self._traced(taken.messages)
         except asyncio.CancelledError:
             if cancelled_for_real():
                 raise
             log.warning("The bus lost its connection while publishing", extra={"event": "relay.connection_lost"})
             return frozenset()
+
+    async def _traced(self, messages: Sequence[Message]) -> frozenset[str]:
+        """Publish under a span in each trace; the message carries it on, the row keeps the trace of its request."""
+        batch = map(outbox.carried, messages)
+        with telemetry.parts(f"publish {DELIVERIES}", SpanKind.PRODUCER, batch, self._attributes) as parts:
+            sent = [outbox.under(message, parts) for message in messages] if parts else messages
+            confirmed = await self._bus.publish(sent)
+            late = [message for message in messages if message.id not in confirmed] if parts else ()
+            parts.fail("unconfirmed", {outbox.carried(message).trace for message in late})
+            return confirmed
 
     async def _rest(self, stop: asyncio.Event) -> None:
         watcher = asyncio.create_task(stop.wait())

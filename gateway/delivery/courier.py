@@ -12,9 +12,11 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 
 import sqlalchemy as sa
+from opentelemetry.trace import SpanKind
 
-from gateway import handover
+from gateway import handover, telemetry
 from gateway.bus.base import DELIVERIES, Bus, Received
+from gateway.bus.outbox import carried
 from gateway.services import Services
 from gateway.store.database import Transaction, insert_ignore, instant
 from gateway.store.subjects import chunks
@@ -38,6 +40,8 @@ class Courier:
         """Take from `bus` with the `services` of the flow."""
         self._services = services
         self._bus = bus
+        system = telemetry.bus_system(services.settings.bus_url)
+        self._attributes = telemetry.messaging("process", "process", system=system, destination=DELIVERIES)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set; a failure is told, waited out and tried again."""
@@ -72,8 +76,10 @@ class Courier:
             await asyncio.gather(reader, stopped, return_exceptions=True)
 
     async def _bring_or_retry(self, group: Sequence[Received]) -> None:
+        batch = (carried(received.message) for received in group)
         try:
-            await self.bring(group)
+            with telemetry.parts(f"process {DELIVERIES}", SpanKind.CONSUMER, batch, self._attributes):
+                await self.bring(group)
         except Exception as error:
             _log.warning("courier.refused", extra={"error": type(error).__name__, "messages": len(group)})
             for received in group:
@@ -98,6 +104,7 @@ class Courier:
                 await tx.execute(sa.update(deliveries).where(deliveries.c.id.in_(ids)).values(change))
             await self._services.ledger.append(tx, events)
             self._services.fault_point("courier.recorded")
+        self._services.measures.stopped(stopped)
 
 
 async def _first_time(tx: Transaction, group: Sequence[Received], at: str) -> list[str]:

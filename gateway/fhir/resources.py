@@ -53,7 +53,6 @@ _SAID_IN_SERVICE_REQUEST = frozenset(
         "agreement_id",
         "attachments",
         "notes",
-        "private_notes",
     ]
 )
 _SAID_IN_TASK = frozenset(
@@ -72,7 +71,6 @@ _SAID_IN_TASK = frozenset(
         "reasons",
         "comment",
         "handled_by",
-        "private_notes",
     ]
 )
 

@@ -1,12 +1,9 @@
 """
 Reading bodies: counted while they stream, refused as soon as they pass the limit or come too slowly, parsed strictly.
 
-Slow clients. A body has `PATIENCE` seconds, and a second more for every `SLOWEST` bytes received, so that a line of
-400 kbit/s is served whatever the file and one byte at a time holds nothing for long. The head of a request is read
-before this application is called: how long it may take is the server's and the reverse proxy's affair. A proxy before
-the gateway must give up on slow heads (nginx: `client_header_timeout 10s; large_client_header_buffers 4 8k;`), buffer
-bodies (`proxy_request_buffering on; client_body_timeout 10s; client_max_body_size 50m;`) and limit the connections of
-one address (`limit_conn`).
+A body has `PATIENCE` seconds, and one more for every `SLOWEST` bytes received: a line of 400 kbit/s is served whatever the
+file, and a client that sends one byte at a time holds nothing for long. What is before and after the body, and what a reverse
+proxy must do, is in `gateway.http.connections`.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ async def health() -> dict[str, str]:
 
 @router.get("/readyz")
 async def ready(request: Request) -> Response:
-    """The database and the bus answer too. / La base et le bus répondent aussi."""
+    """The database and the bus answer too, and no loop died. / La base et le bus répondent aussi, et rien n'est mort en route."""
     faults = []
     try:
         async with services_of(request).database.read() as tx:
@@ -33,4 +33,5 @@ async def ready(request: Request) -> Response:
         await request.app.state.bus.check()
     except BusUnavailable as error:
         faults.append(f"bus: {type(error).__name__}")
+    faults += [f"loop: {name}" for name in request.app.state.publication.loops.dead()]
     return JSONResponse({"status": "unavailable" if faults else "ok", "faults": faults}, 503 if faults else 200)

@@ -1,5 +1,6 @@
 """
-Errors to HTTP, once: every refusal becomes `application/problem+json` (RFC 9457), without any value the partner sent.
+Errors to HTTP, once: every refusal becomes `application/problem+json` (RFC 9457), without any value the partner sent;
+at the FHIR addresses the same problem is an OperationOutcome.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 
 from gateway.auth.errors import AuthError
 from gateway.errors import TITLES, Problem, issue_body, not_found
+from gateway.fhir.outcome import operation_outcome
 from schemas import Issue, MalformedJson
 
 _log = logging.getLogger(__name__)
@@ -30,15 +32,20 @@ class ProblemResponse(JSONResponse):
 
 def render(request: Request, problem: Problem) -> Response:
     """Write a problem as its HTTP answer."""
+    address = request.app.state.services.settings.public_address
+    correlation = request.scope.get("correlation_id", "00000000-0000-0000-0000-000000000000")
+    if request.url.path.startswith("/fhir/R4/"):
+        outcome = operation_outcome(problem, address, correlation)
+        return JSONResponse(outcome, problem.status, problem.headers, media_type="application/fhir+json")
     body: dict[str, Any] = {
-        "type": f"{request.app.state.services.settings.public_address}/problems/{problem.code}",
+        "type": f"{address}/problems/{problem.code}",
         "title": problem.title_fr,
         "title_en": problem.title_en,
         "status": problem.status,
         "code": problem.code,
         "detail": problem.detail_fr,
         "detail_en": problem.detail_en,
-        "instance": f"urn:uuid:{request.scope.get('correlation_id', '00000000-0000-0000-0000-000000000000')}",
+        "instance": f"urn:uuid:{correlation}",
         **problem.extra,
     }
     if problem.issues:

@@ -4,11 +4,13 @@ The story that `tdu demo` tells: every step is a real exchange over HTTP, every 
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
+from collections.abc import Awaitable, Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 from rich.console import Console
@@ -27,6 +29,9 @@ CONSENTS = 60
 OBJECTIONS = 3
 CCAS = "99900004500016"
 _POINTERS = 9
+_TOGETHER = 8
+
+T = TypeVar("T")
 
 _PARTNERS = (
     ("99900001100018", "CAF de Valombre", "caf-valombre", "shared-json"),
@@ -115,14 +120,13 @@ class Story:
 
     async def _consents(self, association: Partner) -> None:
         adults = self._adults()[:CONSENTS]
-        with self._progress() as progress:
-            bar = progress.add_task("   accords recueillis par l'association", total=len(adults))
-            for person in adults:
-                answer = await association.call(
-                    "POST", "/v1/consents", json=consent(person, association, _PARTNERS[1][0])
-                )
-                self._agreements[person] = str(answer.json()["id"])
-                progress.advance(bar)
+
+        async def record(person: FictitiousPerson) -> None:
+            document = consent(person, association, _PARTNERS[1][0])
+            answer = await association.call("POST", "/v1/consents", json=document)
+            self._agreements[person] = str(answer.json()["id"])
+
+        await self._each("accords recueillis par l'association", adults, record)
         self._console.print(f"   {len(self._agreements)} accords enregistrés, chacun avec son texte et sa preuve")
 
     async def _objections(self, departement: Partner) -> None:
@@ -209,11 +213,12 @@ class Story:
                 self._console.print(f"      {len(pointers)} champs {title} : {some}", style="dim")
 
     async def _answers(self, caf: Partner, departement: Partner, referrals: list[dict[str, Any]]) -> None:
-        with self._progress() as progress:
-            bar = progress.add_task("   réponses du département", total=len(referrals))
-            for rank, delivery in enumerate(referrals):
-                await departement.call("POST", f"/v1/referrals/{delivery['document_id']}/status", json=status(rank))
-                progress.advance(bar)
+
+        async def reply(numbered: tuple[int, dict[str, Any]]) -> None:
+            rank, delivery = numbered
+            await departement.call("POST", f"/v1/referrals/{delivery['document_id']}/status", json=status(rank))
+
+        await self._each("réponses du département", list(enumerate(referrals)), reply)
         received = await self._pull(caf)
         statuses = [delivery["document"] for delivery in of_kind(received, "status")]
         self.figures.rights_opened += sum(
@@ -224,7 +229,8 @@ class Story:
         )
 
     async def _withdrawal(self, caf: Partner, departement: Partner, association: Partner) -> None:
-        person, agreement = next(iter(self._agreements.items()))
+        person = self._adults()[0]
+        agreement = self._agreements[person]
         answer = (
             await association.call("POST", f"/v1/consents/{agreement}/withdraw", json={"channel": "in_person"})
         ).json()
@@ -262,8 +268,14 @@ class Story:
         if detail:
             self._console.print(f"   {detail}")
 
-    def _progress(self) -> Progress:
-        return Progress(console=self._console, transient=True)
+    async def _each(self, title: str, items: Sequence[T], work: Callable[[T], Awaitable[None]]) -> None:
+        """Do the same for each item, some at a time, under a progress bar."""
+        with Progress(console=self._console, transient=True) as progress:
+            bar = progress.add_task(f"   {title}", total=len(items))
+            for start in range(0, len(items), _TOGETHER):
+                group = items[start : start + _TOGETHER]
+                await asyncio.gather(*(work(item) for item in group))
+                progress.advance(bar, len(group))
 
 
 def _output(process: Any) -> str:

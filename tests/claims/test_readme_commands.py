@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -54,3 +55,24 @@ def test_each_make_command_of_the_readme_has_its_target(command: str) -> None:
     """`make` knows what the README asks of it, and would run it."""
     done = subprocess.run([*command.split(), "--dry-run"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert 0 == done.returncode
+
+
+def test_the_demonstration_prints_its_figures_as_json(tmp_path: Path) -> None:
+    """`tdu demo --json`, which `make demo` runs, succeeds and prints the promised keys on stdout, and nothing else."""
+    words = [sys.executable, "-m", "ops.cli", "demo", "--json", "--households", "20"]
+    done = subprocess.run(words, cwd=tmp_path, env=_newcomer(tmp_path), capture_output=True, text=True, check=False)
+    figures = json.loads(done.stdout)
+    assert 0 == done.returncode
+    assert {
+        "households",
+        "referrals",
+        "refused",
+        "acknowledged",
+        "rights_opened",
+        "withdrawals_acknowledged",
+        "ledger_size",
+        "ledger_verified",
+        "tampering_detected",
+        "seconds",
+    } <= figures.keys()
+    assert (20, True, True) == (figures["households"], figures["ledger_verified"], figures["tampering_detected"])

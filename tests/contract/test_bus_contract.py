@@ -56,12 +56,6 @@ class SetUp:
         return isinstance(self.bus, RabbitBus)
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    """Run on asyncio: aio-pika does."""
-    return "asyncio"
-
-
 @pytest.fixture(scope="module")
 def postgresql_url() -> Iterator[str]:
     """A fresh PostgreSQL database with every table."""

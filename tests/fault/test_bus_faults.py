@@ -45,12 +45,6 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    """Run on asyncio: aio-pika does."""
-    return "asyncio"
-
-
-@pytest.fixture
 async def database(tmp_path: Path) -> AsyncIterator[Database]:
     """An embedded database with every table."""
     database = Database(f"sqlite+aiosqlite:///{tmp_path / 'faults.sqlite'}")

@@ -87,10 +87,7 @@ def produced(kind: Kind, document: Document) -> dict[str, Any]:
 
 def is_carried(kind: Kind, leaf: str) -> bool:
     """Whether a field changes the resource: alone, taken out of a full document, or with another value."""
-    document, about = (
-        full(kind),
-        leaf.removesuffix("fields/*") + "fields/process_code" if leaf[-8:] == "fields/*" else leaf,
-    )
+    document, about = full(kind), leaf.replace("/local/fields/*", "/local/fields/process_code")
     if leaf in OTHER_VALUES:
         return produced(kind, document) != produced(kind, {**document, leaf[1:]: OTHER_VALUES[leaf]})
     needed = NEEDED - {about}

@@ -30,7 +30,7 @@ MODELS: dict[str, Any] = {
 }
 REFERRALS = sorted((ROOT / "schemas/referral/v1/valid").glob("*.json"))
 STATUSES = sorted((ROOT / "schemas/status/v1/valid").glob("*.json"))
-ENVELOPE = {"kind", "schema_version", "id", "created_at", "sender", "purpose", "subject"}
+ENVELOPE = {"/kind", "/schema_version", "/id", "/created_at", "/purpose", "/sender/siret", "/subject/pseudonym"}
 OWN_WORDS = {"phone", "Logement", "99900002900010"}
 """What a façade writes by itself, and the full examples happen to hold too."""
 
@@ -104,11 +104,7 @@ def cut(value: Any, keep: Callable[[str], bool], pattern: str = "") -> Any:
         return {name: inner for name, inner in kept.items() if inner is not None} or None
     if isinstance(value, list):
         return [inner for item in value if (inner := cut(item, keep, f"{pattern}/*")) is not None] or None
-    return (
-        value
-        if keep(pattern) or pattern in ("/subject/pseudonym", "/sender/siret") or pattern[1:] in ENVELOPE
-        else None
-    )
+    return value if keep(pattern) or pattern in ENVELOPE else None
 
 
 def label(kind: Kind, pattern: str) -> Any:

@@ -38,12 +38,6 @@ NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    """Run on asyncio: the relay does."""
-    return "asyncio"
-
-
 @pytest.fixture(scope="module")
 def postgresql_url() -> Iterator[str]:
     """A fresh PostgreSQL database with every table."""

@@ -1,0 +1,55 @@
+"""
+What the database tells of the flow as a whole, with queries whose cost follows what waits, never what is finished.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import sqlalchemy as sa
+
+from consent.tables import ledger_checkpoints, ledger_events
+from gateway.bus import outbox
+from gateway.store.database import Transaction, moment
+from gateway.store.tables import deliveries, partners
+
+OPEN_STATES: Final = ("queued", "available", "leased")
+"""The states of a delivery that something is still to happen to; the counters tell of the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """What was read at one moment; ages in seconds, 0 when nothing waits."""
+
+    outbox_age: float
+    open_deliveries: Mapping[str, int]
+    ledger_size: int
+    unsequenced: int
+    unsequenced_age: float
+
+
+async def read(tx: Transaction, now: datetime) -> Readings:
+    """Read everything in one transaction."""
+    # Through the partners, who are few: the index begins with the recipient, and finished deliveries are never read.
+    counted = (
+        sa.select(deliveries.c.state, sa.func.count().label("number"))
+        .select_from(partners.join(deliveries, deliveries.c.recipient == partners.c.siret))
+        .where(deliveries.c.state.in_(OPEN_STATES))
+        .group_by(deliveries.c.state)
+    )
+    states = {row.state: row.number for row in await tx.execute(counted)}
+    size = (await tx.execute(sa.select(sa.func.max(ledger_checkpoints.c.size)))).scalar_one() or 0
+    waiting = ledger_events.c.index.is_(None)
+    unsequenced = (await tx.execute(sa.select(sa.func.count(ledger_events.c.seq)).where(waiting))).scalar_one()
+    first = sa.select(ledger_events.c.occurred_at).where(waiting).order_by(ledger_events.c.seq).limit(1)
+    oldest = (await tx.execute(first)).scalar_one_or_none()
+    return Readings(
+        outbox_age=(await outbox.oldest_age(tx, now)).total_seconds(),
+        open_deliveries={state: states.get(state, 0) for state in OPEN_STATES},
+        ledger_size=size,
+        unsequenced=unsequenced,
+        unsequenced_age=max(0.0, (now - moment(oldest)).total_seconds()) if oldest else 0.0,
+    )
