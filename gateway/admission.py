@@ -22,7 +22,8 @@ from gateway.auth.resource import Caller
 from gateway.bus.outbox import Outgoing
 from gateway.bus.outbox import add as add_to_outbox
 from gateway.errors import Problem, issue_body
-from gateway.records import record_of, told
+from gateway.records import record_of, rules, told
+from gateway.scopes import demand_current
 from gateway.services import Services
 from gateway.store import subjects
 from gateway.store.agreements import standing
@@ -40,10 +41,11 @@ CARRIED = frozenset({Kind.REFERRAL, Kind.BILAN, Kind.STATUS})
 
 @dataclass(slots=True)
 class Ruling:
-    """What the gate said about one recipient of one document."""
+    """What the gate said about one recipient of one document, and the instant it decided at (a notice needs none)."""
 
     recipient: str
     decision: Decision
+    at: datetime | None = None
     delivery_id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
 
@@ -168,6 +170,7 @@ async def decide(tx: Transaction, crossings: Sequence[Crossing], caller: Caller,
     (4) Ask the gate, per recipient: those the document names, else those the conventions route this kind to.
 
     The time is taken here, once the subjects are held: a withdrawal may have been recorded while this waited for them.
+    Raises `Problem` convention_outdated when the caller's token does not name a convention that permits.
     """
     now = services.clock()
     conventions = await services.conventions.in_force(tx, now)
@@ -181,7 +184,9 @@ async def decide(tx: Transaction, crossings: Sequence[Crossing], caller: Caller,
             person = state[crossing.subject_id]
             request = Request(crossing.kind, purpose, caller.partner, recipient, person.seen_at(now))
             decision = ask_gate(request, conventions, person.agreements, person.objections)
-            crossing.rulings.append(Ruling(recipient, decision))
+            crossing.rulings.append(Ruling(recipient, decision, request.at))
+    rulings = [ruling.decision.convention for crossing in waiting for ruling in crossing.permitted]
+    demand_current(caller, {used.hash for used in rulings if used}, conventions, now)
 
 
 async def record(
@@ -305,7 +310,10 @@ class Rows:
             "kind": crossing.kind.value,
             "purpose": crossing.document["purpose"],
             "client_id": self.caller.client_id,
-            "decisions": [told(ruling.decision) | {"recipient": ruling.recipient} for ruling in crossing.rulings],
+            "rules": rules(),
+            "decisions": [
+                told(ruling.decision, ruling.at) | {"recipient": ruling.recipient} for ruling in crossing.rulings
+            ],
         }
         event_type = EventType.EXCHANGE_ACCEPTED if crossing.permitted else EventType.EXCHANGE_REFUSED
         return record_of(event_type, self.now, self.caller.partner, body, key, event_id=crossing.event_id)

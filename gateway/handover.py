@@ -23,7 +23,7 @@ from consent.projection import Projection, project
 from gateway import telemetry
 from gateway.auth.resource import Caller
 from gateway.errors import Problem, not_found
-from gateway.records import record_of, told
+from gateway.records import record_of, rules, told
 from gateway.services import Services
 from gateway.store import subjects
 from gateway.store.agreements import standing
@@ -59,6 +59,7 @@ class Taken:
     key: DataKey | None
     trace: str | None
     decision: Decision | None = None
+    decided_at: datetime | None = None
     projection: Projection | None = None
 
 
@@ -141,6 +142,7 @@ async def decide_again(tx: Transaction, taken: Sequence[Taken], services: Servic
         person = state[item.subject_id]
         request = Request(item.kind, item.purpose, item.sender, item.recipient, person.seen_at(now))
         item.decision = ask_gate(request, conventions, person.agreements, person.objections)
+        item.decided_at = request.at
 
 
 def translate(taken: Sequence[Taken], adapter: Adapter, services: Services) -> Handover:
@@ -296,7 +298,8 @@ def _disclosure(parcel: Parcel, lease: str, caller: Caller, now: datetime) -> An
         "pseudonym": projection.document["subject"]["pseudonym"],
         "left": list(projection.left),
         "withheld": list(projection.withheld),
-        "decision": told(item.decision),
+        "rules": rules(),
+        "decision": told(item.decision, item.decided_at),
         "convention_id": item.decision.convention.id if item.decision.convention else None,
     }
     notice = item.kind is Kind.CONSENT

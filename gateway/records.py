@@ -4,16 +4,21 @@ Ledger events as the gateway writes them: built, committed to and sealed under t
 
 from __future__ import annotations
 
+import hashlib
+import json
 import uuid
 from collections.abc import Mapping
 from datetime import datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from consent.gate import Decision
 from consent.ledger.commitment import entry_of
 from consent.ledger.event import Event, EventType, LedgerRecord
+from consent.steps import STEPS
 from gateway.store.crypto import DataKey
+from gateway.store.database import instant
+from schemas import Kind, fields
 
 
 def record_of(
@@ -36,11 +41,30 @@ def record_of(
     return LedgerRecord(event, entry_of(canonical, key.opening(event.id)), key.seal(canonical, place(event.id)), subject_id)
 
 
-def told(decision: Decision) -> dict[str, Any]:
-    """Write a decision for an event: what it rests on, each step's outcome, and the patterns that may leave."""
+def told(decision: Decision, at: datetime | None = None) -> dict[str, Any]:
+    """
+    Write a decision for an event: what it rests on, each step's outcome, and the patterns that may leave.
+
+    `at` is the instant it was taken at (none for a notice, on which time has no bearing): replaying it needs it.
+    """
     summary = decision.summary()
     steps = [f"{step['number']} {step['name']} {step['outcome']}" for step in summary.pop("steps")]
-    return summary | {"steps": steps, "fields": _listed(decision.fields)}
+    decided = {"decided_at": instant(at)} if at else {}
+    return summary | decided | {"steps": steps, "fields": _listed(decision.fields)}
+
+
+@cache
+def rules() -> str:
+    """
+    Name the rules that this code decides by: a digest of the gate's steps and of the label of every field.
+
+    Kept with each decision, so that one replayed years later tells another outcome from other rules.
+    """
+    labels = {
+        kind.value: [[label.pattern, label.category, label.sensitivity] for _, label in sorted(fields(kind).items())]
+        for kind in Kind
+    }
+    return hashlib.sha256(json.dumps([STEPS, labels]).encode()).hexdigest()[:16]
 
 
 @lru_cache(maxsize=1024)

@@ -67,18 +67,28 @@ class Partner:
     ) -> httpx.Response:
         """Send one request with a live token; raises `PartnerFailed` when the status is not one of `expect`."""
         if self.token is None or self.token.expires_at < time.time() + 30:
-            self.token = await fetch_token(
-                self.http, issuer=self.gateway.address, client_id=self.client_id, private_key_pem=self.pem, kid=KID
-            )
+            self.token = await self._new_token()
         headers = self.token.headers | options.pop("headers", {})
         if method == "POST":
             headers.setdefault("Idempotency-Key", str(uuid.uuid4()))
         response = await self.http.request(method, self.gateway.address + path, headers=headers, timeout=120, **options)
+        if response.status_code == 401 and response.json().get("code") == "convention_outdated":
+            # A convention came into force or changed since the token: take note of it with a new one, and send the same again.
+            self.token = await self._new_token()
+            headers |= self.token.headers
+            response = await self.http.request(
+                method, self.gateway.address + path, headers=headers, timeout=120, **options
+            )
         if response.status_code not in expect:
             raise PartnerFailed(
                 f"{method} {path.split('?', maxsplit=1)[0]} : {response.status_code} {response.text[:500]}"
             )
         return response
+
+    async def _new_token(self) -> Token:
+        return await fetch_token(
+            self.http, issuer=self.gateway.address, client_id=self.client_id, private_key_pem=self.pem, kid=KID
+        )
 
     async def propose(self, convention: bytes) -> str:
         """Propose a convention; returns its id."""

@@ -5,11 +5,10 @@ Real gateways with their fictitious partners, for the tests that knock at every 
 from __future__ import annotations
 
 import asyncio
-import base64
-import json
+import re
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
@@ -35,6 +34,21 @@ _PARTNERS = {
     "operator": (OPERATOR, "Opérateur de la passerelle", "shared-json"),
 }
 _ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+_TABLES = (
+    "documents",
+    "exchanges",
+    "deliveries",
+    "agreements",
+    "objections",
+    "conventions",
+    "convention_signatures",
+    "convention_marks",
+)
+_SECONDS = 10
+"""No answer takes longer, on a machine that does eight other things; alone, the slowest case takes one."""
+
+MARK = "Zorglubine"
+"""Stands in everything hostile that the tests send: no answer repeats it."""
 
 
 @dataclass(slots=True)
@@ -79,16 +93,13 @@ class Desk:
         return body
 
     def counts(self) -> dict[str, int]:
-        """How many rows what must not change holds: an accepted document, its deliveries, its proof."""
+        """How many rows hold what was taken in."""
 
         async def count() -> dict[str, int]:
             engine = create_async_engine(self.gateway.database)
             async with engine.connect() as connection:
-                names = ("documents", "exchanges", "deliveries", "agreements", "objections", "conventions", "ledger_events")
-                found = {
-                    name: (await connection.execute(sa.select(sa.func.count()).select_from(sa.table(name)))).scalar_one()
-                    for name in names
-                }
+                queries = {name: sa.select(sa.func.count()).select_from(sa.table(name)) for name in _TABLES}
+                found = {name: int((await connection.execute(query)).scalar_one()) for name, query in queries.items()}
             await engine.dispose()
             return found
 
@@ -168,6 +179,51 @@ def consent_document(collector: str, recipients: list[str], **changes: Any) -> d
     return {name: value for name, value in (document | changes).items() if value is not ...}
 
 
+def check_refusal(answer: httpx.Response, status: int, code: str = "") -> dict[str, Any]:
+    """
+    Check that an answer is a problem of RFC 9457 that helps: French, English, a code, an address, and nothing that was sent.
+
+    Gives its body. At the FHIR addresses the problem is an OperationOutcome, at the OAuth ones an error of RFC 6749.
+    """
+    assert status == answer.status_code, answer.text
+    assert MARK not in answer.text and MARK not in str(answer.headers)
+    assert not re.search(r'Traceback|File "|sqlalchemy|asyncpg|lxml|pydantic', answer.text)
+    body: dict[str, Any] = answer.json()
+    path = answer.request.url.path
+    if path.startswith("/oauth2/"):
+        french, english, said = body["message_fr"], body["error_description"], body["error"]
+    elif path.startswith("/fhir/R4/"):
+        assert "application/fhir+json" == answer.headers["content-type"] and "OperationOutcome" == body["resourceType"]
+        first = body["issue"][0]
+        french, english, said = first["details"]["text"], first["diagnostics"], first["details"]["coding"][0]["code"]
+    else:
+        assert "application/problem+json" == answer.headers["content-type"]
+        french, english, said = body["detail"], body["detail_en"], body["code"]
+        assert status == body["status"]
+        assert f"/problems/{said}" == body["type"][-len(said) - 10 :]
+        assert f"urn:uuid:{answer.headers['x-correlation-id']}" == body["instance"]
+        assert body["title"] and body["title_en"]
+    assert french.endswith(".") and english.endswith(".") and french != english
+    assert code in ("", said), answer.text
+    return body
+
+
+@pytest.fixture(scope="session")
+def refused() -> Callable[..., dict[str, Any]]:
+    """Check a refusal: `refused(answer, status, code)`."""
+    return check_refusal
+
+
+@pytest.fixture(scope="module")
+def nothing_taken_in(desk: Desk, story: Story) -> Iterator[None]:
+    """Whatever the tests of the module send, no document, agreement or convention is added or lost."""
+    before = desk.counts()
+    yield
+    assert before == desk.counts()
+    assert desk.http.get("/readyz").json() == {"status": "ok", "faults": []}
+    assert story.referral == desk.done("caf", "GET", f"/v1/exchanges/{story.exchange}")["document_id"]
+
+
 @pytest.fixture(scope="session")
 def new_referral() -> Any:
     """Make referrals that the CAF may send: `new_referral(**changes)`."""
@@ -190,7 +246,11 @@ def new_convention() -> Any:
 def desk(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     """A gateway with five partners and two conventions in force, as talkative as it can be (debug log, traces)."""
     directory = tmp_path_factory.mktemp(request.param)
-    settings = {"TDU_LOG_LEVEL": "debug", "TDU_OTEL_EXPORTER": "console", "TDU_BUS_PREFIX": f"doors-{uuid.uuid4().hex[:8]}"}
+    settings = {
+        "TDU_LOG_LEVEL": "debug",
+        "TDU_OTEL_EXPORTER": "console",
+        "TDU_BUS_PREFIX": f"doors-{uuid.uuid4().hex[:8]}",
+    }
     server, database = None, f"tdu_doors_{uuid.uuid4().hex[:12]}"
     if request.param == "production":
         server = request.getfixturevalue("postgres_url")
@@ -198,7 +258,7 @@ def desk(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         url = make_url(server).set(database=database)
         settings["TDU_DATABASE_URL"] = url.render_as_string(hide_password=False)
         settings["TDU_BUS_URL"] = request.getfixturevalue("amqp_url")
-    with started(directory, settings) as gateway, httpx.Client(base_url=gateway.address, timeout=30) as http:
+    with started(directory, settings) as gateway, httpx.Client(base_url=gateway.address, timeout=_SECONDS) as http:
         partners = asyncio.run(_partners(gateway))
         desk = Desk(gateway, partners, http, settings["TDU_BUS_PREFIX"])
         _sign(desk, "caf", "departement", (files("consent") / "models" / "tznr-caf-departement.yaml").read_bytes())
@@ -217,7 +277,10 @@ def story(desk: Desk) -> Story:
     lease, deliveries = "", []
     while not deliveries:
         mailbox = desk.done("departement", "GET", "/v1/mailbox?limit=200&wait=10")
-        lease, deliveries = mailbox["lease"], [item for item in mailbox["deliveries"] if item["exchange"] == taken["exchange"]]
+        lease, deliveries = (
+            mailbox["lease"],
+            [item for item in mailbox["deliveries"] if item["exchange"] == taken["exchange"]],
+        )
     desk.done("departement", "POST", f"/v1/referrals/{taken['document']}/status", json={"status": "accepted"})
     consent = consent_document(CAF, [ASSOCIATION, CAF], subject=document["subject"])
     desk.done("caf", "POST", "/v1/consents", json=consent)
