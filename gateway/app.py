@@ -42,6 +42,7 @@ from gateway.http import (
     pages,
     problems,
 )
+from gateway.http.description import describe
 from gateway.keys import Keys
 from gateway.loops import Loops
 from gateway.metrics import Publication
@@ -189,6 +190,7 @@ def create_app(runtime: Runtime, role: Role = Role.ALL) -> FastAPI:
         app.include_router(create_auth_router(runtime.auth))
         for module in (exchanges, mailbox, consents, conventions, ledger, language, fhir, pages):
             app.include_router(module.router)
+    describe(app)
     return app
 
 

@@ -38,7 +38,9 @@ def record_of(
     event = Event(event_id or str(uuid.uuid4()), event_type, now, actor, body)
     subject_id = None if key.subject_id == "gateway" else key.subject_id
     canonical = event.canonical()
-    return LedgerRecord(event, entry_of(canonical, key.opening(event.id)), key.seal(canonical, place(event.id)), subject_id)
+    return LedgerRecord(
+        event, entry_of(canonical, key.opening(event.id)), key.seal(canonical, place(event.id)), subject_id
+    )
 
 
 def told(decision: Decision, at: datetime | None = None) -> dict[str, Any]:

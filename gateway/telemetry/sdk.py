@@ -5,6 +5,7 @@ The OpenTelemetry SDK, set up once beside the command line: where spans go.
 from __future__ import annotations
 
 import os
+import uuid
 from importlib.metadata import version
 from threading import Thread
 from typing import Final
@@ -55,7 +56,7 @@ def close() -> None:
 
 
 def _resource() -> Resource:
-    own = {"service.version": version("trait-dunion")}
+    own = {"service.version": version("trait-dunion"), "service.instance.id": str(uuid.uuid4())}
     if not os.environ.get(OTEL_SERVICE_NAME):
         own["service.name"] = "trait-dunion"
     return Resource.create(own)

@@ -1,0 +1,102 @@
+"""
+The API's own description (OpenAPI 3.1): French titles first, the bodies by reference to the published schemas, the problems.
+
+The routes read their bodies themselves, counted and strict, so that FastAPI cannot describe them: this does.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from adapters.registry import ADAPTERS
+
+_JSON: Final = "application/json"
+_FILES: Final = sorted({media_type for adapter in ADAPTERS.values() for media_type in adapter.media_types})
+
+_OBJECT: Final = {"type": "object"}
+_WITHDRAWAL: Final = {
+    "type": "object",
+    "properties": {
+        "scopes": {"type": "array", "items": {"type": "string"}, "description": "Portées retirées ; absent : toutes."},
+        "channel": {"$ref": "/schemas/codes/consent_channel.json"},
+    },
+}
+_OBJECTION: Final = {
+    "type": "object",
+    "required": ["subject"],
+    "properties": {
+        "subject": {"$ref": "/schemas/person/v1.json"},
+        "recipient": {"type": "string", "description": "SIRET ; absent : tous les destinataires."},
+        "purpose": {"$ref": "/schemas/codes/purpose.json"},
+    },
+}
+_SIGNATURE: Final = {"type": "object", "required": ["jws"], "properties": {"jws": {"type": "string"}}}
+_REASON: Final = {
+    "type": "object",
+    "required": ["reason"],
+    "properties": {"reason": {"enum": ["temporary", "unreadable", "unknown_person", "not_for_us", "other"]}},
+}
+
+BODIES: Final[dict[str, dict[str, Any]]] = {
+    "/v1/referrals": {_JSON: {"$ref": "/schemas/referral/v1.json"}},
+    "/v1/bilans": {_JSON: {"$ref": "/schemas/bilan/v1.json"}},
+    "/v1/referrals/{referral_id}/status": {_JSON: {"$ref": "/schemas/status/v1.json"}},
+    "/v1/consents": {_JSON: {"$ref": "/schemas/consent/v1.json"}},
+    "/v1/consents/{consent_id}/withdraw": {_JSON: _WITHDRAWAL},
+    "/v1/objections": {_JSON: _OBJECTION},
+    "/v1/conventions": {key: {"$ref": "/schemas/convention/v1.json"} for key in ("application/yaml", _JSON)},
+    "/v1/conventions/{convention_id}/sign": {_JSON: _SIGNATURE},
+    "/v1/mailbox/{delivery}/nack": {_JSON: _REASON},
+    "/v1/validate/{kind}": {_JSON: _OBJECT},
+    "/v1/inbound/{adapter_name}": {key: {"type": "string", "format": "binary"} for key in _FILES},
+    "/v1/adapters/{adapter_name}/translate": {key: {"type": "string", "format": "binary"} for key in _FILES},
+}
+"""What each address takes, by media type; the schemas are those this gateway serves."""
+
+PROBLEM: Final = {
+    "type": "object",
+    "required": ["type", "title", "status", "code", "detail"],
+    "properties": {
+        "type": {"type": "string", "format": "uri"},
+        "title": {"type": "string", "description": "En français."},
+        "title_en": {"type": "string"},
+        "status": {"type": "integer"},
+        "code": {"type": "string"},
+        "detail": {"type": "string", "description": "Ce qu'il faut faire."},
+        "detail_en": {"type": "string"},
+        "instance": {"type": "string", "description": "Identifiant de la requête, à citer si vous demandez de l'aide."},
+        "errors": {"type": "array", "items": {"type": "object"}},
+        "error_count": {"type": "integer"},
+    },
+}
+
+
+def describe(app: FastAPI) -> None:
+    """Give an application its complete description, computed once when it is first asked for."""
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            described = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
+            described.setdefault("components", {}).setdefault("schemas", {})["Problem"] = PROBLEM
+            for path, operations in described["paths"].items():
+                for method, operation in operations.items():
+                    _complete(path, method, operation)
+            app.openapi_schema = described
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign] # the extension point that FastAPI documents
+
+
+def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
+    first_line = operation.get("description", "").splitlines()[:1]
+    if first_line and " / " in first_line[0]:
+        operation["summary"] = first_line[0].rsplit(" / ", 1)[1].rstrip(".")  # the French half of the docstring
+    if method == "post" and path in BODIES:
+        content = {media_type: {"schema": schema} for media_type, schema in BODIES[path].items()}
+        operation["requestBody"] = {"required": True, "content": content}
+    problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    operation["responses"].pop("422", None)
+    operation["responses"]["4XX"] = {"description": "Refusé, avec la raison (RFC 9457)", "content": problem}
