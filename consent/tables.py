@@ -75,8 +75,27 @@ agreements = sa.Table(
     sa.Column(
         "decisive", sa.JSON, nullable=False, comment="what the gate reads: state, dates, scopes; nothing personal"
     ),
+    sa.Column("event_id", sa.String(36), nullable=True, comment="its recording in the ledger"),
     sa.Column("recorded_at", Instant, nullable=False),
     sa.Column("withdrawn_at", Instant, nullable=True),
+    sa.Column("ends_at", Instant, nullable=True, index=True, comment="when it will end by itself; null once it ended"),
+    sa.Index("ix_agreements_collected_by_recorded_at_id", "collected_by", "recorded_at", "id"),
+)
+
+sms_requests = sa.Table(
+    "sms_requests",
+    metadata,
+    sa.Column("correlation", sa.String(43), primary_key=True, comment="unguessable; comes back with the reply"),
+    sa.Column("agreement_id", sa.String(36), nullable=False, unique=True),
+    sa.Column("subject_id", sa.String(36), nullable=False, index=True),
+    sa.Column("collected_by", sa.String(14), nullable=False),
+    sa.Column("phone", sa.LargeBinary(33), nullable=False, comment="blind index of the correlation and the number"),
+    sa.Column(
+        "sealed", sa.LargeBinary, nullable=True, comment="the consent document and the question; null once answered"
+    ),
+    sa.Column("requested_at", Instant, nullable=False),
+    sa.Column("expires_at", Instant, nullable=False, index=True),
+    sa.Column("state", sa.String(16), nullable=False, comment="pending, given or refused"),
 )
 
 objections = sa.Table(
@@ -88,7 +107,7 @@ objections = sa.Table(
     sa.Column("recipient", sa.String(14), nullable=True, comment="null: every recipient"),
     sa.Column("purpose", sa.String(40), nullable=True, comment="null: every purpose"),
     sa.Column("since", Instant, nullable=False),
-    sa.Column("until", Instant, nullable=False),
+    sa.Column("until", Instant, nullable=False, index=True),
 )
 
 ledger_events = sa.Table(

@@ -185,8 +185,8 @@ async def decide(tx: Transaction, crossings: Sequence[Crossing], caller: Caller,
             request = Request(crossing.kind, purpose, caller.partner, recipient, person.seen_at(now))
             decision = ask_gate(request, conventions, person.agreements, person.objections)
             crossing.rulings.append(Ruling(recipient, decision, request.at))
-    rulings = [ruling.decision.convention for crossing in waiting for ruling in crossing.permitted]
-    demand_current(caller, {used.hash for used in rulings if used}, conventions, now)
+    used = [ruling.decision.convention for crossing in waiting for ruling in crossing.permitted]
+    demand_current(caller, {convention.hash for convention in used if convention}, conventions, now)
 
 
 async def record(

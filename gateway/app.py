@@ -32,6 +32,7 @@ from gateway.delivery.courier import Courier
 from gateway.http import (
     consents,
     conventions,
+    decisions,
     exchanges,
     fhir,
     language,
@@ -188,7 +189,7 @@ def create_app(runtime: Runtime, role: Role = Role.ALL) -> FastAPI:
     app.include_router(metrics.router)
     if role in (Role.ALL, Role.API):
         app.include_router(create_auth_router(runtime.auth))
-        for module in (exchanges, mailbox, consents, conventions, ledger, language, fhir, pages):
+        for module in (exchanges, mailbox, consents, conventions, decisions, ledger, language, fhir, pages):
             app.include_router(module.router)
     describe(app)
     return app

@@ -48,8 +48,10 @@ def set_up(level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    for name in ("authlib", "httpx", "httpcore", "aiosqlite", "aiormq", "aio_pika"):
+    for name in ("authlib", "httpx", "httpcore", "aiosqlite"):
         logging.getLogger(name).setLevel(max(logging.INFO, logging.getLogger().level))
+    for name in ("aiormq", "aio_pika"):  # a traceback for each lost connection; the bus says the same in one line
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = True

@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "partner": ("partner", "app"),
     "system": ("partner", "systems"),
     "convention": ("convention", "app"),
+    "gate": ("gate", "app"),
     "adapter": ("adapter", "app"),
     "ledger": ("ledger", "app"),
     "schema": ("schema", "app"),

@@ -28,11 +28,12 @@ class MarkKind(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Mark:
     """
-    Something done to a convention at an instant; who may do it is the caller's question.
+    Something done to a convention at an instant, by a party (SIRET); who may do it is the caller's question.
     """
 
     kind: MarkKind
     at: datetime
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +56,13 @@ def state_at(
 
     Only signatures over this very hash count, and one is needed from each party. A refusal or a revocation is final;
     before the last signature it makes the convention `rejected`, after it `revoked`. `valid` says that all have
-    signed and nothing stopped it: its first day may still be to come, which the gate checks by itself.
+    signed and nothing stopped it: its first day may still be to come, which the gate checks by itself. A party
+    lifts its own suspension only: the convention is `suspended` while one stands.
     """
     at = in_utc(at)
     signed_at = _fully_signed_at(convention, signatures)
-    done = sorted((in_utc(mark.at), mark.kind) for mark in marks if in_utc(mark.at) <= at)
-    for moment, kind in done:
+    done = sorted((in_utc(mark.at), mark.kind, mark.by) for mark in marks if in_utc(mark.at) <= at)
+    for moment, kind, _ in done:
         if kind in (MarkKind.REVOKED, MarkKind.REJECTED):
             was_valid = signed_at is not None and signed_at <= moment
             return ConventionState.REVOKED if was_valid else ConventionState.REJECTED
@@ -68,9 +70,15 @@ def state_at(
         return ConventionState.PROPOSED
     if at >= convention.ends:
         return ConventionState.EXPIRED
-    if done and done[-1][1] is MarkKind.SUSPENDED:
-        return ConventionState.SUSPENDED
-    return ConventionState.VALID
+    return ConventionState.SUSPENDED if suspended_by(marks, at) else ConventionState.VALID
+
+
+def suspended_by(marks: Iterable[Mark], at: datetime) -> frozenset[str]:
+    """
+    The parties whose suspension stands at an instant: they suspended, and did not resume since.
+    """
+    last = {mark.by: mark.kind for mark in sorted(marks, key=lambda mark: (mark.at, mark.kind)) if mark.at <= at}
+    return frozenset(party for party, kind in last.items() if kind is MarkKind.SUSPENDED)
 
 
 def _fully_signed_at(convention: Convention, signatures: Iterable[Signed]) -> datetime | None:

@@ -17,6 +17,7 @@ class EventType(StrEnum):
     CONVENTION_SUSPENDED = "convention_suspended"
     CONVENTION_RESUMED = "convention_resumed"
     CONVENTION_REVOKED = "convention_revoked"
+    AGREEMENT_REQUESTED = "agreement_requested"
     AGREEMENT_GIVEN = "agreement_given"
     AGREEMENT_REFUSED = "agreement_refused"
     AGREEMENT_WITHDRAWN = "agreement_withdrawn"
@@ -30,6 +31,8 @@ class EventType(StrEnum):
     DISCLOSURE_REJECTED = "disclosure_rejected"
     DISCLOSURE_STOPPED = "disclosure_stopped"
     WITHDRAWAL_NOTIFIED = "withdrawal_notified"
+    WITHDRAWAL_REMINDED = "withdrawal_reminded"
+    WITHDRAWAL_OVERDUE = "withdrawal_overdue"
     WITHDRAWAL_ACKNOWLEDGED = "withdrawal_acknowledged"
     CONTENT_READ = "content_read"
     LEDGER_SEARCHED = "ledger_searched"
@@ -38,6 +41,7 @@ class EventType(StrEnum):
     FILE_QUARANTINED = "file_quarantined"
     ERASURE = "erasure"
     RETENTION_PURGED = "retention_purged"
+    PROACTIVE_DATA_DESTROYED = "proactive_data_destroyed"
     KEY_ROTATED = "key_rotated"
     CONFIGURATION_CHANGED = "configuration_changed"
 
@@ -88,6 +92,12 @@ CATALOGUE: dict[EventType, Wording] = {
         "Convention revoked",
         "Une partie a mis fin à une convention ; rien ne part plus à ce titre.",
         "A party ended a convention; nothing leaves on its ground any more.",
+    ),
+    EventType.AGREEMENT_REQUESTED: Wording(
+        "Accord demandé",
+        "Agreement requested",
+        "Une personne a été invitée à donner son accord par SMS ; rien n’est accordé tant qu’elle n’a pas répondu oui.",
+        "A person was asked for an agreement by text message; nothing is agreed until the reply is yes.",
     ),
     EventType.AGREEMENT_GIVEN: Wording(
         "Accord donné",
@@ -167,6 +177,18 @@ CATALOGUE: dict[EventType, Wording] = {
         "Un destinataire a été informé d’un retrait, d’une opposition ou d’un effacement (RGPD, article 19).",
         "A recipient was told of a withdrawal, an objection or an erasure (GDPR, article 19).",
     ),
+    EventType.WITHDRAWAL_REMINDED: Wording(
+        "Retrait rappelé",
+        "Withdrawal reminded",
+        "Un destinataire n’avait pas encore confirmé avoir tenu compte d’un retrait : la notification lui est présentée de nouveau.",
+        "A recipient had not yet confirmed that it acted on a withdrawal: the notice is offered to it again.",
+    ),
+    EventType.WITHDRAWAL_OVERDUE: Wording(
+        "Retrait non confirmé dans le délai",
+        "Withdrawal not confirmed in time",
+        "Le délai est passé sans qu’un destinataire confirme avoir tenu compte d’un retrait, d’une opposition ou d’un effacement.",
+        "The time limit passed without a recipient confirming that it acted on a withdrawal, an objection or an erasure.",
+    ),
     EventType.WITHDRAWAL_ACKNOWLEDGED: Wording(
         "Retrait confirmé",
         "Withdrawal acknowledged",
@@ -214,6 +236,12 @@ CATALOGUE: dict[EventType, Wording] = {
         "Retention purge",
         "Des données arrivées au terme de leur conservation ont été supprimées.",
         "Data that reached the end of their retention were deleted.",
+    ),
+    EventType.PROACTIVE_DATA_DESTROYED: Wording(
+        "Données proactives détruites",
+        "Proactive data destroyed",
+        "Des données obtenues sans demande de la personne ont été détruites parce qu’elle s’y est opposée (CRPA, article L114-8).",
+        "Data obtained without the person’s asking were destroyed because the person objected (CRPA, article L114-8).",
     ),
     EventType.KEY_ROTATED: Wording(
         "Clé remplacée",

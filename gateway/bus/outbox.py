@@ -158,8 +158,8 @@ async def oldest_age(tx: Transaction, now: datetime) -> timedelta:
 
 def carried(message: Message) -> Carried:
     """Read from a message of the queue of deliveries what a span says of it."""
-    data = message.event["data"]
-    return InTrace(message.event.get("traceparent"), data["exchange_id"], data["delivery_id"])
+    data = message.event.get("data") or {}
+    return InTrace(message.event.get("traceparent"), data.get("exchange_id", ""), data.get("delivery_id", ""))
 
 
 def under(message: Message, parts: Parts) -> Message:

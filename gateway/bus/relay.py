@@ -124,12 +124,12 @@ class Relay:
             return confirmed
 
     async def _rest(self, stop: asyncio.Event) -> None:
-        watcher = asyncio.create_task(stop.wait())
-        watcher.add_done_callback(lambda _: self._nudged.set())
+        nudged, stopped = asyncio.create_task(self._nudged.wait()), asyncio.create_task(stop.wait())
         try:
-            await _wait(self._nudged, self._idle)
+            await asyncio.wait({nudged, stopped}, timeout=self._idle, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            watcher.cancel()
+            nudged.cancel()
+            stopped.cancel()
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:

@@ -34,6 +34,17 @@ _OBJECTION: Final = {
     },
 }
 _SIGNATURE: Final = {"type": "object", "required": ["jws"], "properties": {"jws": {"type": "string"}}}
+_QUESTION: Final = {
+    "type": "object",
+    "required": ["kind", "purpose", "recipient"],
+    "properties": {
+        "kind": {"enum": ["referral", "bilan", "status"]},
+        "purpose": {"$ref": "/schemas/codes/purpose.json"},
+        "recipient": {"type": "string", "description": "SIRET."},
+        "subject": {"$ref": "/schemas/person/v1.json"},
+        "document": {"type": "object", "description": "Le document entier, à la place de subject."},
+    },
+}
 _REASON: Final = {
     "type": "object",
     "required": ["reason"],
@@ -49,6 +60,7 @@ BODIES: Final[dict[str, dict[str, Any]]] = {
     "/v1/objections": {_JSON: _OBJECTION},
     "/v1/conventions": {key: {"$ref": "/schemas/convention/v1.json"} for key in ("application/yaml", _JSON)},
     "/v1/conventions/{convention_id}/sign": {_JSON: _SIGNATURE},
+    "/v1/decisions/simulate": {_JSON: _QUESTION},
     "/v1/mailbox/{delivery}/nack": {_JSON: _REASON},
     "/v1/validate/{kind}": {_JSON: _OBJECT},
     "/v1/inbound/{adapter_name}": {key: {"type": "string", "format": "binary"} for key in _FILES},

@@ -1,5 +1,5 @@
 """
-The shared language: its schemas and code lists, and a validator that keeps nothing.
+The shared language: its schemas, code lists and crosswalks, and a validator that keeps nothing.
 """
 
 from __future__ import annotations
@@ -12,41 +12,66 @@ from starlette.responses import JSONResponse, Response
 
 from gateway.auth.resource import Caller, requires
 from gateway.auth.scopes import Scopes
-from gateway.errors import issue_body, not_found
-from gateway.http.bodies import read_json
+from gateway.errors import Problem, issue_body, not_found
+from gateway.http.bodies import media_type, read_body
 from gateway.http.exchanges import services_of
-from schemas import Kind, code_list, code_lists, schema, validate
+from schemas import Kind, catalogue, parse_json, validate
+from schemas.registry import UnknownSchema
+from schemas.vocabulary import UnknownCodeList
 
 router = APIRouter(tags=["langage commun"])
 
-_CACHED = {"Cache-Control": "public, max-age=3600"}
+_SCHEMA = "application/schema+json"
+_PUBLIC = {
+    "Cache-Control": "public, max-age=3600",
+    # The shared language is made to be read by anybody's tools, in a browser too.
+    "Access-Control-Allow-Origin": "*",
+    "X-Content-Type-Options": "nosniff",
+}
 
 
-@router.get("/schemas/{kind}/v1.json")
-async def get_schema(kind: str) -> Response:
-    """A schema of the shared language. / Un schéma du langage commun."""
-    if kind not in {member.value for member in Kind}:
-        raise not_found()
-    return JSONResponse(dict(schema(Kind(kind))), headers=_CACHED, media_type="application/schema+json")
+@router.get("/schemas/index.json")
+async def get_index() -> Response:
+    """What there is: schemas, code lists, crosswalks. / Tout ce qui est publié."""
+    return JSONResponse(catalogue.index(), headers=_PUBLIC)
+
+
+@router.get("/schemas/codes/crosswalks/{source}--{target}.json")
+async def get_crosswalk(source: str, target: str) -> Response:
+    """What the codes of a list become in another. / Une correspondance entre deux listes, dans un sens."""
+    try:
+        return JSONResponse(catalogue.crosswalk_document(source, target), headers=_PUBLIC)
+    except UnknownCodeList:
+        raise not_found() from None
 
 
 @router.get("/schemas/codes/{name}.json")
 async def get_codes(name: str) -> Response:
     """A code list. / Une liste de codes."""
-    if name not in code_lists():
-        raise not_found()
-    codes = [
-        {
-            "code": code.code,
-            "label_fr": code.label_fr,
-            "label_en": code.label_en,
-            "parent": code.parent,
-            "source": code.source,
-            "version": code.version,
-        }
-        for code in code_list(name).values()
-    ]
-    return JSONResponse({"list": name, "codes": codes}, headers=_CACHED)
+    try:
+        return JSONResponse(catalogue.code_list_document(name), headers=_PUBLIC)
+    except UnknownCodeList:
+        raise not_found() from None
+
+
+@router.get("/schemas/{name}/v{major}.bundle.json")
+async def get_bundle(name: str, major: str) -> Response:
+    """A schema with those it refers to inside: one file, valid offline. / Un schéma en un seul fichier."""
+    try:
+        found = catalogue.bundled_schema_document(name, _number(major))
+    except UnknownSchema:
+        raise not_found() from None
+    return JSONResponse(found, headers=_PUBLIC, media_type=_SCHEMA)
+
+
+@router.get("/schemas/{name}/v{major}.json")
+async def get_schema(name: str, major: str) -> Response:
+    """A schema of the shared language. / Un schéma du langage commun."""
+    try:
+        found = catalogue.schema_document(name, _number(major))
+    except UnknownSchema:
+        raise not_found() from None
+    return JSONResponse(found, headers=_PUBLIC, media_type=_SCHEMA)
 
 
 @router.post("/v1/validate/{kind}")
@@ -56,6 +81,19 @@ async def post_validate(
     """Say everything that is wrong with a document, and keep nothing. / Vérifier un document sans rien garder."""
     if kind not in {member.value for member in Kind}:
         raise not_found()
-    document = await read_json(request, services_of(request).settings.max_json_bytes)
-    issues = await to_thread.run_sync(validate, Kind(kind), document)
+    declared, limit = media_type(request), services_of(request).settings.max_json_bytes
+    if declared != "application/json" and not declared.endswith("+json"):
+        raise Problem(
+            "unsupported_media_type",
+            "Envoyez du JSON : Content-Type: application/json.",
+            "Send JSON: Content-Type: application/json.",
+        )
+    raw = await read_body(request, limit)
+    document = parse_json(raw, max_bytes=limit)
+    issues = await to_thread.run_sync(validate, Kind(kind), document, raw)
     return {"valid": not issues, "errors": [issue_body(issue) for issue in issues]}
+
+
+def _number(text: str) -> int:
+    """A version as written in an address; what is not a short number is the version of no schema."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 4 else 0

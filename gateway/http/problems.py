@@ -55,7 +55,8 @@ def render(request: Request, problem: Problem) -> Response:
 
 
 def install(app: FastAPI) -> None:
-    """Register the handlers: nothing leaves the application as a bare error."""
+    """Register the handlers: nothing leaves the application as a bare error, nor as a redirection to what the client named."""
+    app.router.redirect_slashes = False
 
     @app.exception_handler(Problem)
     async def _problem(request: Request, error: Problem) -> Response:

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from consent.conventions.collection import Conventions
 from consent.conventions.convention import Convention
-from consent.conventions.lifecycle import Mark, MarkKind, Signed, state_at
+from consent.conventions.lifecycle import Mark, MarkKind, Signed, state_at, suspended_by
 from consent.tables import convention_marks, convention_signatures, conventions
 from gateway.store.database import Transaction, insert_ignore, instant, moment
 from gateway.store.tables import generations
@@ -33,7 +33,7 @@ class ConventionBook:
     def __init__(self) -> None:
         """Start with nothing in memory."""
         self._generation = -1
-        self._records: Sequence[_Record] = ()
+        self._records: Sequence[Record] = ()
         self._collection = Conventions()
         self._until = _FOREVER
         self._since = _FOREVER
@@ -43,7 +43,7 @@ class ConventionBook:
         query = sa.select(generations.c.value).where(generations.c.name == _GENERATION).with_for_update(read=True)
         generation = (await tx.execute(query)).scalar_one_or_none() or 0
         if generation != self._generation:
-            self._records = await _load(tx)
+            self._records = await every(tx)
             self._generation = generation
             self._until = self._since
         if not self._since <= now < self._until:
@@ -54,34 +54,47 @@ class ConventionBook:
         return self._collection
 
 
-class _Record:
+class Record:
     """One version of a convention with what was done to it."""
 
     def __init__(self, convention: Convention, signatures: Sequence[Signed], marks: Sequence[Mark]) -> None:
+        """Keep a text, the signatures verified over it, and what else its parties did to it."""
         self.convention = convention
         self.signatures = signatures
         self.marks = marks
 
     def at(self, now: datetime) -> Convention:
+        """The convention in its state at `now`, which everything kept here came before."""
+        return self.convention.in_state(state_at(self.convention, self.signatures, self.marks, self._seen(now)))
+
+    def suspended_by(self, now: datetime) -> frozenset[str]:
+        """The parties (SIRET) whose suspension stands at `now`."""
+        return suspended_by(self.marks, self._seen(now))
+
+    def _seen(self, now: datetime) -> datetime:
         # What is recorded has happened, even if the clock of the machine that recorded it is ahead of ours.
-        seen = max([now, *(signature.at for signature in self.signatures), *(mark.at for mark in self.marks)])
-        return self.convention.in_state(state_at(self.convention, self.signatures, self.marks, seen))
+        return max([now, *(signature.at for signature in self.signatures), *(mark.at for mark in self.marks)])
 
 
-async def one(
-    tx: Transaction, convention_id: str, now: datetime, version: int | None = None
-) -> tuple[Convention, Any] | None:
-    """Read one version (None: the newest) in its state at `now`, with its row; None when there is none."""
-    query = (
-        sa.select(conventions).where(conventions.c.id == convention_id).order_by(conventions.c.version.desc()).limit(1)
-    )
-    if version is not None:
-        query = query.where(conventions.c.version == version)
-    row = (await tx.execute(query)).first()
-    if row is None:
-        return None
-    [record] = await _records(tx, [row])
-    return record.at(now), row
+async def hold(tx: Transaction) -> None:
+    """
+    Hold every convention until the transaction ends, before looking at what is to be changed.
+
+    The exchanges being decided end first, and those to come wait: what is done here is wholly before or after each of them.
+    """
+    await tx.execute(insert_ignore(generations, tx).values(name=_GENERATION, value=0))
+    await tx.execute(sa.select(generations.c.value).where(generations.c.name == _GENERATION).with_for_update())
+
+
+async def versions(tx: Transaction, convention_id: str) -> list[Record]:
+    """Read every version of a convention with what was done to it, the newest first."""
+    query = sa.select(conventions).where(conventions.c.id == convention_id).order_by(conventions.c.version.desc())
+    return await _records(tx, (await tx.execute(query)).all())
+
+
+async def every(tx: Transaction) -> list[Record]:
+    """Read every version of every convention with what was done to it."""
+    return await _records(tx, (await tx.execute(sa.select(conventions))).all())
 
 
 async def signatures_of(tx: Transaction, convention: Convention) -> list[dict[str, str]]:
@@ -148,11 +161,7 @@ async def _moved(tx: Transaction) -> None:
     )
 
 
-async def _load(tx: Transaction) -> Sequence[_Record]:
-    return await _records(tx, (await tx.execute(sa.select(conventions))).all())
-
-
-async def _records(tx: Transaction, rows: Sequence[Any]) -> list[_Record]:
+async def _records(tx: Transaction, rows: Sequence[Any]) -> list[Record]:
     ids = {row.id for row in rows}
     signed: dict[tuple[str, int], list[Signed]] = defaultdict(list)
     marked: dict[tuple[str, int], list[Mark]] = defaultdict(list)
@@ -161,8 +170,8 @@ async def _records(tx: Transaction, rows: Sequence[Any]) -> list[_Record]:
         key = (row.convention_id, row.convention_version)
         signed[key].append(Signed(row.party, row.kid, hashes.get(key, ""), moment(row.signed_at)))
     for row in await tx.execute(sa.select(convention_marks).where(convention_marks.c.convention_id.in_(ids))):
-        marked[(row.convention_id, row.convention_version)].append(Mark(MarkKind(row.kind), moment(row.at)))
+        marked[(row.convention_id, row.convention_version)].append(Mark(MarkKind(row.kind), moment(row.at), row.by))
     return [
-        _Record(Convention.from_document(row.document), signed[(row.id, row.version)], marked[(row.id, row.version)])
+        Record(Convention.from_document(row.document), signed[(row.id, row.version)], marked[(row.id, row.version)])
         for row in rows
     ]

@@ -19,6 +19,8 @@ Transaction = AsyncConnection
 """An open transaction: everything executed on it is durable together, when the block that opened it ends without error."""
 
 _BUSY_MS = 30_000
+_CONNECT_SECONDS = 5
+_COMMAND_SECONDS = 60
 
 
 def instant(moment: datetime) -> str:
@@ -49,8 +51,10 @@ class Database:
             self._writer = _sqlite_engine(url, "BEGIN IMMEDIATE", pool_size=1)
             self._reader = _sqlite_engine(url, "BEGIN", pool_size=pool_size)
         elif self.dialect == "postgresql":
+            # A server that stopped answering must not hold a request or a loop for ever.
+            limits = {"timeout": _CONNECT_SECONDS, "command_timeout": _COMMAND_SECONDS}
             self._writer = self._reader = create_async_engine(
-                url, pool_size=pool_size, max_overflow=pool_size, pool_pre_ping=True
+                url, pool_size=pool_size, max_overflow=pool_size, pool_pre_ping=True, connect_args=limits
             )
         else:
             raise ValueError(f"unsupported database: {self.dialect}; use sqlite+aiosqlite or postgresql+asyncpg")

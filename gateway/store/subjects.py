@@ -87,6 +87,12 @@ async def resolve(
     return found
 
 
+async def find(tx: Transaction, identity: Identity) -> str | None:
+    """Look for the one person that an identity names, and create nobody; nobody and several people look alike."""
+    found = (await _Known.load(tx, [identity])).match(identity)
+    return found if isinstance(found, str) else None
+
+
 class _Known:
     """The rows of `subject_keys` around some identities, and those to be added."""
 

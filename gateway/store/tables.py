@@ -102,7 +102,7 @@ documents = sa.Table(
     sa.Column("sender", sa.String(14), nullable=False),
     sa.Column("subject_id", sa.String(36), sa.ForeignKey("subjects.id"), nullable=False, index=True),
     sa.Column("sealed", sa.LargeBinary, nullable=False),
-    sa.Column("received_at", Instant, nullable=False),
+    sa.Column("received_at", Instant, nullable=False, index=True),
 )
 
 exchanges = sa.Table(
@@ -157,6 +157,25 @@ deliveries = sa.Table(
     sa.Column("created_at", Instant, nullable=False),
     sa.Column("updated_at", Instant, nullable=False),
     sa.Index("ix_deliveries_mailbox", "recipient", "state", "created_at", "id"),
+)
+
+notices = sa.Table(
+    "notices",
+    metadata,
+    sa.Column("delivery_id", sa.String(36), sa.ForeignKey("deliveries.id"), primary_key=True),
+    sa.Column("cause", sa.String(16), nullable=False, comment="withdrawal, objection or erasure"),
+    sa.Column("about", sa.String(36), nullable=False, comment="the agreement taken back, or the objection"),
+    sa.Column("due_at", Instant, nullable=False, comment="when its recipient must have acknowledged it"),
+    sa.Column("remind_at", Instant, nullable=True, comment="when it is offered again; null once it is closed"),
+    sa.Column("reminders", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("overdue_at", Instant, nullable=True, comment="when the ledger recorded that it was late"),
+    sa.Index(
+        "ix_notices_open",
+        "due_at",
+        "delivery_id",
+        sqlite_where=sa.text("remind_at IS NOT NULL"),
+        postgresql_where=sa.text("remind_at IS NOT NULL"),
+    ),
 )
 
 outbox = sa.Table(

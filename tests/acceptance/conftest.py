@@ -189,10 +189,10 @@ def check_refusal(answer: httpx.Response, status: int, code: str = "") -> dict[s
     assert MARK not in answer.text and MARK not in str(answer.headers)
     assert not re.search(r'Traceback|File "|sqlalchemy|asyncpg|lxml|pydantic', answer.text)
     body: dict[str, Any] = answer.json()
-    path = answer.request.url.path
-    if path.startswith("/oauth2/"):
+    if "error" in body:
+        assert answer.request.url.path.startswith("/oauth2/")
         french, english, said = body["message_fr"], body["error_description"], body["error"]
-    elif path.startswith("/fhir/R4/"):
+    elif answer.request.url.path.startswith("/fhir/R4/"):
         assert "application/fhir+json" == answer.headers["content-type"] and "OperationOutcome" == body["resourceType"]
         first = body["issue"][0]
         french, english, said = first["details"]["text"], first["diagnostics"], first["details"]["coding"][0]["code"]

@@ -352,6 +352,24 @@ async def test_a_nudge_is_enough_and_so_is_time(database: Database) -> None:
         assert await rows(database) == []
 
 
+async def test_an_idle_relay_looks_now_and_then_and_rests_in_between(database: Database) -> None:
+    """With nothing to do it looks about as often as it says: it does not spin."""
+    looks = 0
+
+    def counting() -> datetime:
+        nonlocal looks
+        looks += 1
+        return datetime.now(UTC)
+
+    relay = Relay(database, EmbeddedBus(database), idle=timedelta(milliseconds=100), clock=counting)
+    stop = asyncio.Event()
+    running = asyncio.create_task(relay.run(stop))
+    await asyncio.sleep(1)
+    stop.set()
+    await running
+    assert 1 <= looks <= 12
+
+
 async def test_what_the_relay_logs_holds_no_identifier(database: Database, caplog: pytest.LogCaptureFixture) -> None:
     """Failures are logged by their class and number: no delivery, exchange, message or organisation."""
     caplog.set_level(logging.DEBUG, logger="gateway.bus")

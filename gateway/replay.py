@@ -1,0 +1,195 @@
+"""
+Decision replay: take a decision that the ledger records again, with what was in force that day, and compare.
+
+A difference means that the record, the data or the code is not what it was: the auditor's question, answered by anybody who
+holds the database and the keys, without changing anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+import orjson
+import sqlalchemy as sa
+
+from consent.gate import Decision, Request, decide, decide_notice
+from consent.ledger.event import Event, EventType
+from consent.projection import project
+from consent.tables import ledger_events
+from gateway.history import Numbered, PastConventions, PastPerson
+from gateway.records import rules, told
+from gateway.store import subjects
+from gateway.store.crypto import DataKey, Vault
+from gateway.store.database import Transaction, moment
+from gateway.store.tables import documents, exchanges
+from schemas import Document, Kind
+
+DECISIONS: Final = frozenset(
+    {
+        EventType.EXCHANGE_ACCEPTED,
+        EventType.EXCHANGE_REFUSED,
+        EventType.DISCLOSURE_MADE,
+        EventType.WITHDRAWAL_NOTIFIED,
+    }
+)
+"""The types of events that record decisions of the gate."""
+
+_COMPARED: Final = ("permit", "reasons", "fields", "convention", "agreement", "basis", "steps")
+_COMPARED_OF_NOTICES: Final = ("permit", "reasons", "fields")
+
+_PEOPLE: Final = 200
+
+
+class UnknownDecision(LookupError):
+    """No event of this id records a decision."""
+
+
+class Outcome(StrEnum):
+    """What came of a replay; `erased` when the person's key was destroyed, so that nothing can be opened any more."""
+
+    SAME = "same"
+    DIFFERENT = "different"
+    ERASED = "erased"
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """
+    One decision replayed: of an event, about a recipient (SIRET; none when erased).
+
+    `differences` names what is not the same (`left` and `withheld`: the pointers of what a disclosure held); `same_rules`
+    says whether the decision was taken by the rules of this very code.
+    """
+
+    event_id: str
+    event_type: str
+    recipient: str | None
+    outcome: Outcome
+    differences: tuple[str, ...] = ()
+    same_rules: bool = True
+
+    def to_json(self) -> dict[str, Any]:
+        """The same, for a program."""
+        return {
+            "event": self.event_id,
+            "type": self.event_type,
+            "recipient": self.recipient,
+            "outcome": self.outcome.value,
+            "differences": list(self.differences),
+            "same_rules": self.same_rules,
+        }
+
+
+async def replay(tx: Transaction, event_id: str, vault: Vault) -> list[Replayed]:
+    """Take the decisions of one event again, one per recipient; raises `UnknownDecision`."""
+    query = sa.select(ledger_events).where(ledger_events.c.id == event_id, ledger_events.c.type.in_(DECISIONS))
+    row = (await tx.execute(query)).first()
+    if row is None:
+        raise UnknownDecision("no event of this id records a decision")
+    past = await PastConventions.load(tx, vault)
+    return [each async for each in _of_person(tx, row.subject_id, past, vault) if each.event_id == event_id]
+
+
+async def replay_all(tx: Transaction, vault: Vault) -> AsyncIterator[Replayed]:
+    """Take every decision of the ledger again, person by person; those recorded meanwhile are for another time."""
+    last = (await tx.execute(sa.select(sa.func.max(ledger_events.c.seq)))).scalar_one_or_none() or 0
+    past = await PastConventions.load(tx, vault)
+    person = ""
+    while True:
+        query = (
+            sa.select(ledger_events.c.subject_id)
+            .where(
+                ledger_events.c.subject_id > person,
+                ledger_events.c.seq <= last,
+                ledger_events.c.type.in_(DECISIONS),
+            )
+            .distinct()
+            .order_by(ledger_events.c.subject_id)
+            .limit(_PEOPLE)
+        )
+        people = (await tx.execute(query)).scalars().all()
+        if not people:
+            return
+        for person in people:
+            async for each in _of_person(tx, person, past, vault, last):
+                yield each
+
+
+async def _of_person(
+    tx: Transaction, subject_id: str, past: PastConventions, vault: Vault, last: int | None = None
+) -> AsyncIterator[Replayed]:
+    key = (await subjects.data_keys(tx, [subject_id], vault)).get(subject_id)
+    if key is None:
+        for erased in await _erased(tx, subject_id):
+            yield erased
+        return
+    person = await PastPerson.load(tx, subject_id, key)
+    for numbered in person.events:
+        event = numbered.event
+        if event.type not in DECISIONS or (last is not None and numbered.seq > last):
+            continue
+        document = await _document(tx, event, key) if "left" in event.body else None
+        for recorded in _decisions(event):
+            again = _decide(numbered, recorded, past, person)
+            yield _compared(event, recorded, again, document)
+
+
+async def _erased(tx: Transaction, subject_id: str) -> list[Replayed]:
+    columns = (ledger_events.c.id, ledger_events.c.type)
+    query = sa.select(*columns).where(ledger_events.c.subject_id == subject_id, ledger_events.c.type.in_(DECISIONS))
+    rows = (await tx.execute(query.order_by(ledger_events.c.seq))).all()
+    return [Replayed(row.id, row.type, None, Outcome.ERASED) for row in rows]
+
+
+def _decisions(event: Event) -> Iterator[Mapping[str, Any]]:
+    """The decisions that an event records, each with its sender and recipient."""
+    if "decision" in event.body:
+        parties = {name: event.body[name] for name in ("sender", "recipient")}
+        yield {**event.body["decision"], **parties}
+    for decision in event.body.get("decisions", ()):
+        yield {**decision, "sender": event.actor}
+
+
+def _decide(numbered: Numbered, recorded: Mapping[str, Any], past: PastConventions, person: PastPerson) -> Decision:
+    body = numbered.event.body
+    if body["kind"] == Kind.CONSENT:
+        return decide_notice(recorded["recipient"])
+    at = moment(recorded["decided_at"])
+    request = Request(Kind(body["kind"]), body["purpose"], recorded["sender"], recorded["recipient"], at)
+    standing = person.before(numbered.seq)
+    return decide(request, past.before(numbered.seq, at), standing.agreements, standing.objections)
+
+
+def _compared(event: Event, recorded: Mapping[str, Any], again: Decision, document: Document | None) -> Replayed:
+    fresh = told(again)
+    names = _COMPARED_OF_NOTICES if event.body["kind"] == Kind.CONSENT else _COMPARED
+    differences = [name for name in names if fresh[name] != recorded[name]]
+    if document is not None and again.permit:
+        cut = project(document, again, event.body["pseudonym"])
+        pointers = {"left": cut.left, "withheld": cut.withheld}
+        differences += [name for name, found in pointers.items() if list(found) != event.body[name]]
+    return Replayed(
+        event.id,
+        event.type.value,
+        recorded["recipient"],
+        Outcome.DIFFERENT if differences else Outcome.SAME,
+        tuple(differences),
+        event.body["rules"] == rules(),
+    )
+
+
+async def _document(tx: Transaction, event: Event, key: DataKey) -> Document | None:
+    """The document that a disclosure was made from; None once it is no longer kept."""
+    query = (
+        sa.select(documents.c.id, documents.c.sealed)
+        .join(exchanges, exchanges.c.document_id == documents.c.id)
+        .where(exchanges.c.id == event.body["exchange_id"])
+    )
+    row = (await tx.execute(query)).first()
+    if row is None:
+        return None
+    document: Document = orjson.loads(key.open(row.sealed, f"documents/{row.id}"))
+    return document

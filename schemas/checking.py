@@ -1,0 +1,91 @@
+"""
+Checking documents as they were received: one JSON text, or one document a line (NDJSON), with the sentences of the API.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, BinaryIO, Final
+
+from schemas.issue import Issue, Kind
+from schemas.malformed import MalformedJson
+from schemas.messages import Rule, sentences, with_suggestion
+from schemas.registry import validate
+from schemas.strict_json import MAX_BYTES, parse_json
+from schemas.suggestion import Suggester
+
+_KINDS: Final = frozenset(map(str, Kind))
+_SUGGESTER: Final = Suggester({})
+_TITLES: Final = ("Nature du document", "Kind of document")
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """
+    One document once checked: the line where it begins (from 1), its kind unless it cannot be told, and what is wrong.
+    """
+
+    line: int
+    kind: Kind | None
+    issues: list[Issue]
+
+
+def check(raw: bytes, kind: Kind | None = None, *, tolerant: bool = False, located: bool = True) -> Checked:
+    """
+    Read and validate one document, of the kind it says it is unless `kind` is given; never raises.
+
+    What is not JSON is an issue like the others. `located` gives each issue its line and column, which costs another pass
+    over the text; `tolerant` is that of `validate`.
+    """
+    try:
+        document = parse_json(raw)
+    except MalformedJson as error:
+        issue = Issue(error.code, "", error.message_fr, error.message_en, line=error.line, column=error.column)
+        return Checked(1, kind, [issue])
+    said = kind or _kind_of(document)
+    if isinstance(said, Issue):
+        return Checked(1, None, [said])
+    return Checked(1, said, validate(said, document, raw if located else None, tolerant=tolerant))
+
+
+def check_lines(
+    stream: BinaryIO, kind: Kind | None = None, *, tolerant: bool = False, located: int | None = None
+) -> Iterator[Checked]:
+    """
+    Read and validate a stream of documents, one a line, in the memory of one line; blank lines are skipped.
+
+    `located` is how many faulty documents get the columns of their issues (all of them by default): the line is always
+    there.
+    """
+    for number, raw in _lines(stream):
+        checked = check(raw, kind, tolerant=tolerant, located=located is None or located > 0)
+        if checked.issues and located is not None:
+            located -= 1
+        yield Checked(number, checked.kind, [replace(issue, line=number) for issue in checked.issues])
+
+
+def _lines(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """
+    The lines that are not blank, numbered; of a line over the limit only as much as shows that it is.
+    """
+    number = 0
+    while raw := stream.readline(MAX_BYTES + 2):
+        number += 1
+        rest = raw
+        while not rest.endswith(b"\n") and (rest := stream.readline(MAX_BYTES)):
+            pass
+        text = raw.removesuffix(b"\n").removesuffix(b"\r")
+        if text.strip():
+            yield number, text
+
+
+def _kind_of(document: Any) -> Kind | Issue:
+    if not isinstance(document, dict):
+        return Issue("type", "", *sentences(Rule("type", {"types": ["object"]})))
+    if "kind" not in document:
+        return Issue("required", "/kind", *sentences(Rule("required", {"property": "kind"}, *_TITLES)))
+    said = document["kind"]
+    if isinstance(said, str) and said in _KINDS:
+        return Kind(said)
+    suggestion = _SUGGESTER.nearest(said, _KINDS)
+    told = with_suggestion(sentences(Rule("enum", {"options": list(Kind)}, *_TITLES)), suggestion)
+    return Issue("enum", "/kind", *told, suggestion)
