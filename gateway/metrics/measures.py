@@ -5,12 +5,12 @@ What one process counts, through the OpenTelemetry API.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
-from opentelemetry.metrics import Counter as Instrument
 from opentelemetry.metrics import Meter, NoOpMeterProvider
 
+from consent.reasons import CATALOGUE
 from schemas import Kind
 
 if TYPE_CHECKING:
@@ -26,6 +26,9 @@ waits (25 s). The SDK's own default is for milliseconds.
 """
 
 _TRAVELLING: Final = tuple(kind.value for kind in Kind if kind is not Kind.CONVENTION)
+_OUTCOMES: Final = ("accepted", "refused", "invalid", "already_received")
+_NO_RECIPIENT: Final = "no_recipient"
+_REASONS: Final = (*CATALOGUE, _NO_RECIPIENT)
 
 
 class Measures:
@@ -60,9 +63,7 @@ class Measures:
             "tdu.acknowledgements",
             description="Answers of recipients: acknowledged, or the code of why they could not take it.",
         )
-        _start(self._received, ("accepted", "refused", "invalid", "already_received"))
-        _start(self._disclosed)
-        _start(self._closed, ("acknowledged",))
+        self._start_at_zero()
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count an HTTP request; `method` is a known one or `_OTHER`, `route` a pattern."""
@@ -81,7 +82,7 @@ class Measures:
                 if not ruling.decision.permit:
                     refusals[kind, ruling.decision.reasons[0].code] += 1
             if not crossing.rulings:
-                refusals[kind, "no_recipient"] += 1
+                refusals[kind, _NO_RECIPIENT] += 1
         for (kind, outcome), number in outcomes.items():
             self._received.add(number, {"kind": kind, "outcome": outcome})
         for (kind, reason), number in refusals.items():
@@ -105,11 +106,14 @@ class Measures:
         for kind, number in Counter(item.kind.value for item in taken).items():
             self._closed.add(number, {"kind": kind, "outcome": refusal or "acknowledged"})
 
-
-def _start(instrument: Instrument, outcomes: Sequence[str] = ()) -> None:
-    for kind in _TRAVELLING:
-        for labels in [{"kind": kind, "outcome": outcome} for outcome in outcomes] or [{"kind": kind}]:
-            instrument.add(0, labels)
+    def _start_at_zero(self) -> None:
+        for kind in _TRAVELLING:
+            for outcome in _OUTCOMES:
+                self._received.add(0, {"kind": kind, "outcome": outcome})
+            for reason in _REASONS:
+                self._refused.add(0, {"kind": kind, "reason": reason})
+            self._disclosed.add(0, {"kind": kind})
+            self._closed.add(0, {"kind": kind, "outcome": "acknowledged"})
 
 
 def _outcome(crossing: Crossing) -> str:

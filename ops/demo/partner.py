@@ -25,6 +25,9 @@ from ops.demo.gateway_process import GatewayProcess
 
 KID = "1"
 
+_PATIENCE = 20
+"""Seconds that a mailbox may stay empty while something is on its way."""
+
 
 class PartnerFailed(Exception):
     """The gateway answered something the story does not expect; the message is its problem's detail."""
@@ -105,15 +108,23 @@ class Partner:
         self.token = None  # the next token has the scopes that the convention gives
         return str(answer.json()["state"])
 
-    async def pull(self, wait: float = 2) -> list[dict[str, Any]]:
-        """Take everything that waits in the mailbox and acknowledge it, lease by lease."""
+    async def pull(self, expected: int) -> list[dict[str, Any]]:
+        """
+        Take what waits in the mailbox and acknowledge it, lease by lease, until `expected` deliveries came.
+
+        Raises `PartnerFailed` when one is missing for long, or when there is one too many.
+        """
         taken: list[dict[str, Any]] = []
-        while True:
-            answer = (await self.call("GET", f"/v1/mailbox?limit=200&wait={wait}")).json()
-            if not answer["deliveries"]:
-                return taken
+        while answer := await self._take(wait=_PATIENCE if len(taken) < expected else 0):
             taken += answer["deliveries"]
             await self.call("POST", f"/v1/mailbox/{answer['lease']}/ack")
+        if len(taken) != expected:
+            raise PartnerFailed(f"{len(taken)} deliveries came, {expected} were permitted")
+        return taken
+
+    async def _take(self, wait: int) -> dict[str, Any] | None:
+        answer = (await self.call("GET", f"/v1/mailbox?limit=200&wait={wait}")).json()
+        return dict(answer) if answer["deliveries"] else None
 
 
 def of_kind(deliveries: list[dict[str, Any]], kind: str) -> Iterator[dict[str, Any]]:

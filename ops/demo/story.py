@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -52,6 +53,7 @@ class Story:
         self._people = fictitious_people(households, SEED)
         self.figures = Figures(households=households, people=len(self._people))
         self._agreements: dict[FictitiousPerson, str] = {}
+        self._expected: Counter[str] = Counter()
 
     async def tell(self) -> Figures:
         """Go through the eight steps; raises `PartnerFailed` when the gateway answers otherwise than it should."""
@@ -156,6 +158,9 @@ class Story:
 
     def _count(self, taken: dict[str, Any]) -> None:
         for exchange in taken["exchanges"]:
+            self._expected.update(
+                each["siret"] for each in exchange.get("recipients", []) if each["state"] == "permitted"
+            )
             if exchange["state"] == "accepted":
                 self.figures.referrals += exchange["kind"] == "referral"
                 self.figures.bilans += exchange["kind"] == "bilan"
@@ -196,7 +201,8 @@ class Story:
         await self._answers(caf, departement, list(of_kind(received, "referral")))
 
     async def _pull(self, partner: Partner) -> list[dict[str, Any]]:
-        received = await partner.pull(wait=5)
+        """Take exactly what was permitted for a partner: nothing lost, nothing twice."""
+        received = await partner.pull(self._expected.pop(partner.siret, 0))
         self.figures.delivered += len(received)
         self.figures.acknowledged += len(received)
         return received
@@ -216,7 +222,8 @@ class Story:
 
         async def reply(numbered: tuple[int, dict[str, Any]]) -> None:
             rank, delivery = numbered
-            await departement.call("POST", f"/v1/referrals/{delivery['document_id']}/status", json=status(rank))
+            path = f"/v1/referrals/{delivery['document_id']}/status"
+            self._count((await departement.call("POST", path, json=status(rank))).json())
 
         await self._each("réponses du département", list(enumerate(referrals)), reply)
         received = await self._pull(caf)
@@ -234,12 +241,15 @@ class Story:
         answer = (
             await association.call("POST", f"/v1/consents/{agreement}/withdraw", json={"channel": "in_person"})
         ).json()
+        self._expected.update(notice["recipient"] for notice in answer["notices"])
         self._console.print(
             f"   retrait enregistré ; à prévenir, pour avoir reçu ses données : {len(answer['notices'])} partenaires"
         )
         for partner in (association, departement):
             notices = list(of_kind(await self._pull(partner), "consent"))
             self.figures.withdrawals_acknowledged += len(notices)
+        if self.figures.withdrawals_acknowledged != len(answer["notices"]):
+            raise PartnerFailed("a recipient was not told of the withdrawal")
         self._console.print(f"   {self.figures.withdrawals_acknowledged} logiciels prévenus ont accusé réception")
         taken = (await caf.call("POST", "/v1/referrals", json=referral(person, caf, association.siret))).json()
         self._count(taken)

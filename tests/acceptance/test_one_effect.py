@@ -136,7 +136,7 @@ def test_an_agreement_taken_back_twice_is_a_conflict(desk: Any, new_consent: Any
         refused(desk.call("caf", "POST", address, json=body), 409, "conflict")
 
 
-def test_a_system_whose_own_format_is_only_read_receives_the_shared_one(desk: Any, new_referral: Any) -> None:
+def test_a_system_whose_own_format_is_only_read_receives_the_shared_one(desk: Any) -> None:
     """The CCAS sends RSA flows, which nobody writes; whatever it accepts, its mailbox is in shared JSON."""
     answer = desk.call("ccas", "GET", "/v1/mailbox", headers={"Accept": "text/csv, */*"})
     assert (200, []) == (answer.status_code, answer.json()["deliveries"])

@@ -1,0 +1,50 @@
+"""
+The printed convention and the register's entry as HTML: one self-contained file each, made to be read, printed and kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
+
+from gateway.printing.sheet import NEVER, RIGHTS, Sheet, day, siret
+
+
+def convention_html(sheet: Sheet) -> str:
+    """The convention as a French page; nothing in it is fetched from elsewhere."""
+    page = _environment().get_template("convention.html")
+    return page.render(sheet=sheet, style=_style(), never=NEVER, rights=RIGHTS)
+
+
+def register_html(entry: Mapping[str, Any]) -> str:
+    """The entry of the register as a French page."""
+    shown = [{**controller, "siret_shown": siret(controller["siret"])} for controller in entry["controllers"]]
+    dates = entry["validity"]
+    return (
+        _environment()
+        .get_template("register.html")
+        .render(
+            entry={**entry, "controllers": shown}, style=_style(), since=day(dates["from"]), until=day(dates["until"])
+        )
+    )
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("gateway", "printing"),
+        autoescape=select_autoescape(),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+@cache
+def _style() -> Markup:
+    return Markup((files("gateway.printing") / "style.css").read_text(encoding="utf-8"))  # noqa: S704 - a file of this package

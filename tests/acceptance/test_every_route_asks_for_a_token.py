@@ -1,0 +1,204 @@
+"""No address answers without a token that opens it, except those that are public on purpose; the list is the API's own."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+from joserfc import jwt
+from joserfc.jwk import ECKey
+
+pytestmark = pytest.mark.parametrize("desk", ["embedded"], indirect=True)
+
+PUBLIC = {
+    "GET /healthz": "asked by the machine that restarts the process; says nothing else than that it lives",
+    "GET /readyz": "asked by the machine that routes to it; names what does not answer, never why",
+    "GET /metrics": "asked by the supervision; counts, no identifier; to be closed by the reverse proxy",
+    "POST /oauth2/": "the client proves who it is in the body (private_key_jwt)",
+    "GET /oauth2/jwks": "public keys",
+    "GET /.well-known/": "how to get a token",
+    "GET /schemas/": "the shared language belongs to everybody",
+    "GET /ledger/": "the public log: its entries are keyed commitments",
+    "GET /fhir/R4/metadata": "what the façade can do (FHIR asks that anybody may read it)",
+}
+"""Beginnings of the routes without a token, each with its reason: a route that is neither here nor protected fails these tests."""
+
+
+def routes(desk: Any) -> dict[str, list[str]]:
+    """Every operation of the description, `METHOD /path`, with the scopes that it says it asks for."""
+    described = desk.http.get("/openapi.json").json()["paths"]
+    return {
+        f"{method.upper()} {path}": [
+            scope for need in operation.get("security", []) for scope in need.get("oauth2", [])
+        ]
+        for path, operations in described.items()
+        for method, operation in operations.items()
+    }
+
+
+def knock(desk: Any, route: str, headers: dict[str, str] | None = None) -> Any:
+    """Send a request to a route, with an identifier that names nothing."""
+    method, path = route.split(" ")
+    names = {"kind": "referral", "adapter_name": "shared-json"}
+    concrete = re.sub(r"{(\w+)}", lambda found: names.get(found[1], str(uuid.UUID(int=1, version=4))), path)
+    json_body = {"json": {}} if method == "POST" else {}
+    return desk.http.request(method, concrete, headers=headers or {}, **json_body)
+
+
+def test_every_route_is_protected_or_public_with_a_reason(desk: Any, refused: Any) -> None:
+    """Without a token, every route that is not on the public list answers 401 and says where to get one."""
+    asked = routes(desk)
+    assert len(asked) > 25
+    for route, scopes in asked.items():
+        answer = knock(desk, route)
+        if route.startswith(tuple(PUBLIC)):
+            assert not scopes and answer.status_code != 403, route
+        else:
+            assert scopes, f"{route} says no scope and is not on the public list"
+            refused(answer, 401, "unauthorized")
+            assert answer.headers["www-authenticate"].startswith("Bearer realm=")
+
+
+def test_the_public_list_names_only_routes_that_exist(desk: Any) -> None:
+    """A reason that outlives its route would let the next one of that name in."""
+    assert not [public for public in PUBLIC if not any(route.startswith(public) for route in routes(desk))]
+
+
+def test_every_route_refuses_a_token_without_its_scope(desk: Any, refused: Any) -> None:
+    """A token opens what it names and nothing else; the refusal names the scope to ask for."""
+    for route, scopes in routes(desk).items():
+        if not scopes:
+            continue
+        other = "mailbox:read" if "mailbox:read" not in scopes else "validate"
+        answer = knock(desk, route, {"Authorization": f"Bearer {desk.token('caf', other)}"})
+        refused(answer, 403, "forbidden")
+        assert f'error="insufficient_scope", scope="{" ".join(sorted(scopes))}"' in answer.headers["www-authenticate"]
+
+
+def test_a_document_kind_needs_its_own_scope_whatever_the_door(desk: Any, new_referral: Any, refused: Any) -> None:
+    """The scope of the inbound address alone does not let a referral in."""
+    answer = desk.call("caf", "POST", "/v1/inbound/shared-json", json=new_referral(), scope="inbound:send bilan:send")
+    body = refused(answer, 422, "document_invalid")
+    assert ["scope"] == [error["code"] for error in body["errors"]]
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        "none",
+        "empty",
+        "one word",
+        "garbled",
+        "accents",
+        "very long",
+        "another scheme",
+        "twice",
+        "in the address",
+        "in the body",
+        "without signature",
+        "altered",
+        "expired",
+        "another issuer",
+        "another audience",
+        "several audiences",
+        "another type",
+        "another key",
+        "a client assertion",
+    ],
+)
+def test_a_token_that_is_not_ours_or_not_now_is_refused(desk: Any, refused: Any, case: str) -> None:
+    """Only this gateway's own token, whole, in time and in the header, identifies anybody."""
+    good = desk.token("caf")
+    address, headers, data = "/v1/exchanges", [], None
+    if case == "in the address":
+        address += f"?access_token={good}"
+    elif case == "in the body":
+        data = {"access_token": good}
+    elif case == "another scheme":
+        headers = [("Authorization", f"Basic {good}")]
+    elif case == "twice":
+        headers = [("Authorization", f"Bearer {good}"), ("Authorization", f"Bearer {good}")]
+    elif case != "none":
+        headers = [
+            ("Authorization", b"Bearer " + _token(desk, case, good).encode("latin-1") if case != "empty" else b"Bearer")
+        ]
+    refused(desk.http.request("GET", address, headers=headers, data=data), 401, "unauthorized")
+    assert 200 == desk.http.get("/v1/exchanges", headers={"Authorization": f"Bearer {good}"}).status_code
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "status"),
+    [
+        (b"", "application/x-www-form-urlencoded", 400),
+        (b"{}", "application/json", 415),
+        (b"grant_type=client_credentials&grant_type=password", "application/x-www-form-urlencoded", 400),
+        (b"grant_type=password&username=a&password=b", "application/x-www-form-urlencoded", 400),
+        (b"grant_type=client_credentials&client_id=%00", "application/x-www-form-urlencoded", 400),
+        (b"%FF=%FF", "application/x-www-form-urlencoded", 400),
+        (b"a=" + b"b" * 40_000, "application/x-www-form-urlencoded", 413),
+        (b"&".join(b"a%d=1" % n for n in range(200)), "application/x-www-form-urlencoded", 400),
+        (b"grant_type=client_credentials&client_assertion=" + b"." * 9_000, "application/x-www-form-urlencoded", 400),
+    ],
+    ids=["empty", "JSON", "twice", "password", "NUL", "not UTF-8", "40 kB", "200 fields", "dots"],
+)
+def test_a_token_request_that_is_none_is_refused(
+    desk: Any, refused: Any, content: bytes, kind: str, status: int
+) -> None:
+    """The OAuth addresses refuse in the form of RFC 6749, in French too, and never with an error of ours."""
+    for path in ("/oauth2/token", "/oauth2/introspect", "/oauth2/revoke"):
+        answer = desk.http.post(path, content=content, headers={"Content-Type": kind})
+        refused(answer, answer.status_code if answer.status_code == 401 else status)
+
+
+def test_an_assertion_is_used_once(desk: Any, refused: Any) -> None:
+    """Whoever overhears a token request cannot make it again."""
+    form = desk.form("caf")
+    assert 200 == desk.http.post("/oauth2/token", data=form).status_code
+    again = desk.http.post("/oauth2/token", data=form)
+    refused(again, again.status_code if again.status_code == 401 else 400, "invalid_client")
+
+
+def _token(desk: Any, case: str, good: str) -> str:
+    header, payload, signature = good.split(".")
+    simple = {
+        "one word": "Zorglubine",
+        "garbled": "a.b.c",
+        "accents": "é.é.é",
+        "very long": "a" * 20_000,
+        "without signature": f"{_encoded({'alg': 'none', 'typ': 'at+jwt'})}.{payload}.",
+        "altered": f"{header}.{_encoded(_decoded(payload) | {'partner': '99900002900010'})}.{signature}",
+        "a client assertion": desk.form("caf")["client_assertion"],
+    }
+    return simple[case] if case in simple else _signed(desk, case, _decoded(header), _decoded(payload))
+
+
+def _signed(desk: Any, case: str, header: dict[str, Any], claims: dict[str, Any]) -> str:
+    """A token signed by the gateway's own key, as a thief of it or a fault of ours would."""
+    pem = (Path(desk.gateway.environment["TDU_DATA_DIR"]) / "keys" / "token-signing.pem").read_bytes()
+    key, now = ECKey.import_key(pem), int(time.time())
+    changes: dict[str, dict[str, Any]] = {
+        "expired": {"iat": now - 700, "exp": now - 400},
+        "another issuer": {"iss": "https://ailleurs.example.org"},
+        "another audience": {"aud": "https://ailleurs.example.org"},
+        "several audiences": {"aud": [claims["aud"], "https://ailleurs.example.org"]},
+    }
+    if case == "another type":
+        header = header | {"typ": "JWT"}
+    if case == "another key":
+        key = ECKey.generate_key("P-256")
+    return str(jwt.encode(header, claims | changes.get(case, {}), key, algorithms=["ES256"]))
+
+
+def _decoded(part: str) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+    return value
+
+
+def _encoded(value: dict[str, Any]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
