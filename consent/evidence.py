@@ -57,13 +57,8 @@ def _channel_faults(document: Document) -> Iterator[Issue]:
             "Un accord sur papier se prouve par la copie du formulaire signé : donnez son empreinte SHA-256.",
             "An agreement on paper is proven by the copy of the signed form: give its SHA-256 digest.",
         )
-    elif channel == "sms" and len(document["subject"].get("phones", [])) != 1:
-        yield Issue(
-            "evidence_missing",
-            "/subject/phones",
-            "Donnez le numéro auquel le SMS est envoyé, et lui seul.",
-            "Give the number that the text message is sent to, and no other.",
-        )
+    elif channel == "sms":
+        yield from _sms_faults(document)
     elif channel == "online" and evidence.get("kind") != "sign_in":
         yield Issue(
             "evidence_missing",
@@ -80,6 +75,23 @@ def _channel_faults(document: Document) -> Iterator[Issue]:
             "/evidence/confirmed_at",
             "Dites quand la personne a confirmé elle-même son accord.",
             "Say when the person confirmed the agreement in person.",
+        )
+
+
+def _sms_faults(document: Document) -> Iterator[Issue]:
+    if len(document["subject"].get("phones", [])) != 1:
+        yield Issue(
+            "evidence_missing",
+            "/subject/phones",
+            "Donnez le numéro auquel le SMS est envoyé, et lui seul.",
+            "Give the number that the text message is sent to, and no other.",
+        )
+    if document["text"]["version"] not in texts.texts() and "url" not in document["text"]:
+        yield Issue(
+            "evidence_missing",
+            "/text/url",
+            "Le SMS renvoie au texte complet : donnez l'adresse où la personne peut le lire.",
+            "The text message refers to the full text: give the address where the person can read it.",
         )
 
 

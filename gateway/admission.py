@@ -18,6 +18,7 @@ from adapters.base import Adapter, AdapterError, Context, FileRefused, Translati
 from consent.gate import Decision, Request
 from consent.gate import decide as ask_gate
 from consent.ledger.event import EventType, LedgerRecord
+from gateway import ingress
 from gateway.auth.resource import Caller
 from gateway.bus.outbox import Outgoing
 from gateway.bus.outbox import add as add_to_outbox
@@ -125,6 +126,9 @@ def validate(translation: Translation, sender: Document, caller: Caller, service
         if isinstance(said, dict):
             document["sender"] = {**said, **sender}
         issues = _faults(document, line, caller)
+        if not issues:
+            document, hidden = ingress.cleaned(_kind(document), document)
+            issues = [replace(issue, line=line) for issue in hidden]
         given_id = str(document.get("id", ""))
         document["id"] = services.vault.document_id(caller.partner, given_id)
         if not issues and document["id"] in taken:

@@ -1,41 +1,36 @@
 """
-What the person says, at any partner's desk: an agreement, its withdrawal, an objection; and who must be told.
+What the person agreed to, at any partner's desk: an agreement, its renewal, its withdrawal; and who must be told.
 
 Each holds its subject alone until its transaction ends: an exchange is decided before, and committed, or after, and sees it.
 """
 
 from __future__ import annotations
 
-import hashlib
 import uuid
 from collections.abc import Sequence
-from typing import Any
+from datetime import datetime
+from typing import Any, Final
 
-import sqlalchemy as sa
-
-from consent.agreement import Objection
+from consent.agreement import Agreement, AgreementState
 from consent.agreement import withdraw as withdrawn
-from consent.gate import decide_notice
+from consent.evidence import faults
+from consent.gate import Notice
 from consent.ledger.event import EventType
-from gateway.admission import Crossing, Rows, Ruling, unfound
+from gateway import ingress, notices, recording, sms
 from gateway.auth.resource import Caller
 from gateway.errors import Problem, not_found
+from gateway.recording import scopes_of
 from gateway.records import record_of
 from gateway.services import Services
 from gateway.store import agreements, idempotency, subjects
-from gateway.store.crypto import DataKey
 from gateway.store.database import Transaction
 from gateway.store.idempotency import Attempt
-from gateway.store.subjects import Identity
-from gateway.store.tables import deliveries
-from gateway.telemetry import current_traceparent
-from schemas import Document, Issue, Kind, code_list, validate
+from schemas import Document, Issue, Kind, validate
 
-OBJECTION_TEXT = (
-    "La personne s'oppose à l'échange de ses données entre partenaires. Cessez de les utiliser pour cette finalité, détruisez "
-    "celles qui ont été obtenues de façon proactive, et accusez réception (RGPD art. 19 et 21 ; CRPA art. L114-8)."
+_SAID_AGAIN: Final = frozenset(
+    {"channel", "evidence", "collected_at", "collector", "duration", "valid_until", "valid_from"}
 )
-OBJECTION_TEXT_VERSION = "opposition-2026-11"
+"""What a renewal takes from the person's new answer, never from the agreement that it replaces."""
 
 
 async def record_agreement(
@@ -44,12 +39,15 @@ async def record_agreement(
     """
     Record what a person agreed to or refused; durable when it returns. Raises `Problem` (409, 422) and records nothing.
 
-    The recording organisation is the caller's, whatever the document says.
+    The recording organisation is the caller's, whatever the document says. By SMS nothing is agreed yet: the answer holds the
+    question to send, and the agreement begins with the reply.
     """
     now = services.clock()
     document = {**document, "id": str(document.get("id") or uuid.uuid4()), "sender": sender}
     document.setdefault("collected_by", sender)
-    _check(validate(Kind.CONSENT, document))
+    recording.check(validate(Kind.CONSENT, document))
+    document, found = ingress.cleaned(Kind.CONSENT, document)
+    recording.check([*found, *faults(document)])
     if document["collected_by"]["siret"] != caller.partner:
         raise Problem(
             "forbidden",
@@ -59,30 +57,65 @@ async def record_agreement(
     async with services.database.write() as tx:
         if (earlier := await idempotency.earlier_answer(tx, attempt)) is not None:
             return dict(earlier)
-        subject_id, key = await _subject(tx, document["subject"], caller, services)
-        if not await agreements.add(tx, document, subject_id, key, now):
-            raise Problem(
-                "conflict", "Un accord porte déjà cet identifiant.", "An agreement already has this identifier."
-            )
-        given = document["state"] == "given"
-        event_type = EventType.AGREEMENT_GIVEN if given else EventType.AGREEMENT_REFUSED
-        body = {
-            "agreement_id": document["id"],
-            "scopes": _scopes(document),
-            "level": document["evidence"]["level"],
-            "client_id": caller.client_id,
-        }
-        await services.ledger.append(tx, [record_of(event_type, now, caller.partner, body, key)])
-        answer = {"id": document["id"], "state": document["state"]}
-        await idempotency.keep_answer(tx, attempt, answer, now, 201)
+        subject_id, key = await recording.person(tx, document["subject"], caller, services)
+        await _check_replaced(tx, document, subject_id, caller)
+        if document["channel"] == "sms" and document["state"] == "given":
+            answer = await sms.ask(tx, document, subject_id, key, caller=caller, services=services, now=now)
+        else:
+            await recording.keep(tx, document, subject_id, key, caller, services, now)
+            answer = {"id": document["id"], "state": document["state"]}
+        status = 202 if answer["state"] == "pending" else 201
+        await idempotency.keep_answer(tx, attempt, answer, now, status)
     services.wake()
     return answer
 
 
+async def renew(
+    agreement_id: str, said: Document, sender: Document, caller: Caller, attempt: Attempt, services: Services
+) -> dict[str, Any]:
+    """
+    Record that the person agreed again: a new agreement that replaces the earlier one, with its own evidence and term.
+
+    `said` holds the new answer (channel, evidence, duration...) and may keep some lines only (`scopes`, their ids). A line
+    that was taken back does not come back. Raises `Problem` not_found, conflict for an agreement refused or taken back, and
+    as `record_agreement`.
+    """
+    async with services.database.read() as tx:
+        row = await agreements.get(tx, agreement_id)
+        if row is None or row.collected_by != caller.partner:
+            raise not_found()
+        key = (await subjects.data_keys(tx, [row.subject_id], services.vault)).get(row.subject_id)
+    if key is None:
+        raise not_found()
+    document = _renewed(agreements.opened(row, key), said, services.clock())
+    return await record_agreement(document, sender, caller, attempt, services)
+
+
+async def listed(
+    caller: Caller, state: str | None, cursor: tuple[str, str] | None, limit: int, services: Services
+) -> tuple[list[dict[str, Any]], tuple[str, str] | None]:
+    """
+    The agreements that the caller's organisation collected, the last recorded first, without any identity; and the cursor of
+    the next page (None: no more). With a `state`, a page may hold fewer than `limit`: go on until there is no cursor.
+    """
+    now = services.clock()
+    async with services.database.read() as tx:
+        rows = await agreements.collected(tx, caller.partner, cursor, limit)
+    shown = [_summary(row, now) for row in rows]
+    last = (rows[-1].recorded_at, rows[-1].id) if len(rows) == limit else None
+    return [each for each in shown if state in (None, each["state"])], last
+
+
 async def read_agreement(agreement_id: str, caller: Caller, services: Services) -> Document:
-    """Give a consent document to the organisation that collected it; its reading is an event. Raises `Problem` not_found."""
+    """
+    Give a consent document to the organisation that collected it; its reading is an event. Raises `Problem` not_found.
+
+    Of an agreement asked for by SMS and not yet answered, only where it stands.
+    """
     async with services.database.write() as tx:
         row = await agreements.get(tx, agreement_id)
+        if row is None and (waiting := await sms.waiting(tx, agreement_id, caller, services.clock())):
+            return waiting
         if row is None or row.collected_by != caller.partner:
             raise not_found()
         key = (await subjects.data_keys(tx, [row.subject_id], services.vault)).get(row.subject_id)
@@ -110,7 +143,7 @@ async def withdraw(
         if (earlier := await idempotency.earlier_answer(tx, attempt)) is not None:
             return dict(earlier)
         row = await agreements.get(tx, agreement_id)
-        if row is None or caller.partner not in _concerned(row):
+        if row is None or caller.partner not in concerned(row):
             raise not_found()
         await subjects.lock(tx, [row.subject_id], change=True)
         row = await agreements.get(tx, agreement_id) or row  # read again: it may have changed before the lock
@@ -119,81 +152,24 @@ async def withdraw(
             raise not_found()
         document = _taken_back(agreements.opened(row, key), scopes, channel, caller, services)
         await agreements.replace(tx, document, key, now)
-        told = await _past_recipients(
-            tx, row.subject_id, row.id, {siret for scope in row.decisive["scopes"] for siret in scope["recipients"]}
+        told = await notices.past_recipients(tx, row.subject_id, row.id, _named(row))
+        sent = await notices.notify(
+            tx,
+            document,
+            Notice.WITHDRAWAL,
+            subject_id=row.subject_id,
+            key=key,
+            told=told,
+            caller=caller,
+            services=services,
         )
-        notices = await _notify(tx, document, row.subject_id, key, told, caller, services)
-        body = {"agreement_id": row.id, "scopes": _scopes(document), "notified": told, "client_id": caller.client_id}
+        body = {"agreement_id": row.id, "scopes": scopes_of(document), "notified": told, "client_id": caller.client_id}
         await services.ledger.append(tx, [record_of(EventType.AGREEMENT_WITHDRAWN, now, caller.partner, body, key)])
-        answer = {"id": row.id, "state": document["state"], "notices": notices}
+        answer = {"id": row.id, "state": document["state"], "notices": sent}
         await idempotency.keep_answer(tx, attempt, answer, now, 200)
         services.fault_point("withdraw.recorded")
     services.wake()
     return answer
-
-
-async def record_objection(
-    subject: Document,
-    recipient: str | None,
-    purpose: str | None,
-    sender: Document,
-    caller: Caller,
-    attempt: Attempt,
-    services: Services,
-) -> dict[str, Any]:
-    """
-    Record a person's opposition, to one recipient or purpose or to all (None), and tell those who received something.
-
-    It stops every later exchange it covers, whatever was agreed. Durable when it returns. Raises `Problem` (409, 422).
-    """
-    now = services.clock()
-    objection = Objection.remembered(
-        str(uuid.uuid4()), since=now, months=services.settings.objection_months, recipient=recipient, purpose=purpose
-    )
-    _check(validate(Kind.CONSENT, _objection_document(objection, subject, [], sender)))
-    async with services.database.write() as tx:
-        if (earlier := await idempotency.earlier_answer(tx, attempt)) is not None:
-            return dict(earlier)
-        subject_id, key = await _subject(tx, subject, caller, services)
-        await agreements.add_objection(tx, objection, subject_id, caller.partner)
-        told = await _past_recipients(tx, subject_id, None, None)
-        told = [siret for siret in told if recipient in (None, siret)]
-        document = _objection_document(objection, subject, told, sender)
-        notices = await _notify(tx, document, subject_id, key, told, caller, services)
-        body = {
-            "objection_id": objection.id,
-            "recipient": recipient,
-            "purpose": purpose,
-            "notified": told,
-            "client_id": caller.client_id,
-        }
-        await services.ledger.append(tx, [record_of(EventType.OBJECTION_RECORDED, now, caller.partner, body, key)])
-        answer = {"id": objection.id, "until": objection.until.isoformat(timespec="seconds"), "notices": notices}
-        await idempotency.keep_answer(tx, attempt, answer, now, 201)
-        services.fault_point("object.recorded")
-    services.wake()
-    return answer
-
-
-async def _subject(tx: Transaction, subject: Document, caller: Caller, services: Services) -> tuple[str, DataKey]:
-    """Find or create the person, and hold it alone."""
-    identity = Identity.of(subject, caller.partner, services.vault)
-    [found] = await subjects.resolve(tx, [identity], services.vault, services.clock())
-    if not isinstance(found, str):
-        issue = unfound(found, None)
-        raise Problem(issue.code, issue.message_fr, issue.message_en, issues=[issue])
-    await subjects.lock(tx, [found], change=True)
-    return found, (await subjects.data_keys(tx, [found], services.vault))[found]
-
-
-def _check(issues: Sequence[Issue]) -> None:
-    if issues:
-        raise Problem(
-            "document_invalid",
-            "Rien n'a été enregistré : corrigez les points listés et renvoyez.",
-            "Nothing was recorded: correct the points listed and send again.",
-            issues=issues,
-        )
 
 
 def _taken_back(
@@ -210,88 +186,66 @@ def _taken_back(
     return withdrawn(document, services.clock(), scopes=sorted(wanted), channel=channel, collected_by=caller.partner)
 
 
-async def _past_recipients(
-    tx: Transaction, subject_id: str, agreement_id: str | None, named: set[str] | None
-) -> list[str]:
-    """
-    The partners to whom something about the subject was handed over (RGPD art. 19), from what was delivered, never from a list.
-
-    With an agreement: those who received on its ground, or whom it names.
-    """
-    query = sa.select(deliveries.c.recipient, deliveries.c.decision).where(
-        deliveries.c.subject_id == subject_id, deliveries.c.disclosures > 0, deliveries.c.kind != Kind.CONSENT.value
-    )
-    rows = (await tx.execute(query)).all()
-    return sorted(
-        {
-            row.recipient
-            for row in rows
-            if agreement_id is None or row.decision.get("agreement") == agreement_id or row.recipient in (named or ())
-        }
-    )
+async def _check_replaced(tx: Transaction, document: Document, subject_id: str, caller: Caller) -> None:
+    """Refuse to replace an agreement of somebody else, or collected by somebody else."""
+    if "replaces" not in document:
+        return
+    row = await agreements.get(tx, document["replaces"])
+    if row is None or (row.collected_by, row.subject_id) != (caller.partner, subject_id):
+        fault = Issue(
+            "unknown_agreement",
+            "/replaces",
+            "L'accord remplacé n'est pas un accord de cette personne recueilli par votre organisation.",
+            "The agreement replaced is not one of this person, collected by your organisation.",
+        )
+        recording.check([fault])
 
 
-async def _notify(
-    tx: Transaction,
-    document: Document,
-    subject_id: str,
-    key: DataKey,
-    told: Sequence[str],
-    caller: Caller,
-    services: Services,
-) -> list[dict[str, str]]:
-    """Queue one notice per past recipient; they travel like any document and are acknowledged like them."""
-    if not told:
-        return []
-    crossing = Crossing(Kind.CONSENT, document, None, document["id"], row_id=str(uuid.uuid4()))
-    crossing.subject_id = subject_id
-    crossing.rulings = [Ruling(siret, decide_notice(siret)) for siret in told]
-    rows = Rows(batch=str(uuid.uuid4()), trace=current_traceparent(), caller=caller, now=services.clock())
-    rows.add(crossing, key)
-    await rows.save(tx, services)
-    await subjects.remember_aliases(tx, [(subject_id, siret) for siret in told], services.vault)
-    return [{"recipient": ruling.recipient, "delivery": ruling.delivery_id} for ruling in crossing.rulings]
-
-
-def _objection_document(objection: Objection, subject: Document, told: Sequence[str], sender: Document) -> Document:
-    at = objection.since.isoformat(timespec="seconds")
+def _renewed(earlier: Document, said: Document, now: datetime) -> Document:
+    state = Agreement.from_document(earlier).state_at(now)
+    live = {scope["id"] for scope in earlier["scopes"] if "withdrawn_at" not in scope}
+    wanted = set(said.get("scopes", live))
+    if state in (AgreementState.REFUSED, AgreementState.WITHDRAWN) or not wanted or not wanted <= live:
+        raise Problem(
+            "conflict",
+            "Un accord refusé ou retiré, ou une portée retirée, ne se renouvelle pas : recueillez un nouvel accord.",
+            "An agreement or a line that was refused or taken back is not renewed: collect a new agreement.",
+        )
+    at = now.isoformat(timespec="seconds")
+    dropped = _SAID_AGAIN | {"id", "state", "events", "withdrawal", "created_at", "replaces"}
+    kept = {name: value for name, value in earlier.items() if name not in dropped}
+    answer = {name: value for name, value in said.items() if name != "scopes"}
     return {
-        "kind": "consent",
-        "schema_version": "1.0",
-        "id": objection.id,
+        **kept,
         "created_at": at,
-        "sender": sender,
-        "purpose": objection.purpose or "follow_up",
-        "subject": subject,
-        "agreement_type": "consent",
-        "state": "refused",
-        "collected_by": sender,
         "collected_at": at,
-        "channel": "oral_with_professional",
-        "evidence": {"level": "declared_by_professional"},
-        "text": {
-            "version": OBJECTION_TEXT_VERSION,
-            "sha256": hashlib.sha256(OBJECTION_TEXT.encode()).hexdigest(),
-            "language": "fr",
-        },
-        "scopes": [
-            {
-                "id": "opposition",
-                "purposes": [objection.purpose] if objection.purpose else sorted(code_list("purpose")),
-                "kinds": ["referral", "bilan", "status"],
-                "categories": ["exchange"],
-                "recipients": list(told) or [sender["siret"]],
-            }
-        ],
-        "valid_from": at,
-        "valid_until": objection.until.isoformat(timespec="seconds"),
+        "valid_from": answer.get("collected_at", at),
+        **answer,
+        "state": "given",
+        "scopes": [scope for scope in earlier["scopes"] if scope["id"] in wanted],
+        "replaces": earlier["id"],
     }
 
 
-def _concerned(row: Any) -> set[str]:
-    return {row.collected_by} | {siret for scope in row.decisive["scopes"] for siret in scope["recipients"]}
+def concerned(row: Any) -> set[str]:
+    """Who an agreement concerns: the organisation that collected it and those it names."""
+    return {row.collected_by} | _named(row)
 
 
-def _scopes(document: Document) -> list[dict[str, Any]]:
-    shown = ("id", "purposes", "kinds", "categories", "recipients", "withdrawn_at")
-    return [{name: scope[name] for name in shown if name in scope} for scope in document["scopes"]]
+def _named(row: Any) -> set[str]:
+    return {siret for scope in row.decisive["scopes"] for siret in scope["recipients"]}
+
+
+def _summary(row: Any, now: datetime) -> dict[str, Any]:
+    agreement, said = Agreement.from_document(row.decisive), row.decisive
+    return {
+        "id": row.id,
+        "agreement_type": agreement.agreement_type,
+        "state": agreement.state_at(now).value,
+        "evidence_level": agreement.evidence_level,
+        "collected_at": said["collected_at"],
+        "valid_from": said["valid_from"],
+        "valid_until": agreement.valid_until.isoformat(timespec="seconds"),
+        "scopes": scopes_of(said),
+        "recorded_at": row.recorded_at,
+    }

@@ -42,8 +42,11 @@ from gateway.http import (
     metrics,
     pages,
     problems,
+    schema_pages,
+    withdrawals,
 )
 from gateway.http.description import describe
+from gateway.keeper import Keeper
 from gateway.keys import Keys
 from gateway.loops import Loops
 from gateway.metrics import Publication
@@ -65,6 +68,7 @@ class Role(StrEnum):
     RELAY = "relay"
     COURIER = "courier"
     SEQUENCER = "sequencer"
+    KEEPER = "keeper"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,7 @@ class Runtime:
     relay: Relay
     courier: Courier
     sequencer: Sequencer
+    keeper: Keeper
     signer: Signer
     auth: Auth
     publication: Publication
@@ -124,7 +129,7 @@ def assemble(
         clock=lambda: datetime.now(UTC),
         granting_conventions=granting_conventions(services),
     )
-    return Runtime(services, bus, relay, Courier(services, bus), sequencer, signer, auth, publication)
+    return Runtime(services, bus, relay, Courier(services, bus), sequencer, Keeper(services), signer, auth, publication)
 
 
 @asynccontextmanager
@@ -135,6 +140,7 @@ async def running(runtime: Runtime, role: Role) -> AsyncIterator[Loops]:
         Role.RELAY: [runtime.relay.run(stop)],
         Role.COURIER: [runtime.courier.run(stop)],
         Role.SEQUENCER: [runtime.sequencer.run()],
+        Role.KEEPER: [runtime.keeper.run(stop)],
     }
     async with AsyncExitStack() as stack:
         stack.push_async_callback(runtime.services.database.close)
@@ -158,7 +164,7 @@ async def running(runtime: Runtime, role: Role) -> AsyncIterator[Loops]:
 
 def create_app(runtime: Runtime, role: Role = Role.ALL) -> FastAPI:
     """
-    Make the HTTP application of a process; a process that is only a relay, courier or sequencer answers health checks.
+    Make the HTTP application of a process; a process that is only a relay, courier, sequencer or keeper answers health checks.
     """
 
     @asynccontextmanager
@@ -189,7 +195,19 @@ def create_app(runtime: Runtime, role: Role = Role.ALL) -> FastAPI:
     app.include_router(metrics.router)
     if role in (Role.ALL, Role.API):
         app.include_router(create_auth_router(runtime.auth))
-        for module in (exchanges, mailbox, consents, conventions, decisions, ledger, language, fhir, pages):
+        for module in (
+            exchanges,
+            mailbox,
+            consents,
+            withdrawals,
+            conventions,
+            decisions,
+            ledger,
+            language,
+            fhir,
+            pages,
+            schema_pages,
+        ):
             app.include_router(module.router)
     describe(app)
     return app

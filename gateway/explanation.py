@@ -9,7 +9,8 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from consent.gate import Decision
-from schemas import FieldLabel, code_list, fields
+from gateway.titles import field_titles
+from schemas import FieldLabel, fields
 
 STEP_TITLES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
@@ -74,6 +75,7 @@ def explained(decision: Decision) -> dict[str, Any]:
             {
                 "pattern": label.pattern,
                 "title": label.title_fr,
+                "within": list(field_titles(decision.kind)[label.pattern].within),
                 "title_en": label.title_en,
                 "category": label.category,
                 "sensitivity": label.sensitivity,
@@ -86,9 +88,3 @@ def explained(decision: Decision) -> dict[str, Any]:
 def labels(decision: Decision) -> list[FieldLabel]:
     """The labels of the fields that a decision permits, in the order of the schema."""
     return [label for pattern, label in fields(decision.kind).items() if pattern in decision.fields]
-
-
-def by_category(decision: Decision) -> dict[str, list[FieldLabel]]:
-    """The same by French title of their data category, in the order of the list of categories."""
-    found = {code: [each for each in labels(decision) if each.category == code] for code in code_list("data_category")}
-    return {code_list("data_category")[code].label_fr: some for code, some in found.items() if some}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias
@@ -128,7 +128,16 @@ class PastPerson:
             for row in self._objected
             if row.id not in objected
         ]
-        return Standing([Agreement.from_document(each) for each in kept], stood)
+        return Standing([Agreement.from_document(each) for each in kept], [*stood, *self._forgotten(seq)])
+
+    def _forgotten(self, seq: int) -> Iterator[Objection]:
+        """The objections recorded before, whose rows were deleted at their term: their events tell them whole."""
+        kept = {row.id for row in self._objected}
+        for each in self.events:
+            body = each.event.body
+            if each.seq < seq and each.event.type == EventType.OBJECTION_RECORDED and body["objection_id"] not in kept:
+                term = moment(body["until"])
+                yield Objection(body["objection_id"], body["recipient"], body["purpose"], each.event.occurred_at, term)
 
     def _untouched(self, decisive: Document, seq: int) -> Document:
         """An agreement as it was before later withdrawals: each of its events tells the lines taken back until then."""
@@ -158,4 +167,4 @@ def _change(event: Event) -> Change:
 
 
 def _named(events: Iterable[Event], member: str, *types: EventType) -> set[str]:
-    return {event.body[member] for event in events if event.type in types}
+    return {event.body[member] for event in events if event.type in types and member in event.body}

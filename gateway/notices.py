@@ -110,19 +110,23 @@ async def overdue(
     return [_told(row) for row in rows], last
 
 
-async def due(tx: Transaction, now: datetime, limit: int) -> Sequence[Any]:
-    """The open notices that must be looked at: to be offered again, or found late for the first time."""
+async def due(tx: Transaction, now: datetime, limit: int, *, lock: bool = True) -> Sequence[Any]:
+    """The open notices that must be looked at: to be offered again, found late for the first time, or found closed."""
     at = instant(now)
     late = sa.and_(notices.c.due_at <= at, notices.c.overdue_at.is_(None))
     closed = sa.and_(notices.c.remind_at.is_not(None), deliveries.c.state.in_(CLOSED))
     query = (
-        sa.select(notices, deliveries.c.state, deliveries.c.recipient, deliveries.c.exchange_id, deliveries.c.subject_id)
+        sa.select(
+            notices, deliveries.c.state, deliveries.c.recipient, deliveries.c.exchange_id, deliveries.c.subject_id
+        )
         .join(deliveries, deliveries.c.id == notices.c.delivery_id)
         .where(notices.c.remind_at.is_not(None), sa.or_(notices.c.remind_at <= at, late, closed))
         .order_by(notices.c.due_at, notices.c.delivery_id)
         .limit(limit)
     )
-    return (await tx.execute(query.with_for_update(skip_locked=True, of=(notices, deliveries)))).all()
+    if lock:
+        query = query.with_for_update(skip_locked=True, of=(notices, deliveries))
+    return (await tx.execute(query)).all()
 
 
 def _open() -> sa.Select[Any]:
@@ -143,7 +147,6 @@ def _told(row: Any) -> dict[str, Any]:
         "sender": row.sender,
         "recipient": row.recipient,
         "sent_at": row.created_at,
-        "due_at": row.due_at,
         "overdue_since": row.due_at,
         "handed_over": row.disclosures,
         "reminders": row.reminders,

@@ -45,7 +45,13 @@ async def person(tx: Transaction, subject: Document, caller: Caller, services: S
 
 
 async def keep(
-    tx: Transaction, document: Document, subject_id: str, key: DataKey, caller: Caller, services: Services, now: datetime
+    tx: Transaction,
+    document: Document,
+    subject_id: str,
+    key: DataKey,
+    caller: Caller,
+    services: Services,
+    now: datetime,
 ) -> None:
     """Keep a consent document with its event, whose receipt proves the evidence level. Raises `Problem` conflict."""
     event_id = str(uuid.uuid4())

@@ -50,6 +50,21 @@ class Settings(BaseSettings):
     objection_months: int = Field(
         default=24, description="how long an objection is kept (CRPA R114-9-7: 12 to 24 months)"
     )
+    notice_hours: int = Field(
+        default=72, ge=1, description="within how long a recipient must acknowledge a withdrawal or an objection"
+    )
+    notice_reminder_hours: int = Field(
+        default=24, ge=1, description="how often a notice that is not acknowledged is offered again"
+    )
+    sms_reply_hours: int = Field(default=72, ge=1, description="how long a question asked by SMS waits for its reply")
+    delivered_months: int = Field(
+        default=12,
+        ge=1,
+        le=12,
+        description="how long a document is kept, sealed, once delivered (CRPA R114-9-7: at most 12)",
+    )
+    idempotency_days: int = Field(default=7, ge=1, description="how long an answer is given again to the same request")
+    keeper_seconds: float = Field(default=60, gt=0, description="how often the keeper looks at what is due")
 
     @property
     def database(self) -> str:

@@ -15,6 +15,7 @@ from gateway.admission import CARRIED
 from gateway.auth.caller import Caller
 from gateway.errors import Problem
 from gateway.explanation import explained
+from gateway.ingress import cleaned
 from gateway.records import record_of, rules, told
 from gateway.scopes import demand_current
 from gateway.services import Services
@@ -124,7 +125,8 @@ def _check(question: Question, sender: Document, services: Services) -> None:
 def _faults(question: Question, sender: Document, services: Services) -> list[Issue]:
     """What the schema refuses in the document, or in the person alone, whose schema is that of any document's subject."""
     if question.document is not None:
-        return validate(question.kind, {**question.document, "sender": sender})
+        whole = {**question.document, "sender": sender}
+        return validate(question.kind, whole) or cleaned(question.kind, whole)[1]
     if question.subject is None:
         return []
     carrier = {

@@ -7,13 +7,24 @@ from __future__ import annotations
 import asyncio
 import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
+import httpx
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
+
+from gateway.app import Role, Runtime, assemble, create_app, running
+from gateway.keys import Keys, generate
+from gateway.settings import Settings
+from ops.demo.gateway_process import GatewayProcess
+from ops.demo.partner import Partner
+from ops.migrations import migrate
 
 pytest.register_assert_rewrite("adapters.testing")
 
@@ -58,6 +69,38 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite+aiosqlite:///{tmp_path / 'gateway.sqlite'}"
     make: Callable[[], str] = request.getfixturevalue("new_postgres")
     return make()
+
+
+@dataclass(frozen=True, slots=True)
+class InProcess:
+    """A whole gateway in the test's own process: its loops run, and partners knock at it over HTTP without a socket."""
+
+    runtime: Runtime
+    gateway: GatewayProcess
+    http: httpx.AsyncClient
+
+    async def partner(self, siret: str, name: str, client_id: str, adapter: str = "shared-json") -> Partner:
+        """Register an organisation with one software, with keys of its own."""
+        return await Partner.registered(self.gateway, self.http, siret, name, client_id, adapter)
+
+
+@pytest.fixture
+def in_process(database_url: str, tmp_path: Path) -> Callable[..., AbstractAsyncContextManager[InProcess]]:
+    """Start a gateway in this process, on both databases: `async with in_process(clock=...) as running_gateway`."""
+
+    @asynccontextmanager
+    async def start(clock: Callable[[], datetime] | None = None) -> AsyncIterator[InProcess]:
+        address = "http://127.0.0.1:8080"
+        settings = Settings(data_dir=tmp_path, database_url=database_url, issuer=address)
+        generate(settings)
+        runtime = assemble(settings, Keys.load(settings), clock=clock)
+        await migrate(runtime.services.database)
+        app = create_app(runtime)
+        gateway = GatewayProcess(address, {}, database_url, tmp_path / "gateway.log")
+        async with running(runtime, Role.ALL), httpx.AsyncClient(transport=httpx.ASGITransport(app)) as http:
+            yield InProcess(runtime, gateway, http)
+
+    return start
 
 
 async def _administer(url: str, statement: str) -> None:

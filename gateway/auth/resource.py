@@ -20,7 +20,7 @@ from gateway.auth.jose import CLIENT_ALGORITHMS, MAX_CHARACTERS, Unreadable
 from gateway.auth.metadata import TOKEN
 from gateway.auth.scopes import Scopes
 
-__all__ = ["Caller", "authorize", "requires"]
+__all__ = ["Caller", "authorize", "requires", "requires_one"]
 
 _ALGORITHMS = " ".join(CLIENT_ALGORITHMS)
 
@@ -51,19 +51,31 @@ def requires(*scopes: Scopes) -> Callable[..., Awaitable[Caller]]:
     return caller
 
 
+def requires_one(*scopes: Scopes) -> Callable[..., Awaitable[Caller]]:
+    """
+    Make the FastAPI dependency that lets in a token with any of `scopes`, for an address that several roles share.
+
+    It raises as `requires` does; the route looks at `Caller.scopes` to know what to show.
+    """
+
+    async def caller(
+        request: Request, _shown: Annotated[Any, Security(_DESCRIBED, scopes=[scope.value for scope in scopes])]
+    ) -> Caller:
+        found = await authorize(request)
+        if not found.scopes & frozenset(scopes):
+            raise _insufficient(request.app.state.auth, scopes)
+        return found
+
+    return caller
+
+
 async def authorize(request: Request, *scopes: Scopes) -> Caller:
     """Identify the caller of a request and demand all of `scopes`; what `requires` does, for routes without dependencies."""
     auth: Auth = request.app.state.auth
     caller = (await _identify(auth, request)).caller
     missing = frozenset(scopes) - caller.scopes
     if missing:
-        names = " ".join(sorted(scopes))
-        raise Forbidden(
-            "insufficient_scope",
-            f"Le jeton n'ouvre pas cette opération. Demandez-en un avec : {names}.",
-            f"The token does not open this operation. Ask for one with: {names}.",
-            {"WWW-Authenticate": f'Bearer realm="{auth.issuer}", error="insufficient_scope", scope="{names}"'},
-        )
+        raise _insufficient(auth, scopes)
     return caller
 
 
@@ -125,6 +137,16 @@ def _credentials(auth: Auth, request: Request) -> tuple[str, str]:
             "The Authorization header is malformed or repeated.",
         )
     return scheme.lower(), compact.strip()
+
+
+def _insufficient(auth: Auth, scopes: tuple[Scopes, ...]) -> Forbidden:
+    names = " ".join(sorted(scopes))
+    return Forbidden(
+        "insufficient_scope",
+        f"Le jeton n'ouvre pas cette opération. Demandez-en un avec : {names}.",
+        f"The token does not open this operation. Ask for one with: {names}.",
+        {"WWW-Authenticate": f'Bearer realm="{auth.issuer}", error="insufficient_scope", scope="{names}"'},
+    )
 
 
 def _absent(auth: Auth) -> Unauthorized:

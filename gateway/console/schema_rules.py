@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
-from gateway.console.schema_texts import RULES, Language
+from gateway.console.schema_texts import RULES, Language, spaced
 from schemas.references import Place, Schema
 
 _KEYWORDS: Final = ("anyOf", "oneOf", "not", "if", "dependentRequired", "dependentSchemas", "contains")
@@ -64,12 +64,14 @@ def _rule(schema: Schema, keyword: str, lists: Mapping[str, str], language: Lang
 
 def _long_codes(rule: Schema, lists: Mapping[str, str]) -> tuple[tuple[str, ...], str | None]:
     """
-    The codes that are not in the sentence, with their list: the scheme that the condition names, or the property's own.
+    The codes that need their labels, or a place under the sentence, with their list: the scheme that the condition names,
+    or the property's own.
     """
     asked = rule["if"].get("properties", {})
+    scheme = asked.get("scheme", {}).get("const")
     for name, found in [*asked.items(), *rule["then"].get("properties", {}).items()]:
-        if len(codes := found.get("enum", ())) > _INLINE:
-            return tuple(codes), asked.get("scheme", {}).get("const") or lists.get(name)
+        if len(codes := found.get("enum", ())) > (0 if scheme else _INLINE):
+            return tuple(codes), scheme or lists.get(name)
     return (), None
 
 
@@ -79,7 +81,7 @@ class _Words:
     """
 
     def __init__(self, language: Language) -> None:
-        self._words = RULES[language]
+        self._words = {name: spaced(text, language) for name, text in RULES[language].items()}
 
     def say(self, name: str, *parts: Any) -> Markup:
         """A sentence of this project, with its parts escaped."""

@@ -8,16 +8,14 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Final
+from typing import Any
 
 from gateway.console.schema_rules import Rule, rules
-from gateway.console.schema_texts import FORMATS, TYPES, Language
+from gateway.console.schema_texts import FORMATS, TYPES, Language, spaced
 from schemas import code_list, schema
 from schemas.positions import escape
 from schemas.references import ANY, Place, References, annotation, children
 from schemas.registry import references
-
-_INLINE_EXAMPLE: Final = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +32,7 @@ class Labelled:
 class Row:
     """
     One property: `pattern` is its place in a document, `section` the place of the table of what is inside it, `pattern_of`
-    the regular expression of its text, `codes` the codes allowed, which are of `code_list`.
+    the regular expression of its text, `codes` the codes allowed, which are of `code_list`, `also` the place of its items.
     """
 
     pattern: str
@@ -50,6 +48,7 @@ class Row:
     code_list: str | None
     example: str | None
     section: str | None
+    also: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,29 +74,29 @@ class _Reader:
     language: Language
     sections: list[Section] = field(default_factory=list)
 
-    def read(self, pattern: str, places: list[Place]) -> None:
+    def read(self, pattern: str, places: list[Place], title: str = "") -> None:
         """
-        Add the section of an object, then those of the objects inside it.
+        Add the section of an object, under the title of the property that holds it, then those of the objects inside it.
         """
         parts, certain = references().parts(places), references().certain_parts(places)
         required = {name for part in certain for name in part.schema.get("required", ())}
         inside = children(parts)
-        below: list[tuple[str, list[Place]]] = []
+        below: list[tuple[str, list[Place], str]] = []
         rows = []
         for name, found in inside.items():
             here = f"{pattern}/{escape(name)}"
             deeper, where = self._unwrapped(here, found)
             has_section = bool(set(children(references().parts(deeper))) - {ANY})
-            rows.append(self._row(here, name, found, deeper, name in required, where if has_section else None))
+            rows.append(self._row(here, name, found, deeper, where, name in required, has_section))
             if has_section:
-                below.append((where, deeper))
-        title, description = self._words(parts)
+                below.append((where, deeper, rows[-1].title))
+        own_title, description = self._words(parts)
         strict = not any(part.schema.get("x-tolerant") for part in parts)
         lists = {row.name: row.code_list for row in rows if row.code_list}
         said = tuple(rules(certain, lists, self.language))
-        self.sections.append(Section(pattern, title, description, tuple(rows), said, strict))
-        for where, deeper in below:
-            self.read(where, deeper)
+        self.sections.append(Section(pattern, title or own_title, description, tuple(rows), said, strict))
+        for inner in below:
+            self.read(*inner)
 
     @staticmethod
     def _unwrapped(pattern: str, places: list[Place]) -> tuple[list[Place], str]:
@@ -114,17 +113,24 @@ class _Reader:
         prefix = "" if self.language == "fr" else "x-"
         suffix = "" if self.language == "fr" else "-en"
         found = (annotation(parts, f"{prefix}{word}{suffix}") for word in ("title", "description"))
-        title, description = (text or "" for text in found)
+        title, description = (spaced(text or "", self.language) for text in found)
         return title, description
 
     def _row(
-        self, pattern: str, name: str, places: list[Place], deeper: list[Place], required: bool, section: str | None
+        self,
+        pattern: str,
+        name: str,
+        places: list[Place],
+        deeper: list[Place],
+        where: str,
+        required: bool,
+        section: bool,
     ) -> Row:
         parts, innermost = references().parts(places), references().certain_parts(deeper)
         title, description = self._words(parts)
         listed = annotation(innermost, "x-code-list") or annotation(parts, "x-code-list")
         codes = annotation(innermost, "enum") or ()
-        shown = annotation(innermost, "examples") or annotation(parts, "examples")
+        shown = annotation(parts, "examples") or annotation(innermost, "examples")
         return Row(
             pattern=pattern,
             name=name,
@@ -133,12 +139,13 @@ class _Reader:
             required=required,
             category=labelled("data_category", annotation(parts, "x-category"), self.language),
             sensitivity=labelled("sensitivity", annotation(parts, "x-sensitivity"), self.language),
-            type=self._type(places),
+            type=spaced(self._type(places), self.language),
             pattern_of=annotation(innermost, "pattern"),
             codes=tuple(labelled(listed, code, self.language) for code in codes),
             code_list=listed,
-            example=json.dumps(shown[0], ensure_ascii=False) if shown and not section else None,
-            section=section,
+            example=json.dumps(shown[0], ensure_ascii=False, indent=2 if section else None) if shown else None,
+            section=where if section else None,
+            also=None if section or where == pattern else where,
         )
 
     def _type(self, places: list[Place]) -> str:
@@ -154,20 +161,16 @@ class _Reader:
             return words["const"].format(constant)
         if said("enum"):
             return words["code"]
-        match said("type"):
-            case "array":
-                inside = self._type(children(parts)[ANY]) if ANY in children(parts) else ""
-                return _bounded(words, "array", said("minItems"), said("maxItems")) + f"{words['of']}{inside}"
-            case "object" if set(children(parts)) == {ANY}:
-                return f"{words['map']}{words['of']}{self._type(children(parts)[ANY])}"
-            case "object" | "boolean" as name:
-                return words[name]
-            case "integer" | "number" as name:
-                return _bounded(words, name, said("minimum"), said("maximum"))
-            case _:
-                text = FORMATS[self.language].get(said("format"), words["string"])
-                longest = said("maxLength") if said("format") not in FORMATS[self.language] else None
-                return text + (words["longest"].format(longest) if longest else "")
+        inside = children(parts)
+        if said("type") == "array" or set(inside) == {ANY}:
+            name = "array" if said("type") == "array" else "map"
+            what = self._type(inside[ANY]) if ANY in inside else ""
+            return f"{_bounded(words, name, said('minItems'), said('maxItems'))}{words['of']}{what}"
+        if said("type") == "string" or said("format"):
+            known = FORMATS[self.language].get(said("format"))
+            longest = words["longest"].format(said("maxLength")) if said("maxLength") else ""
+            return known or f"{words['string']}{longest}"
+        return _bounded(words, said("type") or "string", said("minimum"), said("maximum"))
 
 
 def _bounded(words: dict[str, str], name: str, least: int | None, most: int | None) -> str:
@@ -185,7 +188,7 @@ def labelled(name: str | None, code: str, language: Language) -> Labelled:
     found = code_list(name).get(code) if name else None
     if found is None:
         return Labelled(code, "")
-    return Labelled(code, found.label_fr if language == "fr" else found.label_en)
+    return Labelled(code, spaced(found.label_fr, "fr") if language == "fr" else found.label_en)
 
 
 @cache

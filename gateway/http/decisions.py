@@ -34,7 +34,7 @@ async def simulate(request: Request, caller: Annotated[Caller, Depends(requires(
 
 def _question(body: dict[str, Any]) -> Question:
     kind, purpose, recipient = (body.get(name) for name in ("kind", "purpose", "recipient"))
-    if kind not in {member.value for member in Kind}:
+    if not isinstance(kind, str) or kind not in {member.value for member in Kind}:
         known = ", ".join(Kind)
         raise _malformed(f"« kind » : {known}.", f"“kind”: {known}.")
     if not isinstance(purpose, str) or not 0 < len(purpose) <= 40:

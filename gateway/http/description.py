@@ -33,6 +33,29 @@ _OBJECTION: Final = {
         "purpose": {"$ref": "/schemas/codes/purpose.json"},
     },
 }
+_RENEWAL: Final = {
+    "type": "object",
+    "required": ["channel", "evidence"],
+    "description": "La nouvelle réponse de la personne ; le reste vient de l'accord renouvelé (voir le schéma consent).",
+    "properties": {
+        "channel": {"$ref": "/schemas/codes/consent_channel.json"},
+        "evidence": {"type": "object"},
+        "duration": {"$ref": "/schemas/codes/duration.json"},
+        "valid_until": {"type": "string", "format": "date-time"},
+        "collected_at": {"type": "string", "format": "date-time"},
+        "scopes": {"type": "array", "items": {"type": "string"}, "description": "Portées gardées ; absent : toutes."},
+    },
+}
+_REPLY: Final = {
+    "type": "object",
+    "required": ["correlation", "phone", "message", "received_at"],
+    "properties": {
+        "correlation": {"type": "string", "description": "Celle que la demande a donnée."},
+        "phone": {"type": "string", "description": "Le numéro qui a répondu."},
+        "message": {"type": "string"},
+        "received_at": {"type": "string", "format": "date-time"},
+    },
+}
 _SIGNATURE: Final = {"type": "object", "required": ["jws"], "properties": {"jws": {"type": "string"}}}
 _QUESTION: Final = {
     "type": "object",
@@ -57,6 +80,8 @@ BODIES: Final[dict[str, dict[str, Any]]] = {
     "/v1/referrals/{referral_id}/status": {_JSON: {"$ref": "/schemas/status/v1.json"}},
     "/v1/consents": {_JSON: {"$ref": "/schemas/consent/v1.json"}},
     "/v1/consents/{consent_id}/withdraw": {_JSON: _WITHDRAWAL},
+    "/v1/consents/{consent_id}/renew": {_JSON: _RENEWAL},
+    "/v1/sms/replies": {_JSON: _REPLY},
     "/v1/objections": {_JSON: _OBJECTION},
     "/v1/conventions": {key: {"$ref": "/schemas/convention/v1.json"} for key in ("application/yaml", _JSON)},
     "/v1/conventions/{convention_id}/sign": {_JSON: _SIGNATURE},

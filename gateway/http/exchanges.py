@@ -41,9 +41,14 @@ def services_of(request: Request) -> Services:
 
 
 def attempt_of(request: Request, caller: Caller, key: str | None, raw: bytes) -> Attempt:
-    """What idempotency compares: the client, its key, and a keyed digest of method, path and body."""
-    digest = services_of(request).vault.request_digest(request.method.encode(), request.url.path.encode(), raw)
-    return Attempt(caller.client_id, key, digest)
+    """
+    What idempotency compares: the client, and keyed digests of its key and of method, path and body.
+
+    The key itself is not kept: partners make them of what they have at hand, and that may be somebody's number.
+    """
+    vault = services_of(request).vault
+    digest = vault.request_digest(request.method.encode(), request.url.path.encode(), raw)
+    return Attempt(caller.client_id, vault.request_digest(key.encode()).hex() if key else None, digest)
 
 
 async def sender_of(request: Request, caller: Caller) -> Document:

@@ -25,7 +25,10 @@ Bounds in seconds: those of the semantic conventions for HTTP, thinned, and long
 waits (25 s). The SDK's own default is for milliseconds.
 """
 
-_TRAVELLING: Final = tuple(kind.value for kind in Kind if kind is not Kind.CONVENTION)
+_SENT: Final = (Kind.REFERRAL, Kind.BILAN, Kind.STATUS)
+_HANDED_OVER: Final = (*_SENT, Kind.CONSENT)
+"""What partners send, and what they are handed over: notices of withdrawals and objections too."""
+
 _OUTCOMES: Final = ("accepted", "refused", "invalid", "already_received")
 _NO_RECIPIENT: Final = "no_recipient"
 _REASONS: Final = (*CATALOGUE, _NO_RECIPIENT)
@@ -107,13 +110,14 @@ class Measures:
             self._closed.add(number, {"kind": kind, "outcome": refusal or "acknowledged"})
 
     def _start_at_zero(self) -> None:
-        for kind in _TRAVELLING:
+        for kind in _SENT:
             for outcome in _OUTCOMES:
-                self._received.add(0, {"kind": kind, "outcome": outcome})
+                self._received.add(0, {"kind": kind.value, "outcome": outcome})
             for reason in _REASONS:
-                self._refused.add(0, {"kind": kind, "reason": reason})
-            self._disclosed.add(0, {"kind": kind})
-            self._closed.add(0, {"kind": kind, "outcome": "acknowledged"})
+                self._refused.add(0, {"kind": kind.value, "reason": reason})
+        for kind in _HANDED_OVER:
+            self._disclosed.add(0, {"kind": kind.value})
+            self._closed.add(0, {"kind": kind.value, "outcome": "acknowledged"})
 
 
 def _outcome(crossing: Crossing) -> str:

@@ -173,9 +173,9 @@ def _party(party: Mapping[str, Any], convention: Convention) -> PartySheet:
 
 
 def _basis(basis: Mapping[str, Any], convention: Convention) -> Row:
-    points = [f"art. 6, {basis['rgpd']} : {label('rgpd_basis', basis['rgpd'])}"]
+    points = [f"{basis['rgpd']} : {label('rgpd_basis', basis['rgpd'])}"]
     if "special" in basis:
-        points.append(f"art. 9, {basis['special']} : {label('rgpd_art9', basis['special'])}")
+        points.append(f"{basis['special']} : {label('rgpd_art9', basis['special'])}")
     used = [flow.id for flow in convention.flows if flow.basis is not None and flow.basis.id == basis["id"]]
     return Row(f"{basis['text']}, {basis['article']}", " ; ".join(points), ", ".join(used))
 
@@ -191,7 +191,8 @@ def _flow(flow: Flow, convention: Convention) -> FlowSheet:
         agreement=_agreement(flow),
         special=_special(flow, flow.basis),
         count=len(flow.mask.widest),
-        groups=grouped(flow.kind, flow.mask.widest),
+        # What is about the person first, the technical envelope last.
+        groups=tuple(sorted(grouped(flow.kind, flow.mask.widest), key=lambda group: group.category == "exchange")),
     )
 
 

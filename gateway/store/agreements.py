@@ -5,7 +5,7 @@ What the person said, as kept: agreements and objections of some subjects, ready
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -51,13 +51,16 @@ async def standing(tx: Transaction, subject_ids: Collection[str]) -> dict[str, S
     return found
 
 
-async def add(tx: Transaction, document: Document, subject_id: str, key: DataKey, now: datetime) -> bool:
-    """Keep a new consent document, sealed; False when this id is already there."""
+async def add(tx: Transaction, document: Document, subject_id: str, key: DataKey, event_id: str, now: datetime) -> bool:
+    """Keep a new consent document, sealed; False when this id is already there. `event_id` names its event in the ledger."""
+    ends_at = Agreement.from_document(document).valid_until if document["state"] == "given" else None
     row = {
         "id": document["id"],
         "subject_id": subject_id,
         "collected_by": document["collected_by"]["siret"],
+        "event_id": event_id,
         "recorded_at": instant(now),
+        "ends_at": instant(ends_at) if ends_at else None,
         **_content(document, key),
     }
     added = await tx.execute(insert_ignore(agreements, tx).values(row).returning(agreements.c.id))
@@ -69,9 +72,25 @@ async def get(tx: Transaction, agreement_id: str) -> Any | None:
     return (await tx.execute(sa.select(agreements).where(agreements.c.id == agreement_id))).first()
 
 
+async def collected(tx: Transaction, partner: str, cursor: tuple[str, str] | None, limit: int) -> Sequence[Any]:
+    """The agreements that a partner collected, the last recorded first, after a cursor (recorded_at, id)."""
+    columns = (agreements.c.id, agreements.c.recorded_at, agreements.c.decisive)
+    query = (
+        sa.select(*columns)
+        .where(agreements.c.collected_by == partner)
+        .order_by(agreements.c.recorded_at.desc(), agreements.c.id.desc())
+        .limit(limit)
+    )
+    if cursor is not None:
+        query = query.where(sa.tuple_(agreements.c.recorded_at, agreements.c.id) < sa.tuple_(*map(sa.literal, cursor)))
+    return (await tx.execute(query)).all()
+
+
 async def replace(tx: Transaction, document: Document, key: DataKey, now: datetime) -> None:
     """Keep the new state of a consent document after a withdrawal."""
     values = _content(document, key) | {"withdrawn_at": instant(now)}
+    if document["state"] != "given":
+        values["ends_at"] = None
     await tx.execute(sa.update(agreements).where(agreements.c.id == document["id"]).values(values))
 
 

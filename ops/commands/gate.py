@@ -4,11 +4,10 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,7 +15,8 @@ from consent.agreement import Agreement, Objection
 from consent.conventions.collection import Conventions
 from consent.conventions.convention import Convention
 from consent.gate import Decision, Request, decide
-from gateway.explanation import OUTCOMES, STEP_TITLES, by_category, explained
+from gateway.explanation import OUTCOMES, STEP_TITLES, explained
+from gateway.titles import grouped
 from ops.commands import say
 from ops.commands.convention import read_file
 from schemas import Document, Kind, MalformedJson, code_list, parse_json, validate
@@ -39,11 +39,14 @@ def explain(
     sender: Annotated[str, typer.Option("--from", help="SIRET de l'émetteur. / SIRET of the sender.")],
     recipient: Annotated[str, typer.Option("--to", help="SIRET du destinataire. / SIRET of the recipient.")],
     as_signed: Annotated[
-        bool, typer.Option("--as-signed", help="Comme si toutes les parties avaient signé. / As if all parties had signed.")
+        bool,
+        typer.Option("--as-signed", help="Comme si toutes les parties avaient signé. / As if all parties had signed."),
     ] = False,
     consent: Annotated[
         list[Path] | None,
-        typer.Option(help="Accord de la personne, JSON ; répétable. / The person's agreement; repeatable.", exists=True),
+        typer.Option(
+            help="Accord de la personne, JSON ; répétable. / The person's agreement; repeatable.", exists=True
+        ),
     ] = None,
     objection: Annotated[
         bool, typer.Option("--objection", help="La personne s'est opposée. / The person objected.")
@@ -68,7 +71,9 @@ def explain(
 
 @app.command("replay")
 def replay(
-    event: Annotated[str | None, typer.Argument(help="Identifiant d'un événement du journal. / Id of an event.")] = None,
+    event: Annotated[
+        str | None, typer.Argument(help="Identifiant d'un événement du journal. / Id of an event.")
+    ] = None,
     every: Annotated[bool, typer.Option("--all", help="Toutes les décisions du journal. / Every decision.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -118,7 +123,9 @@ def _agreement(file: Path) -> Agreement:
     except MalformedJson as error:
         say.fail(f"{file.name}:{error.line}:{error.column} : {error.message_fr}", error.message_en, 2)
     for issue in (issues := validate(Kind.CONSENT, document)):
-        say.stderr.print(f"{file.name} {issue.pointer} : {issue.message_fr}", f"[dim]{issue.message_en}[/dim]", sep="\n")
+        say.stderr.print(
+            f"{file.name} {issue.pointer} : {issue.message_fr}", f"[dim]{issue.message_en}[/dim]", sep="\n"
+        )
     if issues:
         say.fail(f"{len(issues)} point(s) à corriger dans l'accord.", f"{len(issues)} fault(s) in the agreement.", 2)
     agreement: Document = document
@@ -144,11 +151,10 @@ def _tell(request: Request, decision: Decision, known: list[Convention]) -> None
     typer.echo(f"\nPERMIS par la convention {decision.convention.id}, version {decision.convention.version}", nl=False)
     typer.echo(f", flux « {decision.convention.flow} »\n  {decision.basis}")
     typer.echo(f"  {len(decision.fields)} champs peuvent sortir :")
-    for category, labels in by_category(decision).items():
-        typer.echo(f"\n  {category} ({len(labels)})")
-        width = max(len(label.pattern) for label in labels)
-        for label in labels:
-            typer.echo(f"    {label.pattern:{width}}  {label.title_fr}")
+    for group in grouped(decision.kind, decision.fields):
+        typer.echo(f"\n  {group.label}")
+        for within, titles in group.fields.items():
+            typer.echo(f"    {f'{within} : ' if within else ''}{', '.join(titles)}")
 
 
 def _tell_replays(found: list[Replayed], every: bool) -> None:
@@ -157,7 +163,9 @@ def _tell_replays(found: list[Replayed], every: bool) -> None:
         recipient = f", destinataire {each.recipient}" if each.recipient else ""
         rules = "" if each.same_rules else " ; les règles du programme ont changé depuis"
         differences = f" : {', '.join(each.differences)}" if each.differences else ""
-        typer.echo(f"{each.event_id} {each.event_type}{recipient} : {_OUTCOMES[each.outcome.value]}{differences}{rules}")
+        typer.echo(
+            f"{each.event_id} {each.event_type}{recipient} : {_OUTCOMES[each.outcome.value]}{differences}{rules}"
+        )
     if every:
         counts = Counter(each.outcome.value for each in found)
         told = ", ".join(f"{counts[outcome]} {title}" for outcome, title in _OUTCOMES.items())

@@ -19,10 +19,13 @@ from typing import Any
 
 import httpx
 import pytest
+import sqlalchemy as sa
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from ops.demo.gateway_process import started
+from gateway.store.database import Database
+from gateway.store.tables import deliveries
+from ops.demo.gateway_process import GatewayProcess, started
 from ops.demo.partner import Partner
 from schemas.identity import nir_key
 
@@ -124,7 +127,7 @@ def referral(number: int) -> dict[str, Any]:
     }
 
 
-async def journey(gateway: Any, traceparent: str) -> tuple[str, str, str]:
+async def journey(gateway: GatewayProcess, traceparent: str) -> tuple[str, str, str]:
     """
     Send one referral and a file of three, ask for impossible things, pull everything at once, acknowledge it.
 
@@ -148,7 +151,7 @@ async def journey(gateway: Any, traceparent: str) -> tuple[str, str, str]:
         await caf.call("GET", f"/v1/exchanges/{PLANTED['nir']}?cursor={PLANTED['email']}", expect=(404,))
         strange = {"User-Agent": PLANTED["birth_name"], "X-Correlation-Id": PLANTED["nir"]}
         await http.request("PROPFIND", f"{gateway.address}/{PLANTED['reference']}", headers=strange)
-        await _all_available(departement)
+        await _all_available(gateway)
         pulled = (await departement.call("GET", "/v1/mailbox?limit=50")).json()
         assert DOCUMENTS_OF_THE_FILE + 1 == len(pulled["deliveries"])
         await departement.call("POST", f"/v1/mailbox/{pulled['lease']}/ack")
@@ -156,15 +159,18 @@ async def journey(gateway: Any, traceparent: str) -> tuple[str, str, str]:
     return exchange["exchange"], exchange["recipients"][0]["delivery"], metrics
 
 
-async def _all_available(departement: Partner) -> None:
+async def _all_available(gateway: GatewayProcess) -> None:
     """Wait until every delivery is in the mailbox, so that one pull serves several traces."""
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        metrics = (await departement.http.get(f"{departement.gateway.address}/metrics")).text
-        if f'tdu_deliveries_open{{state="available"}} {DOCUMENTS_OF_THE_FILE + 1}.0' in metrics:
-            return
-        await asyncio.sleep(0.2)
-    raise AssertionError("the deliveries never reached the mailbox")
+    database = Database(gateway.database)
+    waiting = sa.select(sa.func.count()).where(deliveries.c.state == "available")
+    deadline = time.monotonic() + 30
+    count = 0
+    while count < DOCUMENTS_OF_THE_FILE + 1 and time.monotonic() < deadline:
+        await asyncio.sleep(0.1)
+        async with database.read() as tx:
+            count = (await tx.execute(waiting)).scalar_one()
+    await database.close()
+    assert DOCUMENTS_OF_THE_FILE + 1 == count
 
 
 @pytest.mark.parametrize("mode", ["embedded", "production"])

@@ -28,7 +28,7 @@ def test_a_flow_is_translated_decided_delivered_answered_withdrawn_and_proven(
             "TDU_BUS_URL": amqp_url,
             "TDU_BUS_PREFIX": f"test-{uuid.uuid4().hex[:8]}",
         }
-        roles = ["api", "relay", "courier", "sequencer"]
+        roles = ["api", "relay", "courier", "sequencer", "keeper"]
     with started(tmp_path, settings, roles) as gateway:
         story = Story(gateway, tmp_path, Console(quiet=True), HOUSEHOLDS)
         figures = asyncio.run(story.tell())

@@ -19,7 +19,7 @@ EXAMPLES = ("minimal", "complete")
 KUBERNETES = ("1.30", "1.37")
 # Kinds that come with an operator: Kubernetes' own schemas do not know them.
 OPERATOR_KINDS = {"PrometheusRule", "ScaledObject", "ServiceMonitor", "TriggerAuthentication"}
-ROLES = ["api", "relay", "courier", "sequencer"]
+ROLES = ["api", "relay", "courier", "sequencer", "keeper"]
 
 
 def example(name: str) -> dict[str, Any]:
@@ -219,7 +219,7 @@ def test_selectors_find_their_pods(name: str) -> None:
 def test_an_autoscaled_role_leaves_its_replicas_to_the_autoscaler() -> None:
     """A fixed number of replicas would fight the autoscaler at each upgrade."""
     fixed = {role: "replicas" in named("complete", "Deployment", f"-{role}")["spec"] for role in ROLES}
-    assert {"api": False, "relay": True, "courier": False, "sequencer": True} == fixed
+    assert {"api": False, "relay": True, "courier": False, "sequencer": True, "keeper": True} == fixed
 
 
 def test_the_courier_scales_on_the_queue_it_takes_from() -> None:

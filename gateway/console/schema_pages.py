@@ -1,0 +1,295 @@
+"""
+The pages of the shared language, made from the schemas, the code lists and the examples of the package.
+
+Each function gives a whole page in one language; it raises UnknownSchema, UnknownCodeList or UnknownPage when there is no
+such thing to show.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from functools import cache
+from hashlib import sha256
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from io import StringIO
+from itertools import groupby
+from typing import Any, Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from gateway.console.schema_page_texts import PAGE
+from gateway.console.schema_texts import CATEGORIES, FORMATS, LANGUAGES, RELATIONS, Language, spaced
+from gateway.console.schema_view import labelled, rows, sections
+from schemas import Kind, catalogue, code_list, code_lists, crosswalk, fields, schema, schema_versions
+from schemas.checking import check
+from schemas.registry import FORMATS as OWN_FORMATS
+
+_BREAKS: Final = re.compile(r"(?<=[_/.:-])(?=[^_/.:-])")
+_STATIC: Final = files("gateway.console") / "static"
+_WORDS: Final = {
+    language: {name: spaced(text, language) for name, text in words.items()} for language, words in PAGE.items()
+}
+_PAGES: Final = Environment(
+    loader=PackageLoader("gateway.console", "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+def breakable(text: str) -> Markup:
+    """
+    A long word that may go on on the next line after its own punctuation.
+    """
+    return Markup("<wbr>").join(Markup.escape(part) for part in _BREAKS.split(text))
+
+
+_PAGES.filters["breakable"] = breakable
+
+
+class UnknownPage(LookupError):
+    """
+    There is no example or table of that name.
+    """
+
+
+def _hashed(name: str) -> str:
+    """
+    The name under which a static file is served: it changes with the content, so that browsers may keep it.
+    """
+    stem, _, suffix = name.partition(".")
+    return f"{stem}-{sha256((_STATIC / name).read_bytes()).hexdigest()[:12]}.{suffix}"
+
+
+STATIC: Final = {_hashed(name): name for name in ("schemas.css", "schemas.svg")}
+_STYLESHEET, _ICON = STATIC
+
+
+def static(name: str) -> bytes:
+    """
+    A static file by the name under which it is served.
+    """
+    return (_STATIC / STATIC[name]).read_bytes()
+
+
+def index(language: Language) -> str:
+    """
+    The first page: the kinds of document, how to check one, where the codes and categories are.
+    """
+    kinds = [
+        {"name": name, "major": major, "properties": sum(1 for _ in rows(name, major, language))}
+        | _words(schema(name, major), language)
+        for name in [*map(str, Kind), *(name for name in schema_versions() if name not in {*map(str, Kind)})]
+        for major in schema_versions()[name]
+    ]
+    formats = [(name, FORMATS[language][name]) for name in sorted(OWN_FORMATS)]
+    counts = {"lists": len(code_lists()), "codes": sum(len(code_list(name)) for name in code_lists())}
+    return _page("index", language, "", "documents", [], kinds=kinds, formats=formats, **counts)
+
+
+@cache
+def kind(language: Language, name: str, major: int) -> str:
+    """
+    The page of a schema: every property, the rules, the examples. Kept: it is the longest to make.
+    """
+    folder = _folder(name, major)
+    shown = [
+        {
+            "pattern": section.pattern,
+            "depth": len([part for part in section.pattern.split("/") if part not in {"", "*"}]),
+            "title": section.title,
+            "description": section.description,
+            "strict": section.strict,
+            "rows": section.rows,
+            "rules": [
+                (rule, [labelled(rule.code_list, code, language) for code in rule.codes]) for rule in section.rules
+            ],
+        }
+        for section in sections(name, major, language)
+    ]
+    return _page(
+        "kind",
+        language,
+        f"{name}/v{major}/",
+        "documents",
+        [],
+        name=name,
+        major=major,
+        document=_words(schema(name, major), language),
+        sections=shown,
+        valid=_names(folder / "valid", ".json"),
+        invalid=_names(folder / "invalid", ".json"),
+        tables=_names(folder, ".csv"),
+        changes=(folder / "CHANGES.md").read_text(encoding="utf-8"),
+    )
+
+
+def example(language: Language, name: str, major: int, group: str, file: str) -> str:
+    """
+    An example document, and what the check answers about it.
+    """
+    raw = example_file(name, major, group, file)
+    issues = check(raw, Kind(name)).issues
+    return _page(
+        "example",
+        language,
+        f"{name}/v{major}/{group}/{file}/",
+        "documents",
+        [_crumb(name, major, language)],
+        name=name,
+        major=major,
+        folder=group,
+        file=file,
+        text=raw.decode(),
+        issues=[
+            {
+                "pointer": issue.pointer or "/",
+                "line": issue.line,
+                "message": spaced(issue.message_fr, "fr") if language == "fr" else issue.message_en,
+            }
+            for issue in issues
+        ],
+    )
+
+
+def example_file(name: str, major: int, group: str, file: str) -> bytes:
+    """
+    An example document as its file is written.
+    """
+    folder = _folder(name, major)
+    if group not in {"valid", "invalid"} or file not in _names(folder / group, ".json"):
+        raise UnknownPage(file)
+    return (folder / group / f"{file}.json").read_bytes()
+
+
+def table(language: Language, name: str, major: int, file: str) -> str:
+    """
+    Where fields of other systems, or of a standard, are in a document.
+    """
+    folder = _folder(name, major)
+    if file not in _names(folder, ".csv"):
+        raise UnknownPage(file)
+    found = csv.DictReader(StringIO((folder / f"{file}.csv").read_text(encoding="utf-8"), newline=""))
+    lines = [{"system": "", "note": ""} | row for row in found]
+    return _page(
+        "table",
+        language,
+        f"{name}/v{major}/tables/{file}/",
+        "documents",
+        [_crumb(name, major, language)],
+        name=name,
+        major=major,
+        heading=_WORDS[language][f"table_{file}"],
+        groups=[(system, list(group)) for system, group in groupby(lines, key=lambda row: row["system"])],
+        valid=_names(folder / "valid", ".json"),
+    )
+
+
+def codes(language: Language) -> str:
+    """
+    The code lists: how many codes, who uses them, their crosswalks.
+    """
+    lists = []
+    for name in code_lists():
+        found = catalogue.code_list_document(name)
+        crosswalks = [each["list"] for each in found["crosswalks"]]
+        lists.append(
+            {"name": name, "count": len(found["codes"]), "used_by": list(found["used_by"]), "crosswalks": crosswalks}
+        )
+    return _page("codes", language, "codes/", "codes", [], lists=lists)
+
+
+def one_code_list(language: Language, name: str) -> str:
+    """
+    A code list with its crosswalks, each read from this list to the other.
+    """
+    found = catalogue.code_list_document(name)
+    crosswalks = [
+        {
+            "to": linked["list"],
+            "rows": [
+                {
+                    "code": code,
+                    "label": labelled(name, code, language).label,
+                    "relation": RELATIONS[language][way.relation],
+                    "target": way.code,
+                    "target_label": labelled(linked["list"], way.code, language).label,
+                    "note": way.note,
+                }
+                for code, ways in crosswalk(name, linked["list"]).items()
+                for way in ways
+            ],
+        }
+        for linked in found["crosswalks"]
+    ]
+    crumbs = [("codes/", _WORDS[language]["codes"])]
+    context = {"name": name, "codes": found["codes"], "used_by": found["used_by"], "crosswalks": crosswalks}
+    return _page("code_list", language, f"codes/{name}/", "codes", crumbs, **context)
+
+
+def categories(language: Language) -> str:
+    """
+    The data categories: what each holds, and the properties that carry it.
+    """
+    labels = {each: fields(each).values() for each in Kind}
+    shown = []
+    for code in code_list("data_category"):
+        carried = {each: [label for label in found if label.category == code] for each, found in labels.items()}
+        levels = sorted({label.sensitivity for found in carried.values() for label in found})
+        shown.append(
+            {
+                "code": code,
+                "label": labelled("data_category", code, language).label,
+                "meaning": spaced(CATEGORIES[code][LANGUAGES.index(language)], language),
+                "uses": [(str(each), [label.pattern for label in found]) for each, found in carried.items() if found],
+                "sensitivities": [labelled("sensitivity", each, language) for each in levels],
+            }
+        )
+    sensitivities = [labelled("sensitivity", code, language) for code in code_list("sensitivity")]
+    return _page("categories", language, "categories/", "categories", [], categories=shown, sensitivities=sensitivities)
+
+
+def not_found(language: Language) -> str:
+    """
+    The page of an address that leads nowhere.
+    """
+    return _page("not_found", language, "", "", [])
+
+
+def _page(
+    template: str, language: Language, path: str, section: str, crumbs: list[tuple[str, str]], **context: Any
+) -> str:
+    return _PAGES.get_template(f"schemas/{template}.html").render(
+        lang=language,
+        languages=LANGUAGES,
+        t=_WORDS[language],
+        path=path,
+        section=section,
+        crumbs=crumbs,
+        stylesheet=_STYLESHEET,
+        icon=_ICON,
+        **context,
+    )
+
+
+def _words(found: Any, language: Language) -> dict[str, str]:
+    names = ("title", "description") if language == "fr" else ("x-title-en", "x-description-en")
+    return {"title": spaced(found[names[0]], language), "description": spaced(found[names[1]], language)}
+
+
+def _crumb(name: str, major: int, language: Language) -> tuple[str, str]:
+    return f"{name}/v{major}/", _words(schema(name, major), language)["title"]
+
+
+def _folder(name: str, major: int) -> Traversable:
+    schema(name, major)  # raises UnknownSchema before anything of the address is looked for on the disk
+    return files("schemas") / name / f"v{major}"
+
+
+def _names(folder: Traversable, suffix: str) -> list[str]:
+    found = folder.iterdir() if folder.is_dir() else ()
+    return sorted(path.name.removesuffix(suffix) for path in found if path.name.endswith(suffix))

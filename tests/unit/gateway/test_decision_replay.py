@@ -1,0 +1,383 @@
+"""
+Every decision of a long and agitated history, taken again: the same answer, the same fields, the same pointers; and a record,
+a row or a rule that was touched since does not give the same answer any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import uuid
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from importlib.resources import files
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from typer.testing import CliRunner
+
+from consent.ledger.event import EventType
+from consent.tables import agreements, ledger_events, objections
+from gateway import replay as replays
+from gateway.replay import DECISIONS, Outcome, Replayed, UnknownDecision, replay, replay_all
+from gateway.store.tables import documents, subject_data_keys
+from ops.cli import app as tdu
+from ops.demo.partner import Partner, PartnerFailed
+
+pytestmark = pytest.mark.anyio
+
+CAF, DEPARTEMENT, ASSOCIATION, CCAS = "99900001100018", "99900002900010", "99900003700013", "99900004500016"
+EXCHANGES = 320
+PEOPLE = 16
+TOGETHER = 6
+_PURPOSES = ("inform_about_rights", "award_right", "social_evaluation", "follow_up")
+_CATEGORIES = ("identity", "contact", "needs", "rights", "situation", "address", "orientation")
+_MODELS = {
+    DEPARTEMENT: (files("consent") / "models" / "tznr-caf-departement.yaml").read_text(encoding="utf-8"),
+    ASSOCIATION: (files("consent") / "models" / "tznr-caf-association.yaml").read_text(encoding="utf-8"),
+}
+
+
+def _person(number: int) -> dict[str, Any]:
+    return {"birth_name": f"Personne{number}", "given_names": ["Camille"], "birth_date": "1980-05-17", "sex": "female"}
+
+
+@dataclass
+class History:
+    """Partners who send, agree, object, sign and suspend at random, several at a time, under clocks that do not agree."""
+
+    started: Any
+    chance: random.Random
+    partners: dict[str, Partner] = field(default_factory=dict)
+    versions: dict[str, int] = field(default_factory=lambda: {DEPARTEMENT: 0, ASSOCIATION: 0})
+    given: list[tuple[str, str, list[str]]] = field(default_factory=list)
+    sent: int = 0
+
+    async def live(self) -> None:
+        """Go on until EXCHANGES exchanges were sent."""
+        for siret in (CAF, DEPARTEMENT, ASSOCIATION):
+            self.partners[siret] = await self.started.partner(siret, f"Organisation {siret}", f"logiciel-{siret}")
+        for other in (DEPARTEMENT, ASSOCIATION):
+            await self.new_version(other)
+        deeds = [self.send] * 10 + [self.agree] * 3 + [self.withdraw, self.object, self.receive, self.stop_or_go]
+        while self.sent < EXCHANGES:
+            group = [self.chance.choice(deeds)() for _ in range(TOGETHER)]
+            if self.chance.random() < 0.12:
+                group.append(self.new_version(self.chance.choice([DEPARTEMENT, ASSOCIATION])))
+            await asyncio.gather(*group)
+        await self.receive()
+
+    async def send(self) -> None:
+        """Send a referral or a bilan, to one partner or to whom the conventions route it."""
+        self.sent += 1
+        kind = self.chance.choice(["referral", "referral", "bilan"])
+        recipients = self.chance.choice([[DEPARTEMENT], [ASSOCIATION], [DEPARTEMENT, ASSOCIATION], [CCAS], []])
+        document = {
+            "kind": kind,
+            "schema_version": "1.0",
+            "id": str(uuid.uuid4()),
+            "created_at": "2026-11-23T09:00:00+01:00",
+            "sender": {"siret": CAF},
+            "recipients": [{"siret": siret} for siret in recipients],
+            "purpose": self.chance.choice(_PURPOSES[:3]),
+            "subject": _person(self.chance.randrange(PEOPLE)) | {"phones": ["+33199000030"], "address": {"postcode": "39999"}},
+        }
+        if kind == "referral":
+            document |= {"rights": [{"right": "rsa", "state": "to_request"}], "urgency": "normal", "notes": "Le matin."}
+        else:
+            line = {"right": "rsa", "state": "to_request", "as_of": "2026-11-01", "source": "declared"}
+            document |= {"established_at": "2026-11-23T09:00:00+01:00", "lines": [line]}
+        if not recipients:
+            del document["recipients"]
+        # Without a convention in force the scope does not exist: refused before the gate, which decides nothing then.
+        with suppress(PartnerFailed):
+            await self.partners[CAF].call("POST", f"/v1/{kind}s", json=document)
+
+    async def agree(self) -> None:
+        """Record an agreement, a refusal, one that is over or one still to come, with some lines and some categories."""
+        now = datetime.now(UTC)
+        begins, lasts = self.chance.choice([(-60, 90), (-60, 90), (-60, 90), (-400, 30), (40, 90)])
+        days = [(now + timedelta(days=day)).isoformat(timespec="seconds") for day in (min(begins, -2), begins, begins + lasts)]
+        collector = self.chance.choice([CAF, ASSOCIATION])
+        scopes = [
+            {
+                "id": f"ligne-{number}",
+                "purposes": self.chance.sample(_PURPOSES, 2),
+                "kinds": self.chance.choice([["referral"], ["referral", "bilan"]]),
+                "categories": self.chance.sample(_CATEGORIES, 3) + (["rights"] if self.chance.random() < 0.5 else []),
+                "recipients": [ASSOCIATION],
+            }
+            for number in range(self.chance.choice([1, 2]))
+        ]
+        for scope in scopes:
+            scope["categories"] = sorted(set(scope["categories"]))
+        document = {
+            "kind": "consent",
+            "schema_version": "1.0",
+            "id": str(uuid.uuid4()),
+            "created_at": days[0],
+            "purpose": "inform_about_rights",
+            "subject": _person(self.chance.randrange(PEOPLE)),
+            "agreement_type": self.chance.choice(["consent", "consent", "accord", "mandate"]),
+            "state": self.chance.choice(["given"] * 5 + ["refused"]),
+            "collected_at": days[0],
+            "channel": "in_person",
+            "evidence": {"level": "document_kept", "kind": "paper_scan", "sha256": "ab" * 32},
+            "text": {"version": "accord-1", "sha256": "ab" * 32, "language": "fr"},
+            "scopes": scopes,
+            "valid_from": days[1],
+            "valid_until": days[2],
+        }
+        if document["agreement_type"] == "mandate":
+            document["agreement_type"] = "consent"
+        await self.partners[collector].call("POST", "/v1/consents", json=document)
+        if document["state"] == "given":
+            self.given.append((collector, str(document["id"]), [str(scope["id"]) for scope in scopes]))
+
+    async def withdraw(self) -> None:
+        """Take back an agreement, whole or one line of it; twice is refused."""
+        if self.given:
+            collector, agreement, lines = self.chance.choice(self.given)
+            body = self.chance.choice([{}, {"scopes": lines[:1]}]) | {"channel": "in_person"}
+            await self.partners[collector].call("POST", f"/v1/consents/{agreement}/withdraw", json=body, expect=(200, 409))
+
+    async def object(self) -> None:
+        """Object, rarely: to a recipient, for a purpose, or to everything."""
+        if self.chance.random() < 0.4:
+            limits = self.chance.choice([{"recipient": ASSOCIATION}, {"purpose": "award_right"}, {"recipient": CCAS}, {}])
+            body = {"subject": _person(self.chance.randrange(PEOPLE))} | limits
+            await self.partners[DEPARTEMENT].call("POST", "/v1/objections", json=body)
+
+    async def receive(self) -> None:
+        """Both recipients take what waits for them."""
+        for siret in (DEPARTEMENT, ASSOCIATION):
+            answer = (await self.partners[siret].call("GET", "/v1/mailbox?limit=200&wait=0")).json()
+            if answer["deliveries"]:
+                await self.partners[siret].call("POST", f"/v1/mailbox/{answer['lease']}/ack")
+
+    async def stop_or_go(self) -> None:
+        """A party suspends a convention, resumes it, or revokes one of its versions."""
+        other = self.chance.choice([DEPARTEMENT, ASSOCIATION])
+        party = self.partners[self.chance.choice([CAF, other])]
+        action = self.chance.choice(["suspend", "resume", "resume", "revoke"])
+        if action != "revoke" or self.chance.random() < 0.2:
+            await party.call("POST", f"/v1/conventions/{_identifier(other)}/{action}", expect=(200, 409))
+
+    async def new_version(self, other: str) -> None:
+        """Propose and sign a version with other categories, at times one that begins later, or that one party only signs."""
+        self.versions[other] += 1
+        text = _MODELS[other].replace("\nversion: 1", f"\nversion: {self.versions[other]}")
+        for category in self.chance.sample(["address, ", "contact, ", "nir, "], self.chance.choice([0, 1, 2])):
+            text = text.replace(category, "")
+        if self.chance.random() < 0.2:
+            text = text.replace("from: 2026-01-01, until", "from: 2027-01-01, until")
+        parties = [self.partners[CAF], self.partners[other]]
+        await parties[0].propose(text.encode())
+        for party in parties if self.chance.random() < 0.8 or self.versions[other] == 1 else parties[:1]:
+            with suppress(PartnerFailed):  # a newer version was proposed since: it is the one to be signed
+                await party.sign(text.encode())
+
+
+def _identifier(other: str) -> str:
+    return "tznr-valombre-caf-departement" if other == DEPARTEMENT else "tznr-valombre-caf-association"
+
+
+async def _all(started: Any) -> list[Replayed]:
+    async with started.runtime.services.database.read() as tx:
+        return [each async for each in replay_all(tx, started.runtime.services.vault)]
+
+
+async def _change(started: Any, *statements: Any) -> None:
+    async with started.runtime.services.database.write() as tx:
+        for statement in statements:
+            await tx.execute(statement)
+
+
+def _late_clock(chance: random.Random) -> Callable[[], datetime]:
+    """The clocks of machines that are up to two seconds late, each call on another machine."""
+    return lambda: datetime.now(UTC) - timedelta(seconds=chance.uniform(0, 2))
+
+
+async def test_every_decision_of_a_history_is_replayed_the_same(
+    in_process: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than 300 exchanges, with withdrawals, objections and convention changes at the same moments: not one differs."""
+    chance = random.Random(2026)
+    async with in_process(clock=_late_clock(chance)) as started:
+        history = History(started, chance)
+        await history.live()
+        found = await _all(started)
+        async with started.runtime.services.database.read() as tx:
+            query = sa.select(ledger_events.c.id).where(ledger_events.c.type.in_(DECISIONS))
+            recorded = set((await tx.execute(query)).scalars())
+            deliveries = (await tx.execute(sa.text("SELECT decision FROM deliveries"))).scalars().all()
+        reasons = Counter(
+            reason for each in deliveries for reason in (json.loads(each) if isinstance(each, str) else each)["reasons"]
+        )
+    assert [] == [each for each in found if each.outcome is not Outcome.SAME or not each.same_rules]
+    assert recorded == {each.event_id for each in found}
+    types = Counter(each.event_type for each in found)
+    assert types["exchange_accepted"] + types["exchange_refused"] >= EXCHANGES * 0.8
+    assert min(types["exchange_accepted"], types["exchange_refused"], types["disclosure_made"]) >= 30
+    met = {"objection", "agreement_missing", "agreement_withdrawn", "convention_suspended", "no_convention"}
+    assert met <= reasons.keys()
+
+
+async def _short_history(started: Any) -> tuple[str, str]:
+    """An agreement, a send that it permits, its withdrawal, a send that is refused: the events of the two sends."""
+    history = History(started, random.Random(7))
+    for siret in (CAF, DEPARTEMENT, ASSOCIATION):
+        history.partners[siret] = await started.partner(siret, f"Organisation {siret}", f"logiciel-{siret}")
+    caf, association = history.partners[CAF], history.partners[ASSOCIATION]
+    text = _MODELS[ASSOCIATION].encode()
+    await caf.propose(text)
+    await caf.sign(text)
+    await association.sign(text)
+    history.chance = random.Random(1)
+    begun = datetime.now(UTC) - timedelta(days=3)
+    at = begun.isoformat(timespec="seconds")
+    scope = {
+        "id": "tout",
+        "purposes": ["inform_about_rights"],
+        "kinds": ["referral"],
+        "categories": ["identity", "rights"],
+        "recipients": [ASSOCIATION],
+    }
+    consent = {
+        "kind": "consent",
+        "schema_version": "1.0",
+        "id": str(uuid.uuid4()),
+        "created_at": at,
+        "purpose": "inform_about_rights",
+        "subject": _person(1),
+        "agreement_type": "consent",
+        "state": "given",
+        "collected_at": at,
+        "channel": "in_person",
+        "evidence": {"level": "document_kept", "kind": "paper_scan", "sha256": "ab" * 32},
+        "text": {"version": "accord-1", "sha256": "ab" * 32, "language": "fr"},
+        "scopes": [scope],
+        "valid_from": at,
+        "duration": "one_year",
+    }
+    await association.call("POST", "/v1/consents", json=consent)
+    referral = {
+        "kind": "referral",
+        "schema_version": "1.0",
+        "created_at": at,
+        "sender": {"siret": CAF},
+        "recipients": [{"siret": ASSOCIATION}],
+        "purpose": "inform_about_rights",
+        "subject": _person(1),
+        "rights": [{"right": "rsa", "state": "to_request"}],
+    }
+    first = (await caf.call("POST", "/v1/referrals", json=referral | {"id": str(uuid.uuid4())})).json()
+    await association.pull(1)
+    await association.call("POST", f"/v1/consents/{consent['id']}/withdraw", json={"channel": "in_person"})
+    second = (await caf.call("POST", "/v1/referrals", json=referral | {"id": str(uuid.uuid4())})).json()
+    states = [taken["exchanges"][0]["state"] for taken in (first, second)]
+    assert ["accepted", "refused"] == states
+    ids = [taken["exchanges"][0]["exchange"] for taken in (first, second)]
+    async with started.runtime.services.database.read() as tx:
+        types = [EventType.EXCHANGE_ACCEPTED, EventType.EXCHANGE_REFUSED]
+        query = sa.select(ledger_events.c.exchange_id, ledger_events.c.id).where(ledger_events.c.type.in_(types))
+        events = dict((await tx.execute(query.where(ledger_events.c.exchange_id.in_(ids)))).tuples().all())
+    return events[ids[0]], events[ids[1]]
+
+
+async def test_a_row_that_was_touched_is_found(in_process: Callable[..., Any]) -> None:
+    """An agreement that is widened, or from which the withdrawal is removed, no longer gives what the ledger says it gave."""
+    async with in_process() as started:
+        permitted, refused = await _short_history(started)
+        assert {Outcome.SAME} == {each.outcome for each in await _all(started)}
+        async with started.runtime.services.database.read() as tx:
+            decisive = (await tx.execute(sa.select(agreements.c.decisive))).scalar_one()
+        wider = {**decisive, "scopes": [decisive["scopes"][0] | {"categories": ["identity", "rights", "contact"]}]}
+        await _change(started, sa.update(agreements).values(decisive=wider))
+        widened = {each.event_id: each for each in await _all(started) if each.outcome is Outcome.DIFFERENT}
+        without = {name: value for name, value in decisive["scopes"][0].items() if name != "withdrawn_at"}
+        await _change(started, sa.update(agreements).values(decisive={**decisive, "scopes": [without], "state": "given"}))
+        hidden = {each.event_id: each for each in await _all(started) if each.outcome is Outcome.DIFFERENT}
+    assert ("fields",) == widened[permitted].differences
+    assert refused not in widened
+    assert {"permit", "reasons", "fields"} <= set(hidden[refused].differences)
+    assert permitted not in hidden
+
+
+async def test_a_document_that_was_touched_is_found(in_process: Callable[..., Any]) -> None:
+    """The disclosure's pointers are those of its document; without the document, the decision alone is compared."""
+    async with in_process() as started:
+        await _short_history(started)
+        [made] = [each for each in await _all(started) if each.event_type == "disclosure_made"]
+        vault, database = started.runtime.services.vault, started.runtime.services.database
+        async with database.write() as tx:
+            row = (await tx.execute(sa.select(documents).where(documents.c.kind == "referral"))).first()
+            wrapped = (
+                await tx.execute(sa.select(subject_data_keys).where(subject_data_keys.c.subject_id == row.subject_id))
+            ).first()
+            key = vault.unwrap(row.subject_id, wrapped.wrapped)
+            place = f"documents/{row.id}"
+            changed = json.loads(key.open(row.sealed, place)) | {"rights": []}
+            sealed = key.seal(json.dumps(changed).encode(), place)
+            await tx.execute(sa.update(documents).where(documents.c.id == row.id).values(sealed=sealed))
+        [touched] = [each for each in await _all(started) if each.event_id == made.event_id]
+        await _change(started, sa.delete(documents).where(documents.c.id == row.id))
+        [purged] = [each for each in await _all(started) if each.event_id == made.event_id]
+    assert [Outcome.SAME, Outcome.DIFFERENT, Outcome.SAME] == [each.outcome for each in (made, touched, purged)]
+    assert ("left",) == touched.differences
+
+
+async def test_an_objection_forgotten_at_its_term_is_still_replayed(in_process: Callable[..., Any]) -> None:
+    """The row is deleted when its time is over; the event says enough for the refusals of the time to be replayed."""
+    async with in_process() as started:
+        await _short_history(started)
+        association = await started.partner(DEPARTEMENT.replace("0002900010", "0004500016"), "CCAS", "ccas-valombre")
+        caf = Partner  # the CAF of the short history keeps its registration; another software objects and nobody sends
+        assert caf is Partner
+        await association.call("POST", "/v1/objections", json={"subject": _person(1)})
+        await _change(started, sa.delete(objections))
+        found = await _all(started)
+    assert {Outcome.SAME} == {each.outcome for each in found}
+
+
+async def test_an_erased_person_leaves_nothing_to_replay(in_process: Callable[..., Any]) -> None:
+    """Without the person's key no event opens: it is said so, and the others are replayed."""
+    async with in_process() as started:
+        permitted, _ = await _short_history(started)
+        await _change(started, sa.delete(subject_data_keys))
+        found = await _all(started)
+        async with started.runtime.services.database.read() as tx:
+            alone = await replay(tx, permitted, started.runtime.services.vault)
+    assert {Outcome.ERASED} == {each.outcome for each in found}
+    assert [(permitted, None)] == [(each.event_id, each.recipient) for each in alone]
+
+
+async def test_one_event_is_replayed_alone(in_process: Callable[..., Any]) -> None:
+    """By its identifier; what is no decision is said to be none."""
+    async with in_process() as started:
+        permitted, refused = await _short_history(started)
+        vault = started.runtime.services.vault
+        async with started.runtime.services.database.read() as tx:
+            alone = [await replay(tx, event, vault) for event in (permitted, refused)]
+            query = sa.select(ledger_events.c.id).where(ledger_events.c.type == EventType.AGREEMENT_GIVEN)
+            other = (await tx.execute(query)).scalar_one()
+            for unknown in (other, str(uuid.uuid4())):
+                with pytest.raises(UnknownDecision):
+                    await replay(tx, unknown, vault)
+    assert [[(permitted, Outcome.SAME)], [(refused, Outcome.SAME)]] == [
+        [(each.event_id, each.outcome) for each in replayed] for replayed in alone
+    ]
+
+
+async def test_other_rules_are_told(in_process: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A decision taken by other labels or other steps than this code's is marked as such, whatever its outcome."""
+    async with in_process() as started:
+        await _short_history(started)
+        monkeypatch.setattr(replays, "rules", lambda: "other")
+        found = await _all(started)
+    assert {(Outcome.SAME, False)} == {(each.outcome, each.same_rules) for each in found}
