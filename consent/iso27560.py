@@ -39,10 +39,10 @@ def completed(document: Document, names: Mapping[str, str], at: datetime) -> Doc
     `names` are those of organisations, by SIRET. What the document says itself is kept; what nobody said stays absent.
     """
     collector = document["collected_by"]["siret"]
-    recipients = {siret for scope in document["scopes"] for siret in scope["recipients"]} - {collector}
+    recipients = {siret for scope in document["scopes"] for siret in scope["recipients"]}
     parties = {party["siret"]: party for party in document.get("parties", [])}
-    for siret, kind in [(collector, "exporter"), *((siret, "recipient") for siret in sorted(recipients))]:
-        known = {"siret": siret, "role": "controller", "type": kind}
+    for siret in [collector, *sorted(recipients - {collector})]:
+        known = {"siret": siret, "role": "controller", "type": "recipient" if siret in recipients else "exporter"}
         if siret in names:
             known["name"] = names[siret]
         parties[siret] = known | parties.get(siret, {})

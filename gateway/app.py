@@ -42,6 +42,7 @@ from gateway.http import (
     metrics,
     pages,
     problems,
+    receipts,
     schema_pages,
     withdrawals,
 )
@@ -139,7 +140,7 @@ async def running(runtime: Runtime, role: Role) -> AsyncIterator[Loops]:
     loops: dict[Role, list[Coroutine[Any, Any, None]]] = {
         Role.RELAY: [runtime.relay.run(stop)],
         Role.COURIER: [runtime.courier.run(stop)],
-        Role.SEQUENCER: [runtime.sequencer.run()],
+        Role.SEQUENCER: [runtime.sequencer.run(stop)],
         Role.KEEPER: [runtime.keeper.run(stop)],
     }
     async with AsyncExitStack() as stack:
@@ -199,6 +200,7 @@ def create_app(runtime: Runtime, role: Role = Role.ALL) -> FastAPI:
             exchanges,
             mailbox,
             consents,
+            receipts,
             withdrawals,
             conventions,
             decisions,

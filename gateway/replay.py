@@ -58,10 +58,10 @@ class Outcome(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Replayed:
     """
-    One decision replayed: of an event, about a recipient (SIRET; none when erased).
+    One decision replayed: of an event, about a recipient (SIRET; None when erased, or when no convention routed anywhere).
 
-    `differences` names what is not the same (`left` and `withheld`: the pointers of what a disclosure held); `same_rules`
-    says whether the decision was taken by the rules of this very code.
+    `differences` names what is not the same (`left` and `withheld`: the pointers of what a disclosure held; `recipients`: a
+    route that was not there); `same_rules` says whether the decision was taken by the rules of this very code.
     """
 
     event_id: str
@@ -132,9 +132,12 @@ async def _of_person(
         if event.type not in DECISIONS or (last is not None and numbered.seq > last):
             continue
         document = await _document(tx, event, key) if "left" in event.body else None
-        for recorded in _decisions(event):
+        decisions = list(_decisions(event))
+        for recorded in decisions:
             again = _decide(numbered, recorded, past, person)
             yield _compared(event, recorded, again, document)
+        if not decisions:
+            yield _routed_nowhere(numbered, past)
 
 
 async def _erased(tx: Transaction, subject_id: str) -> list[Replayed]:
@@ -179,6 +182,16 @@ def _compared(event: Event, recorded: Mapping[str, Any], again: Decision, docume
         tuple(differences),
         event.body["rules"] == rules(),
     )
+
+
+def _routed_nowhere(numbered: Numbered, past: PastConventions) -> Replayed:
+    """A document that named no recipient and that no convention routed anywhere: the conventions of the time say it again."""
+    event = numbered.event
+    conventions = past.before(numbered.seq, event.occurred_at)
+    routes = conventions.routes(Kind(event.body["kind"]), event.actor, event.body["purpose"], event.occurred_at)
+    outcome = Outcome.DIFFERENT if routes else Outcome.SAME
+    differences = ("recipients",) if routes else ()
+    return Replayed(event.id, event.type.value, None, outcome, differences, event.body["rules"] == rules())
 
 
 async def _document(tx: Transaction, event: Event, key: DataKey) -> Document | None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from consent.conventions.convention import Convention
+from consent.conventions.convention import Convention, ConventionState
 from consent.ledger.event import EventType
 from consent.tables import objections, sms_requests
 from gateway.auth import replay
@@ -84,9 +84,12 @@ async def delivered(services: Services, now: datetime, limit: int) -> int:
     general = services.settings.delivered_months
     async with services.database.read() as tx:
         conventions = await services.conventions.in_force(tx, now)
-    shorter = {convention.id: months for convention in conventions if (months := _proactive(convention)) < general}
+    shorter: dict[str, int] = {}
+    for convention in conventions:
+        if convention.state not in (ConventionState.PROPOSED, ConventionState.REJECTED):
+            shorter[convention.id] = min(_proactive(convention), shorter.get(convention.id, general))
     old = documents.c.received_at < instant(_months_ago(now, general))
-    conditions = [old, *(_under(name, instant(_months_ago(now, months))) for name, months in shorter.items())]
+    conditions = [old, *(_under(name, instant(_months_ago(now, months))) for name, months in shorter.items() if months < general)]
     done = 0
     for condition in conditions:
         query = (

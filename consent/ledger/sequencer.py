@@ -195,9 +195,14 @@ class Sequencer:
                 return last
             last = checkpoint
 
-    async def run(self) -> None:
-        """Work until cancelled. Cancelling is safe at any moment: a transaction is whole or has no effect."""
-        while True:
+    async def run(self, stop: asyncio.Event | None = None) -> None:
+        """
+        Work until `stop` is set, finishing the transaction under way, or until cancelled.
+
+        Cancelling is safe at any moment too: a transaction is whole or has no effect.
+        """
+        stop = stop or asyncio.Event()
+        while not stop.is_set():
             try:
                 await self.catch_up()
                 self.failures = 0
@@ -210,15 +215,16 @@ class Sequencer:
             except SequencerRefused:
                 log.critical("the ledger refuses to be signed", extra={"event": "ledger.sequencer_refused"})
                 raise
-            await self._pause()
+            await self._pause(stop)
 
-    async def _pause(self) -> None:
+    async def _pause(self, stop: asyncio.Event) -> None:
         """Rest a moment, so that nudges make groups, then wait for a nudge or the interval."""
         interval = min(self._interval * 2**self.failures, max(5.0, self._interval))
         await asyncio.sleep(interval / 10)
+        nudged, stopped = asyncio.create_task(self._nudged.wait()), asyncio.create_task(stop.wait())
         try:
-            await asyncio.wait_for(self._nudged.wait(), interval)
-        except TimeoutError:
-            return
+            await asyncio.wait({nudged, stopped}, timeout=interval, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            nudged.cancel()
+            stopped.cancel()
             self._nudged.clear()

@@ -114,12 +114,14 @@ NEEDLES = {
     for form in _encoded(written)
     if len(form) >= 7
 }
-_ANY = re.compile(b"|".join(re.escape(form) for form in sorted(NEEDLES, key=len, reverse=True)))
 
 
 def look(places: Iterable[tuple[str, bytes]]) -> Found:
     """Every planted trait found, with the place where it stands."""
-    return [(place, NEEDLES[hit]) for place, content in places for hit in sorted(set(_ANY.findall(content)))]
+    known = list(places)
+    everything = b"\n".join(content for _, content in known)
+    hits = [form for form in NEEDLES if form in everything]
+    return sorted({(place, NEEDLES[form]) for form in hits for place, content in known if form in content})
 
 
 @dataclass(slots=True)
@@ -387,8 +389,7 @@ def _tapped(desk: Any, amqp_url: str, trail: Trail) -> Iterator[None]:
             queue = await channel.get_queue(f"{desk.queues}.{DELIVERIES}")
             await queue.consume(look_at)
             ready.set()
-            while not over.is_set() and len(trail.messages) < 10:
-                await asyncio.sleep(0.02)
+            await asyncio.to_thread(over.wait)
 
     thread = threading.Thread(target=asyncio.run, args=(tap(),))
     thread.start()

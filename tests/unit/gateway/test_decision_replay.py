@@ -15,10 +15,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from anyio import to_thread
 from typer.testing import CliRunner
 
 from consent.ledger.event import EventType
@@ -85,24 +87,33 @@ class History:
             "sender": {"siret": CAF},
             "recipients": [{"siret": siret} for siret in recipients],
             "purpose": self.chance.choice(_PURPOSES[:3]),
-            "subject": _person(self.chance.randrange(PEOPLE)) | {"phones": ["+33199000030"], "address": {"postcode": "39999"}},
+            "subject": _person(self.chance.randrange(PEOPLE))
+            | {"phones": ["+33199000030"], "address": {"postcode": "39999"}},
         }
         if kind == "referral":
             document |= {"rights": [{"right": "rsa", "state": "to_request"}], "urgency": "normal", "notes": "Le matin."}
         else:
-            line = {"right": "rsa", "state": "to_request", "as_of": "2026-11-01", "source": "declared"}
+            line = {
+                "right": "rsa",
+                "concerns": "family",
+                "state": "to_request",
+                "as_of": "2026-11-01",
+                "source": "attested",
+            }
             document |= {"established_at": "2026-11-23T09:00:00+01:00", "lines": [line]}
         if not recipients:
             del document["recipients"]
         # Without a convention in force the scope does not exist: refused before the gate, which decides nothing then.
-        with suppress(PartnerFailed):
-            await self.partners[CAF].call("POST", f"/v1/{kind}s", json=document)
+        await self.partners[CAF].call("POST", f"/v1/{kind}s", json=document, expect=(202, 403))
 
     async def agree(self) -> None:
         """Record an agreement, a refusal, one that is over or one still to come, with some lines and some categories."""
         now = datetime.now(UTC)
         begins, lasts = self.chance.choice([(-60, 90), (-60, 90), (-60, 90), (-400, 30), (40, 90)])
-        days = [(now + timedelta(days=day)).isoformat(timespec="seconds") for day in (min(begins, -2), begins, begins + lasts)]
+        days = [
+            (now + timedelta(days=day)).isoformat(timespec="seconds")
+            for day in (min(begins, -2), begins, begins + lasts)
+        ]
         collector = self.chance.choice([CAF, ASSOCIATION])
         scopes = [
             {
@@ -123,7 +134,7 @@ class History:
             "created_at": days[0],
             "purpose": "inform_about_rights",
             "subject": _person(self.chance.randrange(PEOPLE)),
-            "agreement_type": self.chance.choice(["consent", "consent", "accord", "mandate"]),
+            "agreement_type": self.chance.choice(["consent", "consent", "accord"]),
             "state": self.chance.choice(["given"] * 5 + ["refused"]),
             "collected_at": days[0],
             "channel": "in_person",
@@ -133,8 +144,6 @@ class History:
             "valid_from": days[1],
             "valid_until": days[2],
         }
-        if document["agreement_type"] == "mandate":
-            document["agreement_type"] = "consent"
         await self.partners[collector].call("POST", "/v1/consents", json=document)
         if document["state"] == "given":
             self.given.append((collector, str(document["id"]), [str(scope["id"]) for scope in scopes]))
@@ -144,12 +153,16 @@ class History:
         if self.given:
             collector, agreement, lines = self.chance.choice(self.given)
             body = self.chance.choice([{}, {"scopes": lines[:1]}]) | {"channel": "in_person"}
-            await self.partners[collector].call("POST", f"/v1/consents/{agreement}/withdraw", json=body, expect=(200, 409))
+            await self.partners[collector].call(
+                "POST", f"/v1/consents/{agreement}/withdraw", json=body, expect=(200, 409)
+            )
 
     async def object(self) -> None:
         """Object, rarely: to a recipient, for a purpose, or to everything."""
         if self.chance.random() < 0.4:
-            limits = self.chance.choice([{"recipient": ASSOCIATION}, {"purpose": "award_right"}, {"recipient": CCAS}, {}])
+            limits = self.chance.choice(
+                [{"recipient": ASSOCIATION}, {"purpose": "award_right"}, {"recipient": CCAS}, {}]
+            )
             body = {"subject": _person(self.chance.randrange(PEOPLE))} | limits
             await self.partners[DEPARTEMENT].call("POST", "/v1/objections", json=body)
 
@@ -203,9 +216,7 @@ def _late_clock(chance: random.Random) -> Callable[[], datetime]:
     return lambda: datetime.now(UTC) - timedelta(seconds=chance.uniform(0, 2))
 
 
-async def test_every_decision_of_a_history_is_replayed_the_same(
-    in_process: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_every_decision_of_a_history_is_replayed_the_same(in_process: Callable[..., Any]) -> None:
     """More than 300 exchanges, with withdrawals, objections and convention changes at the same moments: not one differs."""
     chance = random.Random(2026)
     async with in_process(clock=_late_clock(chance)) as started:
@@ -228,19 +239,32 @@ async def test_every_decision_of_a_history_is_replayed_the_same(
     assert met <= reasons.keys()
 
 
-async def _short_history(started: Any) -> tuple[str, str]:
-    """An agreement, a send that it permits, its withdrawal, a send that is refused: the events of the two sends."""
-    history = History(started, random.Random(7))
-    for siret in (CAF, DEPARTEMENT, ASSOCIATION):
-        history.partners[siret] = await started.partner(siret, f"Organisation {siret}", f"logiciel-{siret}")
-    caf, association = history.partners[CAF], history.partners[ASSOCIATION]
-    text = _MODELS[ASSOCIATION].encode()
-    await caf.propose(text)
-    await caf.sign(text)
-    await association.sign(text)
-    history.chance = random.Random(1)
-    begun = datetime.now(UTC) - timedelta(days=3)
-    at = begun.isoformat(timespec="seconds")
+@dataclass
+class Short:
+    """A short history: an agreement, a send that it permits, its withdrawal, a send that is refused; and the sends' events."""
+
+    caf: Partner
+    association: Partner
+    permitted: str
+    refused: str
+
+
+def _referral(subject: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "kind": "referral",
+        "schema_version": "1.0",
+        "id": str(uuid.uuid4()),
+        "created_at": "2026-11-23T09:00:00+01:00",
+        "sender": {"siret": CAF},
+        "recipients": [{"siret": ASSOCIATION}],
+        "purpose": "inform_about_rights",
+        "subject": subject,
+        "rights": [{"right": "rsa", "state": "to_request"}],
+    }
+
+
+def _consent(subject: dict[str, Any]) -> dict[str, Any]:
+    at = (datetime.now(UTC) - timedelta(days=3)).isoformat(timespec="seconds")
     scope = {
         "id": "tout",
         "purposes": ["inform_about_rights"],
@@ -248,13 +272,13 @@ async def _short_history(started: Any) -> tuple[str, str]:
         "categories": ["identity", "rights"],
         "recipients": [ASSOCIATION],
     }
-    consent = {
+    return {
         "kind": "consent",
         "schema_version": "1.0",
         "id": str(uuid.uuid4()),
         "created_at": at,
         "purpose": "inform_about_rights",
-        "subject": _person(1),
+        "subject": subject,
         "agreement_type": "consent",
         "state": "given",
         "collected_at": at,
@@ -265,35 +289,34 @@ async def _short_history(started: Any) -> tuple[str, str]:
         "valid_from": at,
         "duration": "one_year",
     }
-    await association.call("POST", "/v1/consents", json=consent)
-    referral = {
-        "kind": "referral",
-        "schema_version": "1.0",
-        "created_at": at,
-        "sender": {"siret": CAF},
-        "recipients": [{"siret": ASSOCIATION}],
-        "purpose": "inform_about_rights",
-        "subject": _person(1),
-        "rights": [{"right": "rsa", "state": "to_request"}],
-    }
-    first = (await caf.call("POST", "/v1/referrals", json=referral | {"id": str(uuid.uuid4())})).json()
+
+
+async def _short_history(started: Any) -> Short:
+    caf = await started.partner(CAF, "CAF de Valombre", "caf-valombre")
+    association = await started.partner(ASSOCIATION, "Association Le Relais de Valombre", "relais-valombre")
+    text = _MODELS[ASSOCIATION].encode()
+    await caf.propose(text)
+    for party in (caf, association):
+        await party.sign(text)
+    agreement = (await association.call("POST", "/v1/consents", json=_consent(_person(1)))).json()["id"]
+    sent = [(await caf.call("POST", "/v1/referrals", json=_referral(_person(1)))).json()]
     await association.pull(1)
-    await association.call("POST", f"/v1/consents/{consent['id']}/withdraw", json={"channel": "in_person"})
-    second = (await caf.call("POST", "/v1/referrals", json=referral | {"id": str(uuid.uuid4())})).json()
-    states = [taken["exchanges"][0]["state"] for taken in (first, second)]
-    assert ["accepted", "refused"] == states
-    ids = [taken["exchanges"][0]["exchange"] for taken in (first, second)]
+    await association.call("POST", f"/v1/consents/{agreement}/withdraw", json={"channel": "in_person"})
+    sent.append((await caf.call("POST", "/v1/referrals", json=_referral(_person(1)))).json())
+    exchanges = [taken["exchanges"][0] for taken in sent]
+    assert ["accepted", "refused"] == [exchange["state"] for exchange in exchanges]
     async with started.runtime.services.database.read() as tx:
         types = [EventType.EXCHANGE_ACCEPTED, EventType.EXCHANGE_REFUSED]
         query = sa.select(ledger_events.c.exchange_id, ledger_events.c.id).where(ledger_events.c.type.in_(types))
-        events = dict((await tx.execute(query.where(ledger_events.c.exchange_id.in_(ids)))).tuples().all())
-    return events[ids[0]], events[ids[1]]
+        events = {row.exchange_id: row.id for row in await tx.execute(query)}
+    return Short(caf, association, *(events[exchange["exchange"]] for exchange in exchanges))
 
 
 async def test_a_row_that_was_touched_is_found(in_process: Callable[..., Any]) -> None:
     """An agreement that is widened, or from which the withdrawal is removed, no longer gives what the ledger says it gave."""
     async with in_process() as started:
-        permitted, refused = await _short_history(started)
+        short = await _short_history(started)
+        permitted, refused = short.permitted, short.refused
         assert {Outcome.SAME} == {each.outcome for each in await _all(started)}
         async with started.runtime.services.database.read() as tx:
             decisive = (await tx.execute(sa.select(agreements.c.decisive))).scalar_one()
@@ -301,7 +324,9 @@ async def test_a_row_that_was_touched_is_found(in_process: Callable[..., Any]) -
         await _change(started, sa.update(agreements).values(decisive=wider))
         widened = {each.event_id: each for each in await _all(started) if each.outcome is Outcome.DIFFERENT}
         without = {name: value for name, value in decisive["scopes"][0].items() if name != "withdrawn_at"}
-        await _change(started, sa.update(agreements).values(decisive={**decisive, "scopes": [without], "state": "given"}))
+        await _change(
+            started, sa.update(agreements).values(decisive={**decisive, "scopes": [without], "state": "given"})
+        )
         hidden = {each.event_id: each for each in await _all(started) if each.outcome is Outcome.DIFFERENT}
     assert ("fields",) == widened[permitted].differences
     assert refused not in widened
@@ -335,20 +360,20 @@ async def test_a_document_that_was_touched_is_found(in_process: Callable[..., An
 async def test_an_objection_forgotten_at_its_term_is_still_replayed(in_process: Callable[..., Any]) -> None:
     """The row is deleted when its time is over; the event says enough for the refusals of the time to be replayed."""
     async with in_process() as started:
-        await _short_history(started)
-        association = await started.partner(DEPARTEMENT.replace("0002900010", "0004500016"), "CCAS", "ccas-valombre")
-        caf = Partner  # the CAF of the short history keeps its registration; another software objects and nobody sends
-        assert caf is Partner
-        await association.call("POST", "/v1/objections", json={"subject": _person(1)})
+        short = await _short_history(started)
+        await short.association.call("POST", "/v1/consents", json=_consent(_person(2)))
+        await short.association.call("POST", "/v1/objections", json={"subject": _person(2)})
+        taken = (await short.caf.call("POST", "/v1/referrals", json=_referral(_person(2)))).json()
         await _change(started, sa.delete(objections))
         found = await _all(started)
+    assert {"objection": 1} == taken["refusals"]
     assert {Outcome.SAME} == {each.outcome for each in found}
 
 
 async def test_an_erased_person_leaves_nothing_to_replay(in_process: Callable[..., Any]) -> None:
     """Without the person's key no event opens: it is said so, and the others are replayed."""
     async with in_process() as started:
-        permitted, _ = await _short_history(started)
+        permitted = (await _short_history(started)).permitted
         await _change(started, sa.delete(subject_data_keys))
         found = await _all(started)
         async with started.runtime.services.database.read() as tx:
@@ -360,7 +385,8 @@ async def test_an_erased_person_leaves_nothing_to_replay(in_process: Callable[..
 async def test_one_event_is_replayed_alone(in_process: Callable[..., Any]) -> None:
     """By its identifier; what is no decision is said to be none."""
     async with in_process() as started:
-        permitted, refused = await _short_history(started)
+        short = await _short_history(started)
+        permitted, refused = short.permitted, short.refused
         vault = started.runtime.services.vault
         async with started.runtime.services.database.read() as tx:
             alone = [await replay(tx, event, vault) for event in (permitted, refused)]
@@ -381,3 +407,31 @@ async def test_other_rules_are_told(in_process: Callable[..., Any], monkeypatch:
         monkeypatch.setattr(replays, "rules", lambda: "other")
         found = await _all(started)
     assert {(Outcome.SAME, False)} == {(each.outcome, each.same_rules) for each in found}
+
+
+async def test_the_command_says_whether_everything_is_the_same(
+    in_process: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`tdu gate replay --all` counts and ends with 0, with 1 when something differs; one event, or none, is answered too."""
+    async with in_process() as started:
+        short = await _short_history(started)
+        monkeypatch.setenv("TDU_DATA_DIR", str(tmp_path))
+        monkeypatch.setenv("TDU_DATABASE_URL", started.gateway.database)
+
+        async def run(*words: str) -> tuple[int, str]:
+            result = await to_thread.run_sync(lambda: CliRunner().invoke(tdu, ["gate", "replay", *words]))
+            return result.exit_code, result.stdout
+
+        everything = await run("--all")
+        one = await run(short.permitted, "--json")
+        unknown = await run(str(uuid.uuid4()))
+        neither = await run()
+        await _change(started, sa.delete(agreements))
+        different = await run("--all", "--json")
+    assert (0, True) == (everything[0], "RÉPONSE DIFFÉRENTE, " in everything[1] and "0 RÉPONSE" in everything[1])
+    assert (0, [short.permitted]) == (one[0], [each["event"] for each in json.loads(one[1])["replayed"]])
+    assert [2, 2] == [unknown[0], neither[0]]
+    told = json.loads(different[1])
+    assert 1 == different[0]
+    assert {short.permitted, short.refused} <= {each["event"] for each in told["replayed"]}
+    assert told["outcomes"]["different"] == len(told["replayed"]) > 0

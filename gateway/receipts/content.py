@@ -1,0 +1,118 @@
+"""
+What a receipt says, gathered once for the page and for the record.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from consent import iso27560
+from consent.ledger.commitment import Disclosure
+from consent.ledger.event import EventType
+from consent.tables import ledger_events
+from gateway.agreements import concerned
+from gateway.auth.resource import Caller
+from gateway.errors import Problem, not_found
+from gateway.records import place, record_of
+from gateway.services import Services
+from gateway.store import agreements, subjects
+from gateway.store.database import Transaction
+from gateway.store.tables import partners
+from schemas import Document
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """
+    A consent document completed with what follows from it, the names of its organisations, and its place in the log.
+
+    `index` is None during the second that the sequencer takes; `proof` is the address that the QR code holds: the
+    agreement's identifier and nothing else.
+    """
+
+    document: Document
+    names: dict[str, str]
+    index: int | None
+    origin: str
+    proof: str
+    issued: datetime
+
+    def record(self, address: str) -> Document:
+        """The receipt for machines: ISO/IEC TS 27560 in DPV terms, the evidence, and where the proof is."""
+        filled, missing = iso27560.fields(self.document)
+        publisher = self.document["collected_by"]
+        published = iso27560.receipt(self.document, address=address, publisher=publisher, created=self.issued)
+        return published | {
+            "iso_27560": filled,
+            "iso_27560_missing": missing,
+            "evidence": self.document["evidence"],
+            "ledger": {"origin": self.origin, "index": self.index, "proof": self.proof},
+        }
+
+
+async def content(agreement_id: str, caller: Caller, services: Services) -> Content:
+    """
+    Gather the receipt of an agreement for the organisation that collected it; its reading is an event.
+
+    Raises `Problem` not_found.
+    """
+    now = services.clock()
+    async with services.database.write() as tx:
+        row = await agreements.get(tx, agreement_id)
+        if row is None or row.collected_by != caller.partner:
+            raise not_found()
+        key = (await subjects.data_keys(tx, [row.subject_id], services.vault)).get(row.subject_id)
+        if key is None:
+            raise not_found()
+        document = agreements.opened(row, key)
+        names = await _names(tx, document)
+        placed = sa.select(ledger_events.c.index).where(ledger_events.c.id == row.event_id)
+        index = (await tx.execute(placed)).scalar_one_or_none()
+        body = {"agreement_id": row.id, "client_id": caller.client_id, "content": "receipt"}
+        await services.ledger.append(tx, [record_of(EventType.CONTENT_READ, now, caller.partner, body, key)])
+    services.wake()
+    subject = document["subject"] | {"pseudonym": services.vault.pseudonym(row.subject_id, caller.partner)}
+    return Content(
+        document=iso27560.completed(document | {"subject": subject}, names, now),
+        names=names,
+        index=index,
+        origin=services.settings.origin,
+        proof=f"{services.settings.public_address}/v1/consents/{agreement_id}/proof",
+        issued=now,
+    )
+
+
+async def proof(agreement_id: str, caller: Caller, services: Services) -> bytes:
+    """
+    Give the proof file of an agreement to any organisation it concerns (C2SP tlog-proof): the collecting one makes it
+    available to the others.
+
+    Raises `Problem` not_found, or conflict while the event is not yet in a checkpoint (a second at most).
+    """
+    async with services.database.read() as tx:
+        row = await agreements.get(tx, agreement_id)
+        if row is None or row.event_id is None or caller.partner not in concerned(row):
+            raise not_found()
+        event = (await tx.execute(sa.select(ledger_events).where(ledger_events.c.id == row.event_id))).one()
+        key = (await subjects.data_keys(tx, [row.subject_id], services.vault)).get(row.subject_id)
+        disclosure = None if key is None else Disclosure(key.open(event.sealed, place(event.id)), key.opening(event.id))
+        found = await services.ledger.receipt(tx, event.id, disclosure)
+    if found is None:
+        raise Problem(
+            "conflict",
+            "La preuve n'est pas encore publiée : réessayez dans une seconde.",
+            "The proof is not published yet: try again in a second.",
+            headers={"Retry-After": "1"},
+        )
+    return found
+
+
+async def _names(tx: Transaction, document: Document) -> dict[str, str]:
+    wanted: set[Any] = {siret for scope in document["scopes"] for siret in scope["recipients"]}
+    wanted |= {document["collected_by"]["siret"]}
+    rows = await tx.execute(sa.select(partners.c.siret, partners.c.name).where(partners.c.siret.in_(sorted(wanted))))
+    return {row.siret: row.name for row in rows}

@@ -1,0 +1,274 @@
+"""
+A gateway in this process with four partners and an auditor, and a calendar that the tests turn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import sqlalchemy as sa
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from joserfc.jwk import ECKey
+
+from consent.conventions.files import read
+from consent.conventions.signature import sign, verify_signature
+from consent.ledger.event import Event
+from consent.tables import ledger_events
+from gateway.app import Role, Runtime, assemble, create_app
+from gateway.auth.client import Token, fetch_token
+from gateway.auth.registry import add_partner, add_system
+from gateway.keys import Keys, generate
+from gateway.records import place
+from gateway.settings import Settings
+from gateway.store import conventions, subjects
+from gateway.store.tables import notices
+from ops.migrations import migrate
+
+CAF, DEPARTEMENT, ASSOCIATION, CCAS, OPERATOR = (
+    "99900001100018",
+    "99900002900010",
+    "99900003700013",
+    "99900004500016",
+    "99900009400014",
+)
+PARTNERS = {
+    "caf": (CAF, "CAF de Valombre", ["partner"]),
+    "departement": (DEPARTEMENT, "Département de Valombre", ["partner"]),
+    "association": (ASSOCIATION, "Association Le Relais de Valombre", ["partner"]),
+    "ccas": (CCAS, "CCAS de Valombre-Ville", ["partner"]),
+    "auditor": (OPERATOR, "Opérateur de la passerelle", ["auditor"]),
+}
+ISSUER = "http://127.0.0.1:8080"
+KID = "1"
+
+
+@dataclass
+class Clock:
+    """The time of the gateway: the machine's, some months late, so that the tests may move it on and stay in the past."""
+
+    late: timedelta = timedelta(days=800)
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) - self.late
+
+    def advance(self, **amount: float) -> None:
+        """Move on, never beyond the machine's own time."""
+        self.late -= timedelta(**amount)
+        assert self.late >= timedelta(0)
+
+    def text(self, **later: float) -> str:
+        """The time as documents write it, moved by an amount."""
+        return (self() + timedelta(**later)).isoformat(timespec="seconds")
+
+
+@dataclass
+class Office:
+    """A gateway and its partners."""
+
+    runtime: Runtime
+    http: httpx.AsyncClient = field(repr=False)
+    clock: Clock
+    pems: dict[str, bytes] = field(repr=False)
+    tokens: dict[str, Token] = field(default_factory=dict, repr=False)
+
+    async def call(self, who: str, method: str, path: str, **options: Any) -> httpx.Response:
+        """Send one request as a partner."""
+        if who not in self.tokens:
+            self.tokens[who] = await fetch_token(
+                self.http, issuer=ISSUER, client_id=who, private_key_pem=self.pems[who], kid=KID
+            )
+        return await self.http.request(method, path, headers=self.tokens[who].headers, **options)
+
+    async def done(self, who: str, method: str, path: str, **options: Any) -> dict[str, Any]:
+        """Send one request that must succeed."""
+        answer = await self.call(who, method, path, **options)
+        assert answer.status_code < 300, f"{method} {path}: {answer.text}"
+        return dict(answer.json())
+
+    async def refused(self, who: str, method: str, path: str, status: int, **options: Any) -> dict[str, Any]:
+        """Send one request that must be refused with a status; gives the problem."""
+        answer = await self.call(who, method, path, **options)
+        assert status == answer.status_code, answer.text
+        return dict(answer.json())
+
+    async def faults(self, who: str, document: dict[str, Any]) -> list[tuple[str, str]]:
+        """What is wrong with an agreement: code and pointer of each fault."""
+        body = await self.refused(who, "POST", "/v1/consents", 422, json=document)
+        assert "document_invalid" == body["code"]
+        return [(error["code"], error["pointer"]) for error in body["errors"]]
+
+    async def pull(self, who: str, *, acknowledge: bool = True) -> list[dict[str, Any]]:
+        """Take what reaches the mailbox of a partner, once something does."""
+        for _ in range(100):
+            mailbox = await self.done(who, "GET", "/v1/mailbox?limit=200")
+            if mailbox["deliveries"]:
+                if acknowledge:
+                    await self.done(who, "POST", f"/v1/mailbox/{mailbox['lease']}/ack")
+                return list(mailbox["deliveries"])
+            await asyncio.sleep(0.05)
+        raise AssertionError(f"nothing came to {who}")
+
+    async def brought(self, state: str = "queued") -> None:
+        """Wait until the bus has brought everything."""
+        query = sa.text("SELECT count(*) FROM deliveries WHERE state = :state")
+        for _ in range(200):
+            async with self.runtime.services.database.read() as tx:
+                if not (await tx.execute(query, {"state": state})).scalar_one():
+                    return
+            await asyncio.sleep(0.05)
+        raise AssertionError(f"something stayed {state}")
+
+    async def events(self, *types: str) -> list[Event]:
+        """The events of some types, in order, opened."""
+        services = self.runtime.services
+        query = sa.select(ledger_events).where(ledger_events.c.type.in_(types)).order_by(ledger_events.c.seq)
+        async with services.database.read() as tx:
+            rows = (await tx.execute(query)).all()
+            keys = await subjects.data_keys(tx, {row.subject_id for row in rows if row.subject_id}, services.vault)
+        opened = [keys.get(row.subject_id, services.vault.own).open(row.sealed, place(row.id)) for row in rows]
+        return [Event.from_canonical(raw) for raw in opened]
+
+    async def rows(self, table: sa.Table) -> Sequence[Any]:
+        """Every row of a table."""
+        async with self.runtime.services.database.read() as tx:
+            return (await tx.execute(sa.select(table))).all()
+
+    async def keep(self) -> dict[str, int]:
+        """Let the keeper do what is due; gives what it did."""
+        done = await self.runtime.keeper.once()
+        return {name: count for name, count in done.items() if count}
+
+    async def notice(self) -> Any:
+        """The only notice there is."""
+        [row] = await self.rows(notices)
+        return row
+
+    def person(self, **traits: Any) -> dict[str, Any]:
+        """Somebody nobody knows yet."""
+        name = f"Personne{uuid.uuid4().hex[:8]}"
+        return {"birth_name": name, "given_names": ["Camille"], "birth_date": "1980-05-17", "sex": "female"} | traits
+
+    def consent(self, collector: str = ASSOCIATION, **changes: Any) -> dict[str, Any]:
+        """An agreement on paper to let the association know; a property given as `...` is left out."""
+        at = self.clock.text(minutes=-5)
+        document = {
+            "kind": "consent",
+            "schema_version": "1.0",
+            "id": str(uuid.uuid4()),
+            "created_at": at,
+            "purpose": "inform_about_rights",
+            "subject": self.person(),
+            "agreement_type": "consent",
+            "state": "given",
+            "collected_by": {"siret": collector},
+            "collected_at": at,
+            "channel": "paper",
+            "evidence": {"level": "document_kept", "kind": "paper_scan", "sha256": "ab" * 32},
+            "text": {"version": "accord-relais-1", "sha256": "cd" * 32, "language": "fr"},
+            "scopes": [
+                {
+                    "id": "faire-le-point",
+                    "purposes": ["inform_about_rights"],
+                    "kinds": ["referral", "bilan"],
+                    "categories": ["exchange", "identity", "needs", "rights"],
+                    "recipients": [ASSOCIATION],
+                }
+            ],
+            "valid_from": at,
+            "duration": "one_year",
+        }
+        return {name: value for name, value in (document | changes).items() if value is not ...}
+
+    def referral(self, subject: dict[str, Any], **changes: Any) -> dict[str, Any]:
+        """A referral that the CAF may send to the association for somebody who agreed, to the département for anybody."""
+        document = {
+            "kind": "referral",
+            "schema_version": "1.0",
+            "id": str(uuid.uuid4()),
+            "created_at": self.clock.text(),
+            "sender": {"siret": CAF},
+            "recipients": [{"siret": ASSOCIATION}],
+            "purpose": "inform_about_rights",
+            "subject": subject,
+            "rights": [{"right": "rsa", "state": "to_request"}],
+        }
+        return document | changes
+
+    async def send(self, subject: dict[str, Any], **changes: Any) -> dict[str, Any]:
+        """Send a referral as the CAF; gives what was said of its first recipient."""
+        answer = await self.done("caf", "POST", "/v1/referrals", json=self.referral(subject, **changes))
+        return dict(answer["exchanges"][0]["recipients"][0])
+
+    async def in_force(self, first: str, second: str, text: bytes) -> None:
+        """Put a convention in force between two partners, as long ago as the tests go back."""
+        convention, now = read(text), self.clock() - timedelta(days=1)
+        async with self.runtime.services.database.write() as tx:
+            await conventions.add(tx, convention, PARTNERS[first][0], now)
+            for who in (first, second):
+                siret, pem = PARTNERS[who][0], self.pems[who]
+                jws = sign(dict(convention.document), pem, siret, KID)
+                verified = verify_signature(jws, dict(convention.document), _jwks(pem))
+                await conventions.sign(tx, convention, siret, verified.kid, jws, now)
+        self.tokens.clear()
+
+
+def model(name: str) -> bytes:
+    """A model convention, in force since long ago."""
+    text = (files("consent") / "models" / f"{name}.yaml").read_text(encoding="utf-8")
+    assert "from: 2026-01-01" in text
+    return text.replace("from: 2026-01-01", "from: 2020-01-01").encode()
+
+
+@asynccontextmanager
+async def opened(directory: Path, database_url: str) -> AsyncIterator[Office]:
+    """An office whose keeper only comes when it is asked."""
+    clock = Clock()
+    settings = Settings(data_dir=directory, database_url=database_url, issuer=ISSUER, keeper_seconds=86_400)
+    generate(settings)
+    runtime = assemble(settings, Keys.load(settings), clock=clock)
+    await migrate(runtime.services.database)
+    pems = {who: _pem() for who in PARTNERS}
+    async with runtime.services.database.write() as tx:
+        for who, (siret, name, roles) in PARTNERS.items():
+            jwks = _jwks(pems[who])
+            await add_partner(tx, siret=siret, name=name, signing_jwks=jwks, now=clock())
+            await add_system(tx, client_id=who, partner=siret, name="Logiciel", jwks=jwks, roles=roles, now=clock())
+    app = create_app(runtime, Role.ALL)
+    transport = httpx.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url=ISSUER, timeout=30) as http,
+    ):
+        office = Office(runtime, http, clock, pems)
+        await office.in_force("caf", "association", model("tznr-caf-association"))
+        await office.in_force("caf", "departement", model("tznr-caf-departement"))
+        yield office
+
+
+@pytest.fixture
+async def office(tmp_path: Path, database_url: str) -> AsyncIterator[Office]:
+    """An office on each kind of database."""
+    async with opened(tmp_path, database_url) as office:
+        yield office
+
+
+def _pem() -> bytes:
+    key = generate_private_key(SECP256R1())
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def _jwks(pem: bytes) -> dict[str, Any]:
+    return {"keys": [ECKey.import_key(pem, {"kid": KID, "use": "sig"}).as_dict(private=False)]}
