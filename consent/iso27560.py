@@ -84,7 +84,7 @@ def receipt(document: Document, *, address: str, publisher: Document, created: d
 
 
 def _record(document: Document) -> Document:
-    processing, text, basis = document["processing"], document["text"], document.get("legal_basis", {})
+    processing, basis = document["processing"], document.get("legal_basis", {})
     record = {
         "@id": f"urn:uuid:{document['id']}",
         "@type": "dpv:ConsentRecord",
@@ -103,13 +103,7 @@ def _record(document: Document) -> Document:
             *_dpv("rgpd_art9", [basis["special"]] if "special" in basis else []),
         ],
         "dpv:hasProcess": [_process(scope, processing) for scope in document["scopes"]],
-        "dpv:hasNotice": {
-            "@type": "dpv:ConsentNotice",
-            "@id": text.get("url"),
-            "dct:hasVersion": text["version"],
-            "dct:language": text["language"],
-            "schema:sha256": text["sha256"],
-        },
+        "dpv:hasNotice": _notice(document["text"]),
         "dpv:hasConsentControl": {"@type": "dpv:WithdrawConsent", "dct:description": processing["withdrawal_method"]},
         "dpv:hasRight": _dpv("privacy_right", processing.get("rights", ["withdrawal"])),
         "dpv:hasConsentStatus": [_status(event) for event in document["events"]],
@@ -130,11 +124,22 @@ def _process(scope: Document, processing: Document) -> Document:
         "dpv:hasPurpose": _dpv("purpose", scope["purposes"]),
         "dpv:hasPersonalData": _dpv("data_category", scope["categories"]),
         "dpv:hasProcessing": _dpv("processing_operation", processing.get("operations", ["share"])),
-        "dpv:hasRecipient": [_identifier(siret) for siret in scope["recipients"]],
+        "dpv:hasRecipient": [_organisation({"siret": siret}) for siret in scope["recipients"]],
         "dpv:hasStorageCondition": storage,
         "schema:validThrough": scope.get("withdrawn_at"),
     }
     return _without_nothing(process)
+
+
+def _notice(text: Document) -> Document:
+    notice = {
+        "@id": text.get("url"),
+        "@type": "dpv:ConsentNotice",
+        "dct:hasVersion": text["version"],
+        "dct:language": text["language"],
+        "schema:sha256": text["sha256"],
+    }
+    return _without_nothing(notice)
 
 
 def _status(event: Document) -> Document:
@@ -178,19 +183,15 @@ def _dpv(codes: str, named: Iterable[str]) -> list[str]:
 
 
 def _organisation(party: Document) -> Document:
+    """An organisation by its SIRET (ISO/IEC 6523, scheme 0009)."""
     told = {
-        "@id": _identifier(party["siret"]),
         "@type": _dpv("consent_party_type", [party["type"]]) if "type" in party else [],
+        "schema:iso6523Code": f"0009:{party['siret']}",
         "schema:name": party.get("name"),
         "schema:address": party.get("address"),
         "schema:email": party.get("contact"),
     }
     return _without_nothing(told)
-
-
-def _identifier(siret: str) -> str:
-    """A SIRET as an identifier of an organisation (ISO/IEC 6523, code 0009)."""
-    return f"iso6523:0009:{siret}"
 
 
 def _without_nothing(value: Mapping[str, Any]) -> Document:

@@ -76,6 +76,16 @@ def not_found() -> Problem:
     )
 
 
+def busy() -> Problem:
+    """Ask to come back: other requests keep bringing the same documents at the same instant."""
+    return Problem(
+        "conflict",
+        "D'autres requêtes apportent les mêmes documents au même instant : renvoyez celle-ci, ils seront reconnus.",
+        "Other requests bring the same documents at the same instant: send this one again, they will be recognised.",
+        headers={"Retry-After": "1"},
+    )
+
+
 def issue_body(issue: Issue) -> dict[str, Any]:
     """Write one fault as JSON: French `message`, `message_en`, and its place; nothing that is not known."""
     shown = asdict(issue)

@@ -19,6 +19,7 @@ from adapters.base import Adapter, Translation
 from gateway import admission, handover
 from gateway.admission import Acceptance
 from gateway.auth.resource import Caller
+from gateway.errors import busy
 from gateway.handover import Handover
 from gateway.services import Services
 from gateway.store import idempotency
@@ -50,7 +51,12 @@ async def receive(
         acceptance = await _take_in(translation, now, sender=sender, caller=caller, attempt=attempt, services=services)
     except IntegrityError:
         # Another request recorded the same document or person in the same instant: what it did is seen the second time.
-        acceptance = await _take_in(translation, now, sender=sender, caller=caller, attempt=attempt, services=services)
+        try:
+            acceptance = await _take_in(
+                translation, now, sender=sender, caller=caller, attempt=attempt, services=services
+            )
+        except IntegrityError as error:
+            raise busy() from error
     services.fault_point("receive.committed")
     services.wake()
     return acceptance

@@ -12,8 +12,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from consent.gate import Notice, decide_notice
-from gateway.admission import Crossing, Rows, Ruling
 from gateway.auth.resource import Caller
+from gateway.crossing import Crossing, Rows, Ruling
 from gateway.services import Services
 from gateway.store import subjects
 from gateway.store.crypto import DataKey
@@ -64,7 +64,7 @@ async def notify(
     if not told:
         return []
     now = services.clock()
-    crossing = Crossing(Kind.CONSENT, document, None, document["id"], row_id=str(uuid.uuid4()))
+    crossing = Crossing(Kind.CONSENT, document, None, row_id=str(uuid.uuid4()))
     crossing.subject_id = subject_id
     crossing.rulings = [Ruling(siret, decide_notice(siret, cause)) for siret in told]
     rows = Rows(batch=str(uuid.uuid4()), trace=current_traceparent(), caller=caller, now=now)

@@ -89,7 +89,10 @@ async def delivered(services: Services, now: datetime, limit: int) -> int:
         if convention.state not in (ConventionState.PROPOSED, ConventionState.REJECTED):
             shorter[convention.id] = min(_proactive(convention), shorter.get(convention.id, general))
     old = documents.c.received_at < instant(_months_ago(now, general))
-    conditions = [old, *(_under(name, instant(_months_ago(now, months))) for name, months in shorter.items() if months < general)]
+    conditions = [
+        old,
+        *(_under(name, instant(_months_ago(now, months))) for name, months in shorter.items() if months < general),
+    ]
     done = 0
     for condition in conditions:
         query = (

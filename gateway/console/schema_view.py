@@ -80,7 +80,8 @@ class _Reader:
         """
         parts, certain = references().parts(places), references().certain_parts(places)
         required = {name for part in certain for name in part.schema.get("required", ())}
-        inside = children(parts)
+        # What only a rule says of a property is told with the rules.
+        inside = children(parts) | children(certain)
         below: list[tuple[str, list[Place], str]] = []
         rows = []
         for name, found in inside.items():
@@ -103,10 +104,10 @@ class _Reader:
         """
         What is inside lists (and objects with free names), and its pattern.
         """
-        inside = children(references().parts(places))
+        inside = children(references().certain_parts(places))
         while set(inside) == {ANY}:
             places, pattern = inside[ANY], f"{pattern}/{ANY}"
-            inside = children(references().parts(places))
+            inside = children(references().certain_parts(places))
         return places, pattern
 
     def _words(self, parts: list[Place]) -> tuple[str, str]:

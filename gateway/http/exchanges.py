@@ -128,7 +128,7 @@ async def try_adapter(
 async def list_exchanges(
     request: Request,
     caller: Annotated[Caller, Depends(requires(Scopes.EXCHANGE_READ))],
-    cursor: Annotated[str | None, Query(pattern=r"^[0-9]{1,18}$")] = None,
+    cursor: Annotated[str | None, Query(pattern=r"^[0-9]{1,12}$")] = None,
     updated_after: Annotated[str | None, Query(max_length=40)] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> dict[str, Any]:

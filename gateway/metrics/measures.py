@@ -14,7 +14,7 @@ from consent.reasons import CATALOGUE
 from schemas import Kind
 
 if TYPE_CHECKING:
-    from gateway.admission import Crossing
+    from gateway.crossing import Crossing
     from gateway.handover import Taken
 
 METER: Final = "trait-dunion"

@@ -14,6 +14,7 @@ from consent import iso27560
 from consent.ledger.commitment import Disclosure
 from consent.ledger.event import EventType
 from consent.tables import ledger_events
+from consent.texts import texts
 from gateway.agreements import concerned
 from gateway.auth.resource import Caller
 from gateway.errors import Problem, not_found
@@ -75,13 +76,16 @@ async def content(agreement_id: str, caller: Caller, services: Services) -> Cont
         body = {"agreement_id": row.id, "client_id": caller.client_id, "content": "receipt"}
         await services.ledger.append(tx, [record_of(EventType.CONTENT_READ, now, caller.partner, body, key)])
     services.wake()
+    text, address = document["text"], services.settings.public_address
+    if text["version"] in texts():
+        text = text | {"url": f"{address}/v1/texts/{text['version']}"}
     subject = document["subject"] | {"pseudonym": services.vault.pseudonym(row.subject_id, caller.partner)}
     return Content(
-        document=iso27560.completed(document | {"subject": subject}, names, now),
+        document=iso27560.completed(document | {"subject": subject, "text": text}, names, now),
         names=names,
         index=index,
         origin=services.settings.origin,
-        proof=f"{services.settings.public_address}/v1/consents/{agreement_id}/proof",
+        proof=f"{address}/v1/consents/{agreement_id}/proof",
         issued=now,
     )
 

@@ -185,4 +185,4 @@ def _day(at: datetime) -> str:
 
 
 def _moment(at: datetime) -> str:
-    return f"{_day(at)} à {at.astimezone(PARIS):%H h %M}"
+    return f"{_day(at)} à {at.astimezone(PARIS):%H\N{NO-BREAK SPACE}h\N{NO-BREAK SPACE}%M}"

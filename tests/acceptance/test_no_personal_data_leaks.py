@@ -8,7 +8,8 @@ import json
 import re
 import threading
 import uuid
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,7 @@ from gateway.bus.base import DELIVERIES
 from schemas.identity import fold, nir_key
 
 CAF, DEPARTEMENT, ASSOCIATION = "99900001100018", "99900002900010", "99900003700013"
+SIRETS = {"caf": CAF, "departement": DEPARTEMENT, "association": ASSOCIATION}
 JSON, XML, CSV = ({"Content-Type": kind} for kind in ("application/json", "application/xml", "text/csv"))
 Found = list[tuple[str, str]]
 
@@ -46,7 +48,7 @@ class Planted:
     def make(cls, rank: int) -> Planted:
         """One of several, all different."""
         first13 = f"231029977{rank}{100 + rank}"
-        word = ("vair", "brône", "cœuil")[rank]
+        word = ("vair", "brône", "cœuil", "gnarde")[rank]
         return cls(
             f"Zéphyrindel{word}", f"Quercymont{word}", f"Yblinette{word}", f"1931-02-1{rank}",
             first13 + nir_key(first13), f"771355{rank}", f"+3363998877{rank}", f"z.{rank}@quercymont.example",
@@ -93,6 +95,8 @@ class Planted:
 
 
 PEOPLE = tuple(Planted.make(rank) for rank in range(3))
+NOBODY = Planted.make(3)
+"""Planted where the look must find it, and nowhere else."""
 
 
 def _encoded(text: str) -> Iterator[bytes]:
@@ -100,28 +104,26 @@ def _encoded(text: str) -> Iterator[bytes]:
     plain = text.encode()
     yield from (plain, text.encode("cp1252"), text.encode("utf-16-le"), plain.hex().encode(), quote(text).encode())
     yield json.dumps(text)[1:-1].encode()
-    for lost in range(
-        3
-    ):  # a text has three forms in base64, by its place; at its edges it mixes with what is beside it
+    for lost in range(3):  # in base64 a text has three forms, by its place; its edges mix with what is beside it
         whole = plain[lost : lost + (len(plain) - lost) // 3 * 3]
         yield from (base64.b64encode(whole), base64.urlsafe_b64encode(whole))
 
 
-NEEDLES = {
-    form: trait
-    for person in PEOPLE
-    for trait, written in person.needles()
-    for form in _encoded(written)
-    if len(form) >= 7
-}
+def _forms(*people: Planted) -> dict[bytes, str]:
+    """What to look for, with the trait that it is."""
+    written = ((trait, text) for person in people for trait, text in person.needles())
+    return {form: trait for trait, text in written for form in _encoded(text) if len(form) >= 7}
 
 
-def look(places: Iterable[tuple[str, bytes]]) -> Found:
+NEEDLES = _forms(*PEOPLE)
+
+
+def look(places: Iterable[tuple[str, bytes]], needles: Mapping[bytes, str] = NEEDLES) -> Found:
     """Every planted trait found, with the place where it stands."""
     known = list(places)
     everything = b"\n".join(content for _, content in known)
-    hits = [form for form in NEEDLES if form in everything]
-    return sorted({(place, NEEDLES[form]) for form in hits for place, content in known if form in content})
+    hits = [form for form in needles if form in everything]
+    return sorted({(place, needles[form]) for form in hits for place, content in known if form in content})
 
 
 @dataclass(slots=True)
@@ -131,6 +133,8 @@ class Trail:
     documents: list[tuple[str, bytes]] = field(default_factory=list)
     answers: list[tuple[str, bytes]] = field(default_factory=list)
     messages: list[tuple[str, bytes]] = field(default_factory=list)
+    expected: Counter[str] = field(default_factory=Counter)
+    """Deliveries on their way to each partner (SIRET)."""
 
 
 @pytest.fixture(scope="module")
@@ -145,10 +149,12 @@ def trail(desk: Any, amqp_url: str, new_referral: Any, new_consent: Any) -> Trai
         (trail.documents if entitled else trail.answers).append(
             (f"{method} {path[:40]}: {answer.status_code}", content)
         )
+        if answer.is_success and method == "POST":
+            trail.expected.update(_sent(answer.json()))
         return answer
 
     with _tapped(desk, amqp_url, trail):
-        _cross(desk, call, new_referral, new_consent)
+        _cross(trail, call, new_referral, new_consent)
     _err(call, new_referral, new_consent)
     for who in ("caf", "departement", "association"):
         call(who, "GET", "/v1/exchanges?limit=500")
@@ -156,19 +162,20 @@ def trail(desk: Any, amqp_url: str, new_referral: Any, new_consent: Any) -> Trai
 
 
 def test_the_look_finds_what_is_planted(desk: Any, tmp_path: Path) -> None:
-    """Each trait of each person is found in each of its forms: in a text, in a file, in a table."""
-    for form, trait in NEEDLES.items():
-        assert ("here", trait) in look([("here", b'{"a": "' + form + b'"}')])
-    person = PEOPLE[0]
+    """Each trait is found in each of its forms: in a text, in a file, in every type of column of a table."""
+    needles = _forms(NOBODY)
+    for form, trait in needles.items():
+        assert ("here", trait) in look([("here", b'{"a": "' + form + b'"}')], needles)
     columns = [sa.Column("a_text", sa.Text), sa.Column("a_json", sa.JSON), sa.Column("some_bytes", sa.LargeBinary)]
     scratch = sa.Table(f"scratch_{uuid.uuid4().hex[:8]}", sa.MetaData(), *columns)
-    row = {"a_text": person.nir, "a_json": {"x": [person.used_name]}, "some_bytes": person.birth_name.encode()}
+    row = {"a_text": NOBODY.nir, "a_json": {"x": [NOBODY.used_name]}, "some_bytes": NOBODY.birth_name.encode()}
     asyncio.run(_write(desk.gateway.database, scratch, row))
-    found = {(place.split(".")[1], trait) for place, trait in look(_cells(desk)) if place.startswith(scratch.name)}
+    found = look(_cells(desk), needles)
     asyncio.run(_write(desk.gateway.database, scratch, None))
-    assert {("a_text", "nir"), ("a_json", "used_name"), ("some_bytes", "birth_name")} <= found
-    (tmp_path / "gateway.log").write_text(f'{{"message": "{person.given_name}"}}\n')
-    assert ["given_name"] == [trait for _, trait in look(_files(tmp_path))]
+    expected = {("a_text", "nir"), ("a_json", "used_name"), ("some_bytes", "birth_name")}
+    assert {(f"{scratch.name}.{column}", trait) for column, trait in expected} == set(found)
+    (tmp_path / "gateway.log").write_text(f'{{"message": "{NOBODY.given_name}"}}\n')
+    assert [("gateway.log", "given_name")] == look(_files(tmp_path), needles)
 
 
 def test_those_entitled_were_told_of_the_people(trail: Trail) -> None:
@@ -211,14 +218,14 @@ def test_no_file_speaks_of_them(desk: Any, trail: Trail, tmp_path: Path) -> None
     """The log at level debug, the spans, the exported ledger, and the embedded database down to its freed pages."""
     exported = desk.gateway.command("ledger", "export", str(tmp_path / "journal"))
     assert 0 == exported.returncode, exported.stderr
-    log = desk.gateway.log.read_bytes()
-    assert b'"span_id"' in log and b'"level": "debug"' in log
+    assert "debug" == desk.gateway.environment["TDU_LOG_LEVEL"]
+    assert b'"span_id"' in desk.gateway.log.read_bytes()
     files = [*_files(desk.gateway.log.parent), *_files(tmp_path), ("stdout", exported.stdout.encode())]
     assert any("tile" in place for place, _ in files)
     assert [] == look(files)
 
 
-def _cross(desk: Any, call: Any, new_referral: Any, new_consent: Any) -> None:
+def _cross(trail: Trail, call: Any, new_referral: Any, new_consent: Any) -> None:
     """A file, documents, an agreement, deliveries, answers, FHIR, an objection, a withdrawal and their notices."""
     first, second, third = PEOPLE
     flow = _flow(first)
@@ -230,22 +237,22 @@ def _cross(desk: Any, call: Any, new_referral: Any, new_consent: Any) -> None:
     for person in (second, third):
         document = new_referral(
             subject=person.subject(*everything),
-            notes=f"{person.given_name}, {person.nir}",
-            reference=f"{person.matricule}-{person.birth_name}",
+            notes=f"{person.given_name}, {person.phone}",
+            reference=f"VAL-{person.matricule}",
             recipients=[{"siret": DEPARTEMENT}, {"siret": ASSOCIATION}],
         )
         key = {"Idempotency-Key": f"{person.nir}-{person.matricule}"}
         taken = call("caf", "POST", "/v1/referrals", json=document, headers=key)
-        assert "accepted" == taken.json()["exchanges"][0]["state"]
+        assert '"state":"accepted"' in taken.text, taken.text
     exchange = taken.json()["exchanges"][0]
-    received = [delivery for who in ("departement", "association") for delivery in _pull(desk, call, who)]
+    received = [delivery for who in ("departement", "association") for delivery in _pull(trail, call, who)]
     [referral, *_] = [
         item for item in received if item["kind"] == "referral" and item["exchange"] == exchange["exchange"]
     ]
     local = {"status": f"Rendez-vous de {third.birth_name}"}
     status = {"status": "accepted", "local": local}
     assert 202 == call("departement", "POST", f"/v1/referrals/{exchange['document']}/status", json=status).status_code
-    _pull(desk, call, "caf")
+    _pull(trail, call, "caf")
     for path in (f"/fhir/R4/ServiceRequest/{exchange['document']}", f"/fhir/R4/Task/{referral['id']}"):
         assert 200 == call("departement", "GET", path, entitled=True).status_code
     call("caf", "GET", f"/v1/consents/{consent['id']}", entitled=True)
@@ -254,7 +261,7 @@ def _cross(desk: Any, call: Any, new_referral: Any, new_consent: Any) -> None:
     for status_code in (200, 409):
         assert status_code == call("caf", "POST", f"/v1/consents/{consent['id']}/withdraw", json={}).status_code
     notices = [
-        item for who in ("departement", "association") for item in _pull(desk, call, who) if item["kind"] == "consent"
+        item for who in ("departement", "association") for item in _pull(trail, call, who) if item["kind"] == "consent"
     ]
     assert len(notices) >= 3
     refused = call("caf", "POST", "/v1/referrals", json=new_referral(subject=third.subject("nir")))
@@ -297,7 +304,11 @@ def _err(call: Any, new_referral: Any, new_consent: Any) -> None:
             "purpose": words,
             "subject": {person.birth_name: 1, "nir": words},
         }
-        for document in (wrong, new_referral(subject=person.subject() | {"sex": words, "nir": f"{person.nir}0"})):
+        for document in (
+            wrong,
+            new_referral(subject=person.subject() | {"sex": words, "nir": f"{person.nir}0"}),
+            new_referral(subject=person.subject(), notes=words, reference=words),
+        ):
             for path in ("/v1/referrals", "/v1/validate/referral", "/v1/consents", "/v1/objections", "/v1/conventions"):
                 call("caf", "POST", path, json=document)
             call("caf", "POST", "/v1/inbound/shared-json", json=document | {"kind": "referral"})
@@ -357,14 +368,22 @@ def _flow(person: Planted) -> bytes:
     return text.encode("cp1252")
 
 
-def _pull(desk: Any, call: Any, who: str) -> list[dict[str, Any]]:
-    """Everything that comes into a mailbox until nothing more does."""
-    taken: list[dict[str, Any]] = []
-    while deliveries := (mailbox := call(who, "GET", "/v1/mailbox?limit=200&wait=3", entitled=True).json())[
-        "deliveries"
-    ]:
-        taken += deliveries
+def _sent(answer: dict[str, Any]) -> Iterator[str]:
+    """The partners to whom an acceptance, a withdrawal or an objection sends something, as often as it does."""
+    for exchange in answer.get("exchanges", []):
+        yield from (to["siret"] for to in exchange.get("recipients", []) if to["state"] == "permitted")
+    yield from (notice["recipient"] for notice in answer.get("notices", []))
+
+
+def _pull(trail: Trail, call: Any, who: str) -> list[dict[str, Any]]:
+    """Everything that is on its way to a partner, acknowledged."""
+    siret, taken = SIRETS[who], []
+    while len(taken) < trail.expected[siret]:
+        mailbox = call(who, "GET", "/v1/mailbox?limit=200&wait=5", entitled=True).json()
+        taken += mailbox["deliveries"]
+        assert mailbox["deliveries"], f"{who} waits for {trail.expected[siret] - len(taken)} deliveries"
         assert 200 == call(who, "POST", f"/v1/mailbox/{mailbox['lease']}/ack").status_code
+    trail.expected[siret] = 0
     return taken
 
 
@@ -393,10 +412,12 @@ def _tapped(desk: Any, amqp_url: str, trail: Trail) -> Iterator[None]:
 
     thread = threading.Thread(target=asyncio.run, args=(tap(),))
     thread.start()
-    assert ready.wait(10)
-    yield
-    over.set()
-    thread.join()
+    try:
+        assert ready.wait(10)
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def _cells(desk: Any) -> Iterator[tuple[str, bytes]]:

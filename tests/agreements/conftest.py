@@ -1,12 +1,14 @@
 """
 A gateway in this process with four partners and an auditor, and a calendar that the tests turn.
+
+One gateway a database serves all these tests: each has its own people, and time only goes on.
 """
 
 from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -20,6 +22,8 @@ import sqlalchemy as sa
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from joserfc.jwk import ECKey
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from consent.conventions.files import read
 from consent.conventions.signature import sign, verify_signature
@@ -32,8 +36,8 @@ from gateway.keys import Keys, generate
 from gateway.records import place
 from gateway.settings import Settings
 from gateway.store import conventions, subjects
-from gateway.store.tables import notices
-from ops.migrations import migrate
+from gateway.store.tables import deliveries
+from ops.migrations import METADATA
 
 CAF, DEPARTEMENT, ASSOCIATION, CCAS, OPERATOR = (
     "99900001100018",
@@ -55,9 +59,9 @@ KID = "1"
 
 @dataclass
 class Clock:
-    """The time of the gateway: the machine's, some months late, so that the tests may move it on and stay in the past."""
+    """The time of the gateway: the machine's, some years late, so that the tests may move it on and stay in the past."""
 
-    late: timedelta = timedelta(days=800)
+    late: timedelta = timedelta(days=5000)
 
     def __call__(self) -> datetime:
         return datetime.now(UTC) - self.late
@@ -108,58 +112,59 @@ class Office:
         assert "document_invalid" == body["code"]
         return [(error["code"], error["pointer"]) for error in body["errors"]]
 
-    async def pull(self, who: str, *, acknowledge: bool = True) -> list[dict[str, Any]]:
-        """Take what reaches the mailbox of a partner, once something does."""
+    async def received(self, who: str, delivery: str, *, acknowledge: bool = True) -> dict[str, Any]:
+        """Take a delivery from a partner's mailbox once it is there; everything else that was there is acknowledged."""
         for _ in range(100):
             mailbox = await self.done(who, "GET", "/v1/mailbox?limit=200")
-            if mailbox["deliveries"]:
-                if acknowledge:
-                    await self.done(who, "POST", f"/v1/mailbox/{mailbox['lease']}/ack")
-                return list(mailbox["deliveries"])
+            found = None
+            for each in mailbox["deliveries"]:
+                if each["id"] == delivery:
+                    found = each
+                if each["id"] != delivery or acknowledge:
+                    await self.done(who, "POST", f"/v1/mailbox/{each['id']}/ack")
+            if found:
+                return dict(found)
             await asyncio.sleep(0.05)
-        raise AssertionError(f"nothing came to {who}")
+        raise AssertionError(f"the delivery never came to {who}")
 
-    async def brought(self, state: str = "queued") -> None:
-        """Wait until the bus has brought everything."""
-        query = sa.text("SELECT count(*) FROM deliveries WHERE state = :state")
+    async def state(self, delivery: str) -> str:
+        """The state of a delivery, once the bus has brought it."""
+        query = sa.select(deliveries.c.state).where(deliveries.c.id == delivery)
         for _ in range(200):
             async with self.runtime.services.database.read() as tx:
-                if not (await tx.execute(query, {"state": state})).scalar_one():
-                    return
+                state = str((await tx.execute(query)).scalar_one())
+            if state != "queued":
+                return state
             await asyncio.sleep(0.05)
-        raise AssertionError(f"something stayed {state}")
+        raise AssertionError("the bus never brought the delivery")
 
-    async def events(self, *types: str) -> list[Event]:
-        """The events of some types, in order, opened."""
+    async def events(self, about: str, *types: str) -> list[Event]:
+        """The events of some types that name an agreement, a delivery, a document or a subject's own word, in order, opened."""
         services = self.runtime.services
         query = sa.select(ledger_events).where(ledger_events.c.type.in_(types)).order_by(ledger_events.c.seq)
         async with services.database.read() as tx:
             rows = (await tx.execute(query)).all()
             keys = await subjects.data_keys(tx, {row.subject_id for row in rows if row.subject_id}, services.vault)
-        opened = [keys.get(row.subject_id, services.vault.own).open(row.sealed, place(row.id)) for row in rows]
-        return [Event.from_canonical(raw) for raw in opened]
+        raw = [keys.get(row.subject_id, services.vault.own).open(row.sealed, place(row.id)) for row in rows]
+        return [Event.from_canonical(each) for each in raw if about.encode() in each]
 
-    async def rows(self, table: sa.Table) -> Sequence[Any]:
-        """Every row of a table."""
+    async def row(self, table: sa.Table, **wanted: str) -> Any:
+        """The only row of a table with some values, or None."""
+        query = sa.select(table).where(*(table.c[name] == value for name, value in wanted.items()))
         async with self.runtime.services.database.read() as tx:
-            return (await tx.execute(sa.select(table))).all()
+            return (await tx.execute(query)).one_or_none()
 
     async def keep(self) -> dict[str, int]:
         """Let the keeper do what is due; gives what it did."""
         done = await self.runtime.keeper.once()
         return {name: count for name, count in done.items() if count}
 
-    async def notice(self) -> Any:
-        """The only notice there is."""
-        [row] = await self.rows(notices)
-        return row
-
     def person(self, **traits: Any) -> dict[str, Any]:
         """Somebody nobody knows yet."""
         name = f"Personne{uuid.uuid4().hex[:8]}"
         return {"birth_name": name, "given_names": ["Camille"], "birth_date": "1980-05-17", "sex": "female"} | traits
 
-    def consent(self, collector: str = ASSOCIATION, **changes: Any) -> dict[str, Any]:
+    def consent(self, siret: str = ASSOCIATION, /, **changes: Any) -> dict[str, Any]:
         """An agreement on paper to let the association know; a property given as `...` is left out."""
         at = self.clock.text(minutes=-5)
         document = {
@@ -171,7 +176,7 @@ class Office:
             "subject": self.person(),
             "agreement_type": "consent",
             "state": "given",
-            "collected_by": {"siret": collector},
+            "collected_by": {"siret": siret},
             "collected_at": at,
             "channel": "paper",
             "evidence": {"level": "document_kept", "kind": "paper_scan", "sha256": "ab" * 32},
@@ -205,14 +210,21 @@ class Office:
         }
         return document | changes
 
-    async def send(self, subject: dict[str, Any], **changes: Any) -> dict[str, Any]:
-        """Send a referral as the CAF; gives what was said of its first recipient."""
-        answer = await self.done("caf", "POST", "/v1/referrals", json=self.referral(subject, **changes))
-        return dict(answer["exchanges"][0]["recipients"][0])
+    async def send(self, subject: dict[str, Any], who: str = "caf", **changes: Any) -> dict[str, Any]:
+        """Send a referral; gives what was said of its first recipient, and the document's id."""
+        [told] = (await self.done(who, "POST", "/v1/referrals", json=self.referral(subject, **changes)))["exchanges"]
+        return told["recipients"][0] | {"document": told["document"], "exchange": told["exchange"]}
 
-    async def in_force(self, first: str, second: str, text: bytes) -> None:
+    @staticmethod
+    def model(name: str, text: str = "", instead: str = "") -> str:
+        """A model convention in force since long ago, with one passage changed."""
+        written = (files("consent") / "models" / f"{name}.yaml").read_text(encoding="utf-8")
+        assert text in written and "from: 2026-01-01" in written
+        return written.replace("from: 2026-01-01", "from: 2010-01-01").replace(text or "\0", instead)
+
+    async def in_force(self, first: str, second: str, text: str) -> None:
         """Put a convention in force between two partners, as long ago as the tests go back."""
-        convention, now = read(text), self.clock() - timedelta(days=1)
+        convention, now = read(text.encode()), self.clock() - timedelta(days=1)
         async with self.runtime.services.database.write() as tx:
             await conventions.add(tx, convention, PARTNERS[first][0], now)
             for who in (first, second):
@@ -223,13 +235,6 @@ class Office:
         self.tokens.clear()
 
 
-def model(name: str) -> bytes:
-    """A model convention, in force since long ago."""
-    text = (files("consent") / "models" / f"{name}.yaml").read_text(encoding="utf-8")
-    assert "from: 2026-01-01" in text
-    return text.replace("from: 2026-01-01", "from: 2020-01-01").encode()
-
-
 @asynccontextmanager
 async def opened(directory: Path, database_url: str) -> AsyncIterator[Office]:
     """An office whose keeper only comes when it is asked."""
@@ -237,7 +242,9 @@ async def opened(directory: Path, database_url: str) -> AsyncIterator[Office]:
     settings = Settings(data_dir=directory, database_url=database_url, issuer=ISSUER, keeper_seconds=86_400)
     generate(settings)
     runtime = assemble(settings, Keys.load(settings), clock=clock)
-    await migrate(runtime.services.database)
+    async with runtime.services.database.engine.begin() as connection:
+        for metadata in METADATA:
+            await connection.run_sync(metadata.create_all)
     pems = {who: _pem() for who in PARTNERS}
     async with runtime.services.database.write() as tx:
         for who, (siret, name, roles) in PARTNERS.items():
@@ -251,16 +258,35 @@ async def opened(directory: Path, database_url: str) -> AsyncIterator[Office]:
         httpx.AsyncClient(transport=transport, base_url=ISSUER, timeout=30) as http,
     ):
         office = Office(runtime, http, clock, pems)
-        await office.in_force("caf", "association", model("tznr-caf-association"))
-        await office.in_force("caf", "departement", model("tznr-caf-departement"))
+        await office.in_force("caf", "association", office.model("tznr-caf-association"))
+        await office.in_force("caf", "departement", office.model("tznr-caf-departement"))
         yield office
 
 
-@pytest.fixture
-async def office(tmp_path: Path, database_url: str) -> AsyncIterator[Office]:
-    """An office on each kind of database."""
-    async with opened(tmp_path, database_url) as office:
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def one_database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One empty database of each kind for all these tests."""
+    if request.param == "sqlite":
+        yield f"sqlite+aiosqlite:///{tmp_path_factory.mktemp('office') / 'gateway.sqlite'}"
+        return
+    server, name = request.getfixturevalue("postgres_url"), f"tdu_office_{uuid.uuid4().hex[:12]}"
+    asyncio.run(_administer(server, f"CREATE DATABASE {name}"))
+    yield make_url(server).set(database=name).render_as_string(hide_password=False)
+    asyncio.run(_administer(server, f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@pytest.fixture(scope="session")
+async def office(one_database: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Office]:
+    """A gateway on each kind of database."""
+    async with opened(tmp_path_factory.mktemp("office"), one_database) as office:
         yield office
+
+
+async def _administer(url: str, statement: str) -> None:
+    engine = create_async_engine(url, isolation_level="AUTOCOMMIT")
+    async with engine.connect() as connection:
+        await connection.execute(sa.text(statement))
+    await engine.dispose()
 
 
 def _pem() -> bytes:

@@ -24,10 +24,10 @@ from consent.conventions import Conventions
 from consent.gate import Request, decide
 from consent.ledger.event import EventType
 from consent.ledger.sequencer import Sequencer
-from gateway.admission import Crossing, Ruling
 from gateway.app import Role, Runtime, assemble, create_app
 from gateway.bus import outbox
 from gateway.bus.base import DELIVERIES, Message
+from gateway.crossing import Crossing, Ruling
 from gateway.handover import Taken
 from gateway.keys import Keys, generate
 from gateway.metrics import Publication
@@ -203,7 +203,7 @@ async def test_a_dead_loop_makes_the_process_unready_and_shows(tmp_path: Path) -
 def refused_crossing() -> Crossing:
     """A referral that the gate refuses for want of a convention, to one recipient; the gate's own decision."""
     request = Request(Kind.REFERRAL, "inform_about_rights", CAF, DEPARTEMENT, datetime.now(UTC))
-    crossing = Crossing(Kind.REFERRAL, {"id": str(uuid.uuid4())}, None, "x")
+    crossing = Crossing(Kind.REFERRAL, {"id": str(uuid.uuid4())}, None)
     crossing.rulings = [Ruling(DEPARTEMENT, decide(request, Conventions([])))]
     return crossing
 
@@ -215,7 +215,7 @@ async def everything(tmp_path: Path) -> str:
     measures = runtime.services.measures
     taken = Taken("d", "e", Kind.BILAN, "follow_up", CAF, DEPARTEMENT, "s", None, None, None)
     async with serving(runtime, Role.ALL) as http:
-        measures.received([refused_crossing(), Crossing(Kind.STATUS, {"id": "x"}, None, "y")])
+        measures.received([refused_crossing(), Crossing(Kind.STATUS, {"id": "x"}, None)])
         measures.disclosed([taken])
         measures.stopped([taken])
         measures.closed([taken], "unreadable")
