@@ -48,7 +48,7 @@ class Settings(BaseSettings):
         default=30, description="how long a refused file is kept, sealed, for its sender to examine"
     )
     objection_months: int = Field(
-        default=24, description="how long an objection is kept (CRPA R114-9-7: 12 to 24 months)"
+        default=24, ge=12, le=24, description="how long an objection is kept (CRPA R114-9-7: 12 to 24 months)"
     )
     notice_hours: int = Field(
         default=72, ge=1, description="within how long a recipient must acknowledge a withdrawal or an objection"

@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "adapter": ("adapter", "app"),
     "ledger": ("ledger", "app"),
     "schema": ("schema", "app"),
+    "bench": ("bench", "app"),
 }
 """Each command, the file of `ops/commands` it is in, and its name there."""
 

@@ -4,7 +4,7 @@ Checking documents as they were received: one JSON text, or one document a line 
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, BinaryIO, Final
+from typing import Any, Final, Protocol
 
 from schemas.issue import Issue, Kind
 from schemas.malformed import MalformedJson
@@ -16,6 +16,15 @@ from schemas.suggestion import Suggester
 _KINDS: Final = frozenset(map(str, Kind))
 _SUGGESTER: Final = Suggester({})
 _TITLES: Final = ("Nature du document", "Kind of document")
+
+
+class Lines(Protocol):
+    """
+    What lines are read from: a binary file, or anything that reads one line of at most `limit` bytes at a time.
+    """
+
+    def readline(self, limit: int, /) -> bytes:
+        """The next line with its end, as much of it as the limit allows; empty at the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +57,7 @@ def check(raw: bytes, kind: Kind | None = None, *, tolerant: bool = False, locat
 
 
 def check_lines(
-    stream: BinaryIO, kind: Kind | None = None, *, tolerant: bool = False, located: int | None = None
+    stream: Lines, kind: Kind | None = None, *, tolerant: bool = False, located: int | None = None
 ) -> Iterator[Checked]:
     """
     Read and validate a stream of documents, one a line, in the memory of one line; blank lines are skipped.
@@ -63,7 +72,7 @@ def check_lines(
         yield Checked(number, checked.kind, [replace(issue, line=number) for issue in checked.issues])
 
 
-def _lines(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
+def _lines(stream: Lines) -> Iterator[tuple[int, bytes]]:
     """
     The lines that are not blank, numbered; of a line over the limit only as much as shows that it is.
     """

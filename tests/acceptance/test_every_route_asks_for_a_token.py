@@ -25,6 +25,8 @@ PUBLIC = {
     "GET /.well-known/": "how to get a token",
     "GET /schemas/": "the shared language belongs to everybody",
     "GET /ledger/": "the public log: its entries are keyed commitments",
+    "GET /v1/texts": "what people are shown before they answer",
+    "GET /v1/consents/{consent_id}/proof": "what a printed receipt leads to: without a token, the same page for every number",
     "GET /fhir/R4/metadata": "what the façade can do (FHIR asks that anybody may read it)",
 }
 """Beginnings of the routes without a token, each with its reason: a route that is neither here nor protected fails these tests."""

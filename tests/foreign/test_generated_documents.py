@@ -11,22 +11,20 @@ import copy
 import json
 import re
 from collections.abc import Callable
-from datetime import date
 from functools import cache
 from pathlib import Path
 from random import Random
 from typing import Any
 
-import jsonschema
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from referencing import Registry
 
 import schemas
+from ops.bench.schemas import reference_validator
 from schemas import Kind, schema, schema_versions, validate
 from schemas.references import Place, References, annotation, children, subschemas
-from schemas.registry import FORMATS, references
+from schemas.registry import references
 
 EACH = 1000
 SEED = 39
@@ -35,27 +33,6 @@ ABSURD: tuple[Any, ...] = (
     "2026-02-29", "2026-02-30", "2026-13-01T00:00:00Z", "1990-00-00", "1990-00-12", "99900001100018", "35600000000048",
     "269054958815780", "2A004", [], {}, ["a", "a"], [1, True], [{}, {}], {"a": 1}, {"siret": "99900001100018"},
 )  # fmt: skip
-
-
-@cache
-def reference_validator(kind: Kind) -> jsonschema.Draft202012Validator:
-    """The Python reference implementation, with the formats that the schemas use."""
-    checker = jsonschema.FormatChecker(formats=())
-    clock = re.compile(r"([0-9-]{10})[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})")
-
-    @checker.checks("date", raises=ValueError)
-    def is_date(text: object) -> bool:
-        return not isinstance(text, str) or bool(re.fullmatch("[0-9-]{10}", text) and date.fromisoformat(text))
-
-    @checker.checks("date-time", raises=ValueError)
-    def is_date_time(text: object) -> bool:
-        found = clock.fullmatch(text) if isinstance(text, str) else None
-        return not isinstance(text, str) or bool(found and date.fromisoformat(found[1]))
-
-    for name, check in FORMATS.items():
-        checker.checks(name)(lambda text, check=check: not isinstance(text, str) or check(text))
-    registry = Registry().with_contents((schema(name)["$id"], schema(name)) for name in schema_versions())
-    return jsonschema.Draft202012Validator(schema(kind), registry=registry, format_checker=checker)
 
 
 @cache

@@ -1,0 +1,11 @@
+"""
+Measures of the gateway: each bench is a module with one function, `run(say) -> Measured`; `tdu bench NAME` runs it.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+BENCHES: Final[Mapping[str, str]] = {
+    "schemas": "ops.bench.schemas",
+}
+"""Each bench by name, and its module, read only when it is run."""
