@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,11 +54,11 @@ def test_each_problem_has_its_file_line_column_pointer_and_sentence(tmp_path: Pa
     done = tdu("check", path)
 
     assert 1 == done.exit_code
-    assert [
-        "a.json:3:20 /schema_version : « Version du schéma » : il faut ici un texte.",
-        "a.json:10:12 /status : « Statut » : ce code n'est pas l'un des 22 codes admis (/schemas/codes/referral_status.json). "
-        "Vouliez-vous dire « accepted » ?",
-    ] == done.stdout.splitlines()
+    first, second = done.stdout.splitlines()
+    line = path.read_text(encoding="utf-8").splitlines().index(' "status": "acepted",') + 1
+    assert "a.json:3:20 /schema_version : « Version du schéma » : il faut ici un texte." == first
+    assert second.startswith(f"a.json:{line}:12 /status : « Statut » : ce code n'est pas l'un des ")
+    assert second.endswith("(/schemas/codes/referral_status.json). Vouliez-vous dire « accepted » ?")
 
 
 def test_a_program_reads_the_same_as_the_api(tmp_path: Path) -> None:
@@ -296,7 +297,7 @@ def test_a_code_or_a_schema_that_partners_had_cannot_go(tmp_path: Path) -> None:
 
 def test_nothing_published_is_not_taken_for_nothing_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a publication the check fails, so that an emptied folder cannot let a breaking change pass."""
-    monkeypatch.setattr(history.unpublished, "__defaults__", (tmp_path,))
+    monkeypatch.setattr(history, "unpublished", partial(history.unpublished, tmp_path))
     done = tdu("history")
 
     assert 1 == done.exit_code
