@@ -32,6 +32,7 @@ check: $(STAMPS)/dev ## Vérifie le code sans le lancer : style, types, couches,
 	@$(BIN)/python -m ruff format --check .
 	@$(BIN)/python -m mypy
 	@$(BIN)/lint-imports --no-logo --no-cache
+	@$(BIN)/tdu schema check --all && $(BIN)/tdu schema history
 	@$(PYTEST) -q tests/claims
 
 bench: $(STAMPS)/runtime ## Mesure les débits et les délais sur cette machine | Measure throughput and latency on this machine
