@@ -186,7 +186,7 @@ class _Reader:
             _refuse("too_deep", event)
         self.places[pointer] = _place(event)
         if isinstance(event, yaml.ScalarEvent):
-            return _scalar(event.value) if event.implicit[0] else event.value
+            return _scalar(event) if event.implicit[0] else event.value
         if isinstance(event, yaml.SequenceStartEvent):
             return self._sequence(pointer, depth)
         return self._mapping(pointer, depth)
@@ -209,12 +209,16 @@ class _Reader:
         return found
 
 
-def _scalar(text: str) -> Any:
+def _scalar(event: yaml.ScalarEvent) -> Any:
+    text = event.value
     if text in _WORDS:
         return _WORDS[text]
-    if _NUMBER.fullmatch(text):
+    if not _NUMBER.fullmatch(text):
+        return text
+    try:
         return json.loads(text)
-    return text
+    except ValueError:  # Python reads no integer of more than 4,300 digits
+        _refuse("number_range", event)
 
 
 def _place(where: Any) -> Place:

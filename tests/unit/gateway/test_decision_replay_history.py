@@ -29,6 +29,8 @@ CAF, DEPARTEMENT, ASSOCIATION, CCAS = "99900001100018", "99900002900010", "99900
 EXCHANGES = 320
 PEOPLE = 16
 TOGETHER = 6
+LATE = 2.0
+"""Seconds by which a machine's clock may be late."""
 _PURPOSES = ("inform_about_rights", "award_right", "social_evaluation", "follow_up")
 _CATEGORIES = ("identity", "contact", "needs", "rights", "situation", "address", "orientation")
 _MODELS = {
@@ -67,6 +69,16 @@ class History:
                 group.append(self.new_version(random.Random(self.chance.random()), other))
             await asyncio.gather(*group)
         await self.receive(self.chance)
+        await self.end_a_convention()
+
+    async def end_a_convention(self) -> None:
+        """Revoke one convention while the other holds, and send to both: whatever chance did before, this was met."""
+        for other in (DEPARTEMENT, ASSOCIATION):
+            await self.new_version(random.Random(0), other, holds=True)
+        await asyncio.sleep(LATE)  # signed before it is revoked, on every clock: else it is a refusal to sign
+        await self.partners[CAF].call("POST", f"/v1/conventions/{_identifier(ASSOCIATION)}/revoke")
+        await asyncio.sleep(LATE)
+        await asyncio.gather(*(self.send(random.Random(number)) for number in range(3 * TOGETHER)))
 
     async def send(self, chance: random.Random) -> None:
         """Send a referral or a bilan, to one partner or to whom the conventions route it."""
@@ -98,7 +110,8 @@ class History:
         if not recipients:
             del document["recipients"]
         # Without a convention in force the scope does not exist: refused before the gate, which decides nothing then.
-        await self.partners[CAF].call("POST", f"/v1/{kind}s", json=document, expect=(202, 403))
+        # While a version begins, clocks that disagree may call even the renewed token outdated: nothing is recorded then.
+        await self.partners[CAF].call("POST", f"/v1/{kind}s", json=document, expect=(202, 403, 401))
 
     async def agree(self, chance: random.Random) -> None:
         """Record an agreement, a refusal, one that is over or one still to come, with some lines and some categories."""
@@ -173,17 +186,20 @@ class History:
         if action != "revoke" or chance.random() < 0.1:
             await party.call("POST", f"/v1/conventions/{_identifier(other)}/{action}", expect=(200, 409))
 
-    async def new_version(self, chance: random.Random, other: str) -> None:
-        """Propose and sign a version with other categories, at times one that begins later, or that one party only signs."""
+    async def new_version(self, chance: random.Random, other: str, *, holds: bool = False) -> None:
+        """
+        Propose and sign a version with other categories; unless it `holds`, at times one that begins later, or that one
+        party only signs.
+        """
         self.versions[other] += 1
         text = _MODELS[other].replace("\nversion: 1", f"\nversion: {self.versions[other]}")
         for category in chance.sample(["address, ", "contact, ", "nir, "], chance.choice([0, 1, 2])):
             text = text.replace(category, "")
-        if chance.random() < 0.2:
+        if chance.random() < 0.2 and not holds:
             text = text.replace("from: 2026-01-01, until", "from: 2027-01-01, until")
         parties = [self.partners[CAF], self.partners[other]]
         await parties[0].propose(text.encode())
-        for party in parties if chance.random() < 0.8 or self.versions[other] == 1 else parties[:1]:
+        for party in parties if chance.random() < 0.8 or holds or self.versions[other] == 1 else parties[:1]:
             with suppress(PartnerFailed):  # a newer version was proposed since: it is the one to be signed
                 await party.sign(text.encode())
 
@@ -194,7 +210,7 @@ def _identifier(other: str) -> str:
 
 def _late_clock(chance: random.Random) -> Callable[[], datetime]:
     """The clocks of machines that are up to two seconds late, each call on another machine."""
-    return lambda: datetime.now(UTC) - timedelta(seconds=chance.uniform(0, 2))
+    return lambda: datetime.now(UTC) - timedelta(seconds=chance.uniform(0, LATE))
 
 
 async def test_every_decision_of_a_history_is_replayed_the_same(in_process: Callable[..., Any]) -> None:
