@@ -24,6 +24,7 @@ from gateway.handover import Handover
 from gateway.services import Services
 from gateway.store import idempotency
 from gateway.store.idempotency import Attempt
+from gateway.taken import take
 from schemas import Document, Kind
 
 
@@ -100,7 +101,7 @@ async def deliver(
     (3) project     and translate                       │ transaction
     (4) record      the disclosure                      ┘
     (5) hand over   by returning
-    (6) acknowledge later, by `handover.acknowledge`
+    (6) acknowledge later, by `acknowledgement.acknowledge`
 
     The disclosure is durable before anything is handed over. A lease that ends without acknowledgement offers its
     deliveries again, and each handing over is a disclosure of its own. Safe to call concurrently.
@@ -108,7 +109,7 @@ async def deliver(
     now, began = services.clock(), time_ns()
     async with services.database.write() as tx:
         # (1) take
-        taken = await handover.take(tx, caller, limit, kinds, services, now)
+        taken = await take(tx, caller, limit, kinds, services, now)
         services.fault_point("deliver.taken")
         # (2) ask the gate again
         await handover.decide_again(tx, taken, services)

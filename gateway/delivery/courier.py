@@ -21,6 +21,7 @@ from gateway.services import Services
 from gateway.store.database import Transaction, insert_ignore, instant
 from gateway.store.subjects import chunks
 from gateway.store.tables import deliveries, inbox
+from gateway.taken import queued
 
 _log = logging.getLogger(__name__)
 
@@ -93,7 +94,7 @@ class Courier:
         now = self._services.clock()
         async with self._services.database.write() as tx:
             fresh = await _first_time(tx, group, instant(now))
-            taken = await handover.queued(tx, fresh, self._services)
+            taken = await queued(tx, fresh, self._services)
             self._services.fault_point("courier.taken")
             await handover.decide_again(tx, taken, self._services)
             permitted = [item for item in taken if item.decision is not None and item.decision.permit]

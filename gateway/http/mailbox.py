@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import JSONResponse, Response
 
 from adapters import registry as adapters
-from gateway import handover
+from gateway.acknowledgement import acknowledge
 from gateway.auth.registry import get_system
 from gateway.auth.resource import Caller, requires
 from gateway.auth.scopes import Scopes
@@ -22,6 +22,7 @@ from gateway.handover import Handover, Parcel
 from gateway.http.bodies import read_json
 from gateway.http.exchanges import Id, services_of
 from gateway.store.database import instant
+from gateway.taken import waiting
 
 router = APIRouter(tags=["boîte de réception"])
 
@@ -57,7 +58,7 @@ async def pull(
     deadline = loop.time() + wait
     kinds = adapter.kinds_out if as_file else None
     while True:
-        if await handover.waiting(caller, services, kinds):
+        if await waiting(caller, services, kinds):
             handed = await deliver(caller=caller, adapter=adapter, limit=limit, kinds=kinds, services=services)
             if handed.parcels:
                 return _file(handed, adapter.name) if as_file else JSONResponse(_listed(handed))
@@ -71,7 +72,7 @@ async def ack(
     delivery: Id, request: Request, caller: Annotated[Caller, Depends(requires(Scopes.MAILBOX_READ))]
 ) -> dict[str, Any]:
     """Acknowledge a delivery, or everything under a lease. / Accuser réception."""
-    return {"acknowledged": await handover.acknowledge(caller, delivery, services_of(request))}
+    return {"acknowledged": await acknowledge(caller, delivery, services_of(request))}
 
 
 @router.post("/v1/mailbox/{delivery}/nack")
@@ -86,7 +87,7 @@ async def nack(
         raise Problem(
             "malformed_request", f"Motif attendu dans « reason » : {allowed}.", f"Expected in “reason”: {allowed}."
         )
-    refused = await handover.acknowledge(
+    refused = await acknowledge(
         caller, delivery, services_of(request), refusal=str(reason), permanent=reason != "temporary"
     )
     return {"refused": refused}

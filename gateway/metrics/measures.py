@@ -15,7 +15,7 @@ from schemas import Kind
 
 if TYPE_CHECKING:
     from gateway.crossing import Crossing
-    from gateway.handover import Taken
+    from gateway.taken import Taken
 
 METER: Final = "trait-dunion"
 

@@ -27,7 +27,7 @@ from consent.conventions.signature import sign, verify_signature
 from consent.ledger.export import export
 from consent.tables import ledger_events
 from consent.verify import verify_directory
-from gateway import handover
+from gateway.acknowledgement import acknowledge
 from gateway.app import Role, Runtime, assemble, running
 from gateway.auth.caller import Caller
 from gateway.exchange import deliver, receive
@@ -36,6 +36,7 @@ from gateway.settings import Settings
 from gateway.store import conventions
 from gateway.store.idempotency import Attempt
 from gateway.store.tables import deliveries, documents, exchanges, outbox
+from gateway.taken import waiting
 from ops.migrations import migrate
 
 CAF, DEPARTEMENT = "99900001100018", "99900002900010"
@@ -160,12 +161,12 @@ async def _journey(runtime: Runtime, count: int) -> None:
 
     recipient = _caller(DEPARTEMENT)
     for _ in range(10):
-        await _until(lambda: handover.waiting(recipient, services, None))
+        await _until(lambda: waiting(recipient, services, None))
         handed = await _insisting(
             lambda: deliver(caller=recipient, adapter=shared, limit=count, kinds=None, services=services)
         )
         if handed.parcels:
-            await _insisting(partial(handover.acknowledge, recipient, handed.lease, services))
+            await _insisting(partial(acknowledge, recipient, handed.lease, services))
         async with services.database.read() as tx:
             left = sa.select(sa.func.count()).where(deliveries.c.state != "acknowledged")
             if (await tx.execute(left)).scalar_one() == 0:

@@ -28,7 +28,6 @@ from gateway.app import Role, Runtime, assemble, create_app
 from gateway.bus import outbox
 from gateway.bus.base import DELIVERIES, Message
 from gateway.crossing import Crossing, Ruling
-from gateway.handover import Taken
 from gateway.keys import Keys, generate
 from gateway.metrics import Publication
 from gateway.metrics.readings import read
@@ -36,6 +35,7 @@ from gateway.records import record_of
 from gateway.settings import Settings
 from gateway.store import tables
 from gateway.store.database import Database, instant
+from gateway.taken import Taken
 from ops.migrations import migrate
 from schemas import Kind
 

@@ -1,0 +1,100 @@
+"""
+The acknowledgement: the last step of `exchange.deliver`, when the recipient says that it has a document, or could not take it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from time import time_ns
+from typing import Any
+
+import sqlalchemy as sa
+
+from consent.ledger.event import EventType
+from gateway import telemetry
+from gateway.auth.resource import Caller
+from gateway.errors import Problem, not_found
+from gateway.records import record_of
+from gateway.services import Services
+from gateway.store import subjects
+from gateway.store.database import Transaction, instant
+from gateway.store.tables import deliveries
+from gateway.taken import ROWS, Taken, taken_of, update
+from schemas import Kind
+
+_ACKNOWLEDGE = telemetry.messaging("acknowledge", "settle", system=telemetry.bus_system(""), destination="mailbox")
+
+_MAX_REFUSALS = 10
+"""After so many refusals by its recipient, a delivery waits for a person."""
+
+
+_MAY_REFUSE = frozenset({"leased"})
+_MAY_ACKNOWLEDGE = frozenset({"leased", "available"})
+
+
+async def acknowledge(
+    caller: Caller, ident: str, services: Services, *, refusal: str | None = None, permanent: bool = False
+) -> list[str]:
+    """
+    (6) Record that the recipient has (`refusal` None) or could not take (`refusal` a code) a delivery or a whole lease.
+
+    Acknowledging is idempotent, and holds for what was handed over once even if it was refused for a time since. Returns
+    the ids of the deliveries that are so now; raises `Problem` not_found for what is not the caller's or is under another
+    lease since, and conflict when it was closed otherwise (refused for good, stopped by the gate).
+    """
+    now, began = services.clock(), time_ns()
+    async with services.database.write() as tx:
+        mine = sa.and_(
+            deliveries.c.recipient == caller.partner, sa.or_(deliveries.c.id == ident, deliveries.c.lease == ident)
+        )
+        query = ROWS.where(mine).with_for_update(of=deliveries)
+        rows = [row for row in (await tx.execute(query)).all() if row.disclosures > 0]
+        if not rows:
+            raise not_found()
+        open_rows = [row for row in rows if row.state in (_MAY_ACKNOWLEDGE if refusal is None else _MAY_REFUSE)]
+        already = [row.id for row in rows if refusal is None and row.state == "acknowledged"]
+        if not open_rows and not already:
+            raise Problem("conflict", "Cette livraison est déjà close.", "This delivery is already closed.")
+        keys = await subjects.data_keys(tx, {row.subject_id for row in open_rows}, services.vault)
+        taken = [taken_of(row, keys.get(row.subject_id), None) for row in open_rows]
+        await _close(tx, taken, refusal, permanent, now)
+        await services.ledger.append(tx, [_closing(item, refusal, caller, services, now) for item in taken])
+        services.fault_point("acknowledge.recorded")
+    services.wake()
+    services.measures.closed(taken, refusal)
+    telemetry.told("acknowledge mailbox", taken, _ACKNOWLEDGE | ({"tdu.refusal": refusal} if refusal else {}), began)
+    return already + [row.id for row in open_rows]
+
+
+async def _close(tx: Transaction, taken: Sequence[Taken], refusal: str | None, permanent: bool, now: datetime) -> None:
+    at = instant(now)
+    if refusal is None:
+        await update(tx, taken, {"state": "acknowledged", "acknowledged_at": at, "updated_at": at})
+        return
+    final = sa.true() if permanent else deliveries.c.attempts >= _MAX_REFUSALS
+    change = {
+        "state": sa.case((final, "rejected"), else_="available"),
+        "next_attempt_at": instant(now + timedelta(seconds=30)),
+        "lease": None,
+        "leased_until": None,
+        "last_error": refusal,
+        "updated_at": at,
+    }
+    await update(tx, taken, change)
+
+
+def _closing(item: Taken, refusal: str | None, caller: Caller, services: Services, now: datetime) -> Any:
+    notice = item.kind is Kind.CONSENT
+    if refusal is not None:
+        event_type = EventType.DISCLOSURE_REJECTED
+    else:
+        event_type = EventType.WITHDRAWAL_ACKNOWLEDGED if notice else EventType.DISCLOSURE_ACKNOWLEDGED
+    body = {
+        "delivery_id": item.delivery_id,
+        "exchange_id": item.exchange_id,
+        "recipient": item.recipient,
+        "client_id": caller.client_id,
+        **({"reason": refusal} if refusal else {}),
+    }
+    return record_of(event_type, now, item.recipient, body, item.key or services.vault.own)

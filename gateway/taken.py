@@ -1,0 +1,123 @@
+"""
+Deliveries on their way out: locked, their subject held and their document opened, for the steps of `exchange.deliver`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+
+from consent.gate import Decision
+from consent.projection import Projection
+from gateway.auth.resource import Caller
+from gateway.services import Services
+from gateway.store import subjects
+from gateway.store.crypto import DataKey
+from gateway.store.database import Transaction, instant
+from gateway.store.subjects import chunks
+from gateway.store.tables import deliveries, documents, exchanges
+from schemas import Document, Kind
+
+ROWS = sa.select(deliveries, exchanges.c.document_id, exchanges.c.purpose).join(
+    exchanges, exchanges.c.id == deliveries.c.exchange_id
+)
+"""Deliveries with what their exchange says of them."""
+
+
+@dataclass(slots=True)
+class Taken:
+    """One delivery on its way out, filled step by step."""
+
+    delivery_id: str
+    exchange_id: str
+    kind: Kind
+    purpose: str
+    sender: str
+    recipient: str
+    subject_id: str
+    document: Document | None
+    key: DataKey | None
+    trace: str | None
+    decision: Decision | None = None
+    decided_at: datetime | None = None
+    projection: Projection | None = None
+
+
+async def waiting(caller: Caller, services: Services, kinds: frozenset[Kind] | None) -> bool:
+    """Whether something waits in the caller's mailbox; asked often, so it locks and opens nothing."""
+    async with services.database.read() as tx:
+        query = sa.select(deliveries.c.id).where(_available(caller, kinds, services.clock())).limit(1)
+        return (await tx.execute(query)).first() is not None
+
+
+async def take(
+    tx: Transaction, caller: Caller, limit: int, kinds: frozenset[Kind] | None, services: Services, now: datetime
+) -> list[Taken]:
+    """(1) Lock what is available to the caller's organisation, oldest first; rows another consumer holds are passed over."""
+    query = (
+        ROWS.where(_available(caller, kinds, now))
+        .order_by(deliveries.c.created_at, deliveries.c.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True, of=deliveries)
+    )
+    return await _open(tx, (await tx.execute(query)).all(), services)
+
+
+def _available(caller: Caller, kinds: frozenset[Kind] | None, now: datetime) -> sa.ColumnElement[bool]:
+    at = instant(now)
+    free = sa.or_(
+        deliveries.c.state == "available", sa.and_(deliveries.c.state == "leased", deliveries.c.leased_until < at)
+    )
+    due = sa.or_(deliveries.c.next_attempt_at.is_(None), deliveries.c.next_attempt_at <= at)
+    wanted = sa.true() if kinds is None else deliveries.c.kind.in_(sorted(kind.value for kind in kinds))
+    return sa.and_(deliveries.c.recipient == caller.partner, free, due, wanted)
+
+
+async def queued(tx: Transaction, delivery_ids: Sequence[str], services: Services) -> list[Taken]:
+    """(1) Lock the deliveries that the bus named and that still wait for it."""
+    query = ROWS.where(deliveries.c.id.in_(delivery_ids), deliveries.c.state == "queued").with_for_update(of=deliveries)
+    return await _open(tx, (await tx.execute(query)).all(), services)
+
+
+async def _open(tx: Transaction, rows: Sequence[Any], services: Services) -> list[Taken]:
+    subject_ids = {row.subject_id for row in rows}
+    await subjects.lock(tx, subject_ids, change=False)
+    keys = await subjects.data_keys(tx, subject_ids, services.vault)
+    sealed = await _sealed(tx, {row.document_id for row in rows})
+    return [taken_of(row, keys.get(row.subject_id), sealed.get(row.document_id)) for row in rows]
+
+
+async def _sealed(tx: Transaction, document_ids: set[str]) -> dict[str, bytes]:
+    found = {}
+    for ids in chunks(sorted(document_ids)):
+        for row in await tx.execute(sa.select(documents.c.id, documents.c.sealed).where(documents.c.id.in_(ids))):
+            found[row.id] = row.sealed
+    return found
+
+
+def taken_of(row: Any, key: DataKey | None, sealed: bytes | None) -> Taken:
+    """One of `ROWS`, its document opened; without the key (an erased person) or the sealed bytes there is no document."""
+    document = orjson.loads(key.open(sealed, f"documents/{row.document_id}")) if key and sealed else None
+    return Taken(
+        delivery_id=row.id,
+        exchange_id=row.exchange_id,
+        kind=Kind(row.kind),
+        purpose=row.purpose,
+        sender=row.sender,
+        recipient=row.recipient,
+        subject_id=row.subject_id,
+        document=document,
+        key=key,
+        trace=row.trace,
+    )
+
+
+async def update(tx: Transaction, taken: Iterable[Taken], change: dict[str, Any]) -> None:
+    """Change the rows of some deliveries."""
+    for ids in chunks([item.delivery_id for item in taken]):
+        await tx.execute(sa.update(deliveries).where(deliveries.c.id.in_(ids)).values(change))
