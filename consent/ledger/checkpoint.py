@@ -5,7 +5,7 @@ Source: C2SP tlog-checkpoint.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -13,6 +13,10 @@ from consent.ledger.merkle import EMPTY_ROOT, HASH_SIZE
 from consent.ledger.note import ED25519, Note, NoteInvalid, Signer, Verifier, decode_base64, encode_base64
 
 _SIZE = re.compile("0|[1-9][0-9]{0,18}", re.ASCII)
+
+
+class EmptyTreeInvalid(NoteInvalid):
+    """A checkpoint of size 0 bears another root than that of the empty tree."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,9 @@ class Checkpoint:
         if len(digest) != HASH_SIZE:
             raise NoteInvalid("malformed", "the third line of a checkpoint is a root of 32 bytes in base64")
         if size == "0" and digest != EMPTY_ROOT:
-            raise NoteInvalid("malformed", "the checkpoint of an empty log does not have the root of the empty tree")
+            raise EmptyTreeInvalid(
+                "malformed", "the checkpoint of an empty log does not have the root of the empty tree"
+            )
         return cls(origin, int(size), digest, tuple(extensions), raw), note
 
     def signed(self, signer: Signer) -> "Checkpoint":
@@ -64,7 +70,12 @@ class OpenCheckpoint:
     """A checkpoint whose log signature was verified, and the witnesses that cosigned it, with the time each of them stated."""
 
     checkpoint: Checkpoint
-    cosigned: dict[str, int]
+    witnessed: Mapping[Verifier, int]
+
+    @property
+    def cosigned(self) -> dict[str, int]:
+        """The names of the witnesses, with the time of each."""
+        return {key.name: time for key, time in self.witnessed.items()}
 
 
 def open_checkpoint(raw: bytes, log: Verifier, witnesses: Sequence[Verifier] = ()) -> OpenCheckpoint:
@@ -81,4 +92,4 @@ def open_checkpoint(raw: bytes, log: Verifier, witnesses: Sequence[Verifier] = (
     verified = note.verify([log, *witnesses])
     if log not in verified:
         raise NoteInvalid("unsigned", "the log's own key did not sign this checkpoint")
-    return OpenCheckpoint(checkpoint, {key.name: time for key, time in verified.items() if time is not None})
+    return OpenCheckpoint(checkpoint, {key: time for key, time in verified.items() if time is not None})

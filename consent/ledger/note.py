@@ -106,7 +106,7 @@ class Verifier:
         message, time = text.encode(), None
         if self.kind == COSIGNATURE:
             time, signature = int.from_bytes(signature[:8], "big"), signature[8:]
-            message = f"cosignature/v1\ntime {time}\n".encode() + message
+            message = _cosigned(text, time)
             if time > _LATEST:
                 raise NoteInvalid("signature", f"the cosignature of {self.name} has an impossible time")
         try:
@@ -149,7 +149,35 @@ class Signer:
         """The signed note over `text`, which ends in a newline."""
         if not text.endswith("\n"):
             raise ValueError("a note text ends in a newline")
-        return f"{text}\n— {self.name} {encode_base64(self.verifier.id + self._key.sign(text.encode()))}\n"
+        return f"{text}\n{Signature(self.name, self.verifier.id, self._key.sign(text.encode())).line}"
+
+
+class Cosigner:
+    """
+    A witness's private key: states that it saw a log's head, and when.
+
+    The statement does not name the witness: one key per witness, never shared, never a log's key.
+    """
+
+    def __init__(self, name: str, key: Ed25519PrivateKey) -> None:
+        """`name` is the witness's own, such as its address without scheme. Raises NoteInvalid."""
+        if not is_key_name(name):
+            raise NoteInvalid(
+                "malformed", "a witness's name is not empty and has no space, no control character and no +"
+            )
+        self._key = key
+        self.verifier = Verifier(name, COSIGNATURE, key.public_key().public_bytes_raw())
+
+    def cosign(self, text: str, time: int) -> str:
+        """The signature line over a note text (with its final newline), at `time` in POSIX seconds."""
+        if not 0 < time <= _LATEST:
+            raise ValueError("a cosignature bears the time at which it was made")
+        signature = time.to_bytes(8, "big") + self._key.sign(_cosigned(text, time))
+        return Signature(self.verifier.name, self.verifier.id, signature).line
+
+
+def _cosigned(text: str, time: int) -> bytes:
+    return f"cosignature/v1\ntime {time}\n{text}".encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +187,11 @@ class Signature:
     name: str
     id: bytes
     signature: bytes
+
+    @property
+    def line(self) -> str:
+        """The line as it stands in a note, with its newline."""
+        return f"— {self.name} {encode_base64(self.id + self.signature)}\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +236,22 @@ class Note:
         if not verified:
             raise NoteInvalid("unsigned", "no key that is trusted here signed this note")
         return verified
+
+    def lines_by(self, verifiers: Sequence[Verifier]) -> list[str]:
+        """The first signature line of each of these keys, in the order of the note; verify them apart."""
+        known = {(verifier.name, verifier.id) for verifier in verifiers}
+        lines = dict[tuple[str, bytes], str]()
+        for line in self.signatures:
+            if (line.name, line.id) in known:
+                lines.setdefault((line.name, line.id), line.line)
+        return list(lines.values())
+
+    def with_lines(self, lines: Sequence[str]) -> bytes:
+        """The note with further signature lines, by keys that have none here yet."""
+        added = Note.parse(f"{self.text}\n{''.join(lines)}".encode()).signatures if lines else ()
+        present = {(line.name, line.id) for line in self.signatures}
+        fresh = [line for line in added if (line.name, line.id) not in present]
+        return f"{self.text}\n{''.join(line.line for line in (*self.signatures, *fresh))}".encode()
 
 
 def _signature(line: str) -> Signature:
