@@ -11,6 +11,7 @@ import uvicorn
 
 from gateway import logs, telemetry
 from gateway.app import Role, assemble, create_app
+from gateway.http.connections import PatientProtocol
 from gateway.keys import generate
 from gateway.settings import Settings
 from gateway.store.database import Database
@@ -39,11 +40,13 @@ def serve(
         app,
         host=settings.host,
         port=settings.port,
+        http=PatientProtocol,
+        # The peer's address is the connection's: what a header says of it would be the client's word.
+        proxy_headers=False,
         log_config=None,
         server_header=False,
         timeout_keep_alive=20,
         limit_concurrency=1000,
-        h11_max_incomplete_event_size=32_768,
     )
     if provider is not None:
         provider.shutdown()

@@ -101,6 +101,14 @@ def test_a_connection_cut_in_the_middle_of_a_body_takes_nothing_in(desk: Any, ne
     assert before == desk.counts()
 
 
+@pytest.mark.parametrize("desk", ["embedded"], indirect=True)
+def test_the_gateway_itself_hangs_up_on_a_head_that_does_not_end(desk: Any) -> None:
+    """`tdu serve` runs the patient protocol, and not only the tests below."""
+    answer, seconds = Line(desk.gateway.address).trickle(b"GET /healthz HTTP/1.1\r\nX: ", b"a", 0.5)
+    assert b"" == answer
+    assert connections.PATIENCE - 1 < seconds < connections.PATIENCE + SLACK
+
+
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A server of the gateway's protocol, impatient for the test, whose application answers without reading the body."""
