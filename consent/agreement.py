@@ -8,7 +8,7 @@ agreement returns the new document. Telling the recipients, which a withdrawal r
 
 import copy
 from calendar import monthrange
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -85,8 +85,9 @@ class Agreement:
 
     `state` is the one recorded in the document: given, refused, withdrawn or expired. The rest is computed once, since a
     decision may have to look through a hundred agreements: `starts`, when it is both collected and valid; `lines`, the
-    scopes by what they are about; `said_no`, whether anything in it was refused, taken back or ended; `rank`, by which
-    a later agreement comes after an earlier one.
+    scopes by what they are about; `ways`, the recipients and purposes of these lines; `said_no`, whether anything in it was
+    refused, taken back or ended, and `noes`, when the person said no, by line; `rank`, by which a later agreement comes after
+    an earlier one.
     """
 
     id: str
@@ -100,21 +101,37 @@ class Agreement:
     scopes: tuple[Scope, ...]
     starts: datetime = field(init=False, repr=False)
     lines: Mapping[Way, tuple[Scope, ...]] = field(init=False, repr=False)
+    ways: Mapping[str, frozenset[str]] = field(init=False, repr=False)
     said_no: bool = field(init=False, repr=False)
+    noes: Mapping[Way, tuple[datetime, ...]] = field(init=False, repr=False)
     rank: tuple[float, str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         for name in ("collected_at", "valid_from", "valid_until"):
             object.__setattr__(self, name, in_utc(getattr(self, name)))
         lines: dict[Way, list[Scope]] = {}
+        ways: dict[str, set[str]] = {}
         for scope in self.scopes:
             for way in product(scope.recipients, scope.purposes, scope.kinds):
                 lines.setdefault(way, []).append(scope)
-        object.__setattr__(self, "lines", {way: tuple(scopes) for way, scopes in lines.items()})
-        object.__setattr__(self, "starts", max(self.valid_from, self.collected_at))
+            for recipient in scope.recipients:
+                ways.setdefault(recipient, set()).update(scope.purposes)
         withdrawn = any(scope.withdrawn_at is not None for scope in self.scopes)
-        object.__setattr__(self, "said_no", withdrawn or self.state != AgreementState.GIVEN)
-        object.__setattr__(self, "rank", (self.collected_at.timestamp(), self.id))
+        computed = {
+            "lines": {way: tuple(scopes) for way, scopes in lines.items()},
+            "ways": {recipient: frozenset(purposes) for recipient, purposes in ways.items()},
+            "starts": max(self.valid_from, self.collected_at),
+            "said_no": withdrawn or self.state != AgreementState.GIVEN,
+            "noes": {way: noes for way, scopes in lines.items() if (noes := self._noes(scopes))},
+            "rank": (self.collected_at.timestamp(), self.id),
+        }
+        for name, value in computed.items():
+            object.__setattr__(self, name, value)
+
+    def _noes(self, scopes: Iterable[Scope]) -> tuple[datetime, ...]:
+        if self.state == AgreementState.REFUSED:
+            return (self.collected_at,)
+        return tuple(scope.withdrawn_at for scope in scopes if scope.withdrawn_at is not None)
 
     @classmethod
     def from_document(cls, document: Document) -> "Agreement":

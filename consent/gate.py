@@ -5,18 +5,19 @@ Pure: it reads nothing but its arguments, so that the same question with the con
 always has the same answer. Everything that is not expressly permitted is refused, with the reason.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from functools import cache
-from typing import Any, Final
+from operator import itemgetter
+from typing import Any, Final, TypeAlias
 
 from consent import reasons
 from consent.agreement import Agreement, Objection
 from consent.clock import in_utc
 from consent.conventions.collection import Candidate, ConventionRef, Conventions
-from consent.coverage import Covered, Need, cover
+from consent.coverage import Coverage, Covered
 from consent.reasons import Reason
 from consent.steps import Step, steps
 from schemas import Kind, code_list
@@ -33,6 +34,11 @@ __all__ = [
     "decide",
     "decide_notice",
 ]
+
+_Refusal: TypeAlias = tuple[int, Reason, Candidate]
+"""Why one flow does not permit, and at which step: what a decision is made of only for the nearest."""
+
+_STEP: Final = itemgetter(0)
 
 _SEAL: Final = object()
 """Known to this module only: what carries it was made here."""
@@ -153,46 +159,45 @@ def decide(
     candidates = conventions.candidates(request.kind, request.sender, request.recipient)
     if not candidates:
         return _refuse(request, 2, reasons.NO_CONVENTION)
+    coverage = Coverage((request.recipient, request.purpose, request.kind), request.at, agreements)
+    objected = any(objection.stops(request.recipient, request.purpose, request.at) for objection in objections)
     refusals = []
     for candidate in candidates:
-        decision = _weigh(request, candidate, agreements, objections)
-        if decision.permit:
-            return decision
-        refusals.append(decision)
-    return _nearest(refusals)
+        answer = _weigh(request, candidate, coverage, objected=objected)
+        if isinstance(answer, Decision):
+            return answer
+        refusals.append(answer)
+    return _nearest(request, refusals)
 
 
-def _weigh(
-    request: Request, candidate: Candidate, agreements: Sequence[Agreement], objections: Iterable[Objection]
-) -> Decision:
+def _weigh(request: Request, candidate: Candidate, coverage: Coverage, *, objected: bool) -> Decision | _Refusal:
     """
     Steps (2) to (7) for one flow.
     """
     flow, mask = candidate.flow, candidate.flow.mask
     # (2)
     if (obstacle := candidate.obstacle(request.purpose, request.at)) is not None:
-        return _refuse(request, 2, obstacle, candidate)
+        return 2, obstacle, candidate
     # (3)
     if flow.basis is None:
-        return _refuse(request, 3, reasons.LEGAL_BASIS_MISSING, candidate)
+        return 3, reasons.LEGAL_BASIS_MISSING, candidate
     # (4)
-    if any(objection.stops(request.recipient, request.purpose, request.at) for objection in objections):
-        return _refuse(request, 4, reasons.OBJECTION, candidate)
+    if objected:
+        return 4, reasons.OBJECTION, candidate
     # (5)
     found: Covered | Reason | None = None
     if flow.agreement_required or mask.special:
-        way = (request.recipient, request.purpose, request.kind)
-        found = cover(Need(way, request.at, flow.agreement_types, flow.evidence_level), agreements)
+        found = coverage.of(flow.agreement_types, flow.evidence_level)
     covered = found if isinstance(found, Covered) else None
     if flow.agreement_required and isinstance(found, Reason):
-        return _refuse(request, 5, found, candidate)
+        return 5, found, candidate
     # (6)
     categories = covered.categories if covered else frozenset()
     permitted = mask.agreed(categories) if flow.agreement_required else mask.unasked(categories)
     used = covered if flow.agreement_required or len(permitted) > len(mask.free) else None
     # (7)
     if not mask.says_something(permitted):
-        return _refuse(request, 7, reasons.NOTHING_PERMITTED, candidate)
+        return 7, reasons.NOTHING_PERMITTED, candidate
     return _permit(request, permitted, candidate, used)
 
 
@@ -279,14 +284,13 @@ def _refuse(request: Request, step: int, reason: Reason, candidate: Candidate | 
     )
 
 
-def _nearest(refusals: Sequence[Decision]) -> Decision:
+def _nearest(request: Request, refusals: Sequence[_Refusal]) -> Decision:
     """
     The refusal that went through the most steps, the first of them when several did, with the reasons of all.
     """
-    nearest = max(refusals, key=lambda decision: len(decision.steps))
-    return replace(
-        nearest, reasons=tuple(dict.fromkeys([*nearest.reasons, *(r for each in refusals for r in each.reasons)]))
-    )
+    step, reason, candidate = max(refusals, key=_STEP)
+    nearest = _refuse(request, step, reason, candidate)
+    return replace(nearest, reasons=tuple(dict.fromkeys([reason, *(each for _, each, _ in refusals)])))
 
 
 def _sealed(decision: Decision) -> Decision:

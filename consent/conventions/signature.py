@@ -2,7 +2,8 @@
 The parties' signatures: a compact JWS (RFC 7515) over the RFC 8785 form of the convention, one per party.
 
 The payload travels inside the JWS, so that a signature can be checked years later with any JOSE library and nothing
-else than the party's public key. Only ES256 and Ed25519 (RFC 9864; formerly named EdDSA) are accepted.
+else than the party's public key. Accepted are ES256 and Ed25519, under this name (RFC 9864) or under the one that most
+libraries still write, EdDSA (RFC 8037).
 """
 
 from collections.abc import Mapping
@@ -19,7 +20,9 @@ from schemas import Document
 
 TYPE: Final = "convention+jws"
 
-_ALGORITHMS: Final = {("EC", "P-256"): "ES256", ("OKP", "Ed25519"): "Ed25519"}
+_ALGORITHMS: Final = {("EC", "P-256"): ("ES256",), ("OKP", "Ed25519"): ("Ed25519", "EdDSA")}
+"""The names that the algorithm of a key may have in a header; `sign` writes the first."""
+
 _HEADERS: Final = {"siret": HeaderParameter("SIRET of the party that signs", "str", required=True)}
 
 
@@ -54,7 +57,7 @@ def sign(document: Document, private_key_pem: str | bytes, siret: str, kid: str)
     """
     _party(document, siret)
     key = _private_key(private_key_pem)
-    header = {"alg": _algorithm(key), "kid": kid, "typ": TYPE, "siret": siret}
+    header = {"alg": _algorithms(key)[0], "kid": kid, "typ": TYPE, "siret": siret}
     return jws.serialize_compact(header, canonical_bytes(document), key, registry=_registry())
 
 
@@ -70,7 +73,7 @@ def verify_signature(signature: str, document: Document, jwks: Mapping[str, Any]
         header = jws.extract_compact(signature.encode(), registry=_registry()).headers()
         key = _public_key(jwks, header.get("kid"))
         # The algorithm is that of the registered key; the header must say the same, it does not choose.
-        opened = jws.deserialize_compact(signature, key, registry=_registry(_algorithm(key)))
+        opened = jws.deserialize_compact(signature, key, registry=_registry(*_algorithms(key)))
     except (JoseError, ValueError, TypeError, KeyError) as error:
         if isinstance(error, SignatureInvalid):
             raise
@@ -88,7 +91,11 @@ def verify_signature(signature: str, document: Document, jwks: Mapping[str, Any]
 
 
 def _registry(*algorithms: str) -> jws.JWSRegistry:
-    return jws.JWSRegistry(header_registry=_HEADERS, algorithms=algorithms or tuple(_ALGORITHMS.values()))
+    every = tuple(name for names in _ALGORITHMS.values() for name in names)
+    registry = jws.JWSRegistry(header_registry=_HEADERS, algorithms=algorithms or every)
+    # EdDSA is read as Ed25519, the only one of its curves accepted here.
+    registry.algorithms = {**registry.algorithms, "EdDSA": registry.algorithms["Ed25519"]}
+    return registry
 
 
 def _private_key(pem: str | bytes) -> ECKey | OKPKey:
@@ -124,7 +131,7 @@ def _public_key(jwks: Mapping[str, Any], kid: object) -> ECKey | OKPKey:
     return kind.import_key({name: value for name, value in found[0].items() if name != "d"})
 
 
-def _algorithm(key: ECKey | OKPKey) -> str:
+def _algorithms(key: ECKey | OKPKey) -> tuple[str, ...]:
     try:
         return _ALGORITHMS[key.key_type, key.curve_name]
     except KeyError:

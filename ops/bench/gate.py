@@ -6,7 +6,6 @@ JSON copy of the same document in the same run.
 from __future__ import annotations
 
 import json
-from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from importlib.resources import files
@@ -15,72 +14,85 @@ from typing import Any, Final
 from consent.agreement import Agreement
 from consent.conventions.collection import Conventions
 from consent.conventions.convention import Convention
-from consent.conventions.files import read
+from consent.conventions.files import load_yaml
 from consent.gate import Request, decide
 from consent.projection import project
 from ops.bench.measured import Goal, Measured, Say, microseconds
 from schemas import Kind, parse_json
+from schemas.identity import siret_is_valid
 
 CONVENTIONS: Final = 1_000
 AGREEMENTS: Final = 100
+SAME_PATH: Final = 4
+"""Conventions between the same two organisations, of which half are about the same exchanges."""
+
+_MOST_US: Final = 50.0
 _CAF, _ASSOCIATION, _DEPARTEMENT = "99900001100018", "99900003700013", "99900002900010"
 _NOW = datetime(2026, 11, 23, 9, tzinfo=UTC)
+_WAY: Final = ("inform_about_rights", "referral")
 
 
 def run(say: Say) -> Measured:
-    """Microseconds a decision: with an agreement to find, without, refused; and microseconds a projection."""
+    """
+    Microseconds a decision: with an agreement to find among those of the person, with half of them taken back, refused
+    although there are as many, without any need of one; where every convention is between the same two organisations;
+    and microseconds a projection.
+    """
     say(f"{CONVENTIONS} conventions")
-    conventions = Conventions(_conventions())
+    conventions, crowded = Conventions(_conventions(SAME_PATH)), Conventions(_conventions(CONVENTIONS))
     say(f"{AGREEMENTS} agreements")
-    agreed = [_agreement(number, given=True) for number in range(AGREEMENTS)]
-    taken_back = [_agreement(number, given=number % 2 == 0) for number in range(AGREEMENTS - 1)]
-    to_association = Request(Kind.REFERRAL, "inform_about_rights", _CAF, _ASSOCIATION, _NOW)
-    to_departement = Request(Kind.REFERRAL, "inform_about_rights", _CAF, _DEPARTEMENT, _NOW)
+    agreed = [_agreement(number) for number in range(AGREEMENTS)]
+    taken_back = [_agreement(number, given=number % 2 == 0) for number in range(AGREEMENTS)]
+    for_others = [_agreement(number, purpose="follow_up") for number in range(AGREEMENTS)]
+    to_association = Request(Kind.REFERRAL, _WAY[0], _CAF, _ASSOCIATION, _NOW)
+    to_departement = Request(Kind.REFERRAL, _WAY[0], _CAF, _DEPARTEMENT, _NOW)
     document = parse_json((files("schemas") / "referral" / "v1" / "valid" / "full.json").read_bytes())
     decision = decide(to_departement, conventions)
-    with_agreement, without, half_withdrawn, refused, cut, copied = microseconds(
+    names = ("with_agreement", "half_withdrawn", "refused", "without_agreement", "same_path", "same_path_refused")
+    *decisions, cut, copied = microseconds(
         partial(decide, to_association, conventions, agreed),
-        partial(decide, to_departement, conventions),
         partial(decide, to_association, conventions, taken_back),
-        partial(decide, to_association, conventions, ()),
+        partial(decide, to_association, conventions, for_others),
+        partial(decide, to_departement, conventions),
+        partial(decide, to_association, crowded, agreed),
+        partial(decide, to_association, crowded, for_others),
         partial(project, document, decision, "p-0"),
         lambda: json.loads(json.dumps(document)),
     )
-    figures = {
-        "decision_with_agreement_us": with_agreement,
-        "decision_without_agreement_us": without,
-        "decision_half_withdrawn_us": half_withdrawn,
-        "decision_refused_us": refused,
-        "projection_us": cut,
-        "json_copy_us": copied,
-        "projection_ratio": copied / cut,
-        "conventions": CONVENTIONS,
-        "agreements": AGREEMENTS,
-    }
-    return Measured(figures, {"decision_with_agreement_us": Goal(with_agreement, 50.0, at_most=True)})
+    figures = {f"decision_{name}_us": taken for name, taken in zip(names, decisions, strict=True)}
+    goals = {name: Goal(taken, _MOST_US, at_most=True) for name, taken in list(figures.items())[:4]}
+    others = {"projection_us": cut, "json_copy_us": copied, "projection_ratio": copied / cut}
+    return Measured(figures | others | {"conventions": CONVENTIONS, "agreements": AGREEMENTS}, goals)
 
 
-def _conventions() -> list[Convention]:
-    """The two models of the project, then others between the same parties, all in force."""
-    models = [
-        read((files("consent") / "models" / name).read_bytes())
-        for name in ("tznr-caf-association.yaml", "tznr-caf-departement.yaml")
-    ]
+def _conventions(same_path: int) -> list[Convention]:
+    """The two models of the project, `same_path` conventions for each pair of organisations, all in force."""
+    names = ("tznr-caf-association.yaml", "tznr-caf-departement.yaml")
+    models = [json.dumps(load_yaml((files("consent") / "models" / name).read_bytes()).document) for name in names]
     found = []
     for number in range(CONVENTIONS):
-        document = deepcopy(dict(models[number % 2].document))
+        pair, text = number // same_path, models[number % 2]
+        for rank, siret in enumerate((_CAF, _ASSOCIATION, _DEPARTEMENT)):
+            text = text.replace(siret, siret if pair == 0 else _siret(3 * pair + rank))
+        document = json.loads(text)
         document["id"] = f"{document['id']}-{number:04d}"
         found.append(Convention.from_document(document, "valid"))
     return found
 
 
-def _agreement(number: int, *, given: bool) -> Agreement:
-    """An agreement of the person about the same recipient, collected by one organisation after the other."""
+def _siret(number: int) -> str:
+    """The SIRET of an organisation that does not exist."""
+    tries = (f"9999{number:04d}{key}0000{last}" for key in range(10) for last in range(10))
+    return next(siret for siret in tries if siret_is_valid(siret))
+
+
+def _agreement(number: int, *, given: bool = True, purpose: str = _WAY[0]) -> Agreement:
+    """An agreement of the person about the same recipient, collected by one of five organisations."""
     document: dict[str, Any] = {
         "id": f"00000000-0000-4000-8000-{number:012d}",
         "agreement_type": "consent",
         "state": "given" if given else "withdrawn",
-        "collected_by": {"siret": f"{number:014d}"},
+        "collected_by": {"siret": f"{number % 5:014d}"},
         "collected_at": (_NOW - timedelta(days=30, minutes=number)).isoformat(),
         "valid_from": (_NOW - timedelta(days=30)).isoformat(),
         "valid_until": (_NOW + timedelta(days=300)).isoformat(),
@@ -88,11 +100,11 @@ def _agreement(number: int, *, given: bool) -> Agreement:
         "scopes": [
             {
                 "id": "tout",
-                "purposes": ["inform_about_rights"],
-                "kinds": ["referral"],
+                "purposes": [purpose],
+                "kinds": [_WAY[1]],
                 "categories": ["identity", "rights"],
                 "recipients": [_ASSOCIATION],
-                **({} if given else {"withdrawn_at": (_NOW - timedelta(days=1)).isoformat()}),
+                **({} if given else {"withdrawn_at": (_NOW - timedelta(days=29)).isoformat()}),
             }
         ],
     }

@@ -216,6 +216,20 @@ def test_a_party_signs_the_canonical_text_and_anybody_with_its_key_set_verifies_
     assert expected == verify_signature(signature, dict(reversed(document.items())), jwks)
 
 
+def test_a_signature_named_eddsa_by_a_partners_library_counts_and_only_with_an_ed25519_key() -> None:
+    """Most libraries write EdDSA where RFC 9864 wants Ed25519: the same signature; with an EC key the name is a lie."""
+    document = departement()
+    key = ed25519.Ed25519PrivateKey.generate()
+    raw = key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+    public = {"kty": "OKP", "crv": "Ed25519", "kid": "k1", "x": unpadded(raw).decode()}
+    header = json.dumps({"alg": "EdDSA", "kid": "k1", "typ": "convention+jws", "siret": CAF}).encode()
+    signed = unpadded(header) + b"." + unpadded(canonical_bytes(document))
+    signature = (signed + b"." + unpadded(key.sign(signed))).decode()
+    assert Verified(CAF, "k1", canonical_hash(document)) == verify_signature(signature, document, {"keys": [public]})
+    with pytest.raises(SignatureInvalid):
+        verify_signature(signature, document, key_pair("ec")[1])
+
+
 def test_a_signature_over_another_text_or_by_another_key_is_refused() -> None:
     """One changed category, another party's key, a stranger's SIRET: each is told apart."""
     document = departement()
@@ -267,6 +281,11 @@ def test_the_algorithm_is_the_registered_keys_and_never_the_headers_choice() -> 
         with pytest.raises(SignatureInvalid) as caught:
             sign(document, pem, CAF, "k1")
         assert "key_unusable" == caught.value.code
+
+
+def unpadded(raw: bytes) -> bytes:
+    """Base64url as JOSE writes it."""
+    return base64.urlsafe_b64encode(raw).rstrip(b"=")
 
 
 def test_another_kind_of_token_signed_by_the_same_key_is_no_signature() -> None:
