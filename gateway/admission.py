@@ -4,10 +4,9 @@ The steps of `exchange.receive`, each a plain function: translate, validate, fin
 
 from __future__ import annotations
 
-import uuid
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -18,29 +17,22 @@ from consent.gate import Request
 from consent.gate import decide as ask_gate
 from gateway import ingress
 from gateway.auth.caller import Caller
-from gateway.crossing import Crossing, Rows, Ruling
+from gateway.crossing import Acceptance, Arrival, Crossing, Rows, Ruling
 from gateway.errors import Problem, issue_body
 from gateway.scopes import demand_current
 from gateway.services import Services
 from gateway.store import subjects
 from gateway.store.agreements import standing
 from gateway.store.database import Transaction
+from gateway.store.idempotency import Attempt
 from gateway.store.subjects import AmbiguousSubject, Identity, UnknownSubject
 from gateway.store.tables import documents, exchanges
-from gateway.telemetry import current_traceparent, note
+from gateway.telemetry import note
 from schemas import Document, Issue, Kind
 from schemas import validate as validate_document
 
 CARRIED = frozenset({Kind.REFERRAL, Kind.BILAN, Kind.STATUS})
 """The kinds that pass through `receive`; a consent is recorded by `gateway.agreements`, a convention by its own addresses."""
-
-
-@dataclass(frozen=True, slots=True)
-class Acceptance:
-    """The body of the 202, and whether it was already given to an earlier identical request."""
-
-    body: dict[str, Any]
-    again: bool = False
 
 
 def translate(raw: bytes, adapter: Adapter, sender: Document, now: datetime, services: Services) -> Translation:
@@ -101,75 +93,105 @@ def validate(translation: Translation, sender: Document, caller: Caller, service
     return crossings
 
 
-async def find_subjects(
-    tx: Transaction, crossings: Sequence[Crossing], caller: Caller, services: Services, now: datetime
-) -> None:
+async def find_subjects(tx: Transaction, arrivals: Sequence[Arrival], services: Services, now: datetime) -> None:
     """
     (3) Find or create the subject of each document, and recognise the documents already taken in.
 
-    Raises `Problem` (409, 422) when the only document of the message names nobody or several people.
+    A message is refused (409, 422) when its only document names nobody or several people.
     """
-    await _recognise(tx, crossings, caller)
-    waiting = [crossing for crossing in crossings if crossing.open]
-    identities = [Identity.of(crossing.document["subject"], caller.partner, services.vault) for crossing in waiting]
-    for crossing, found in zip(waiting, await subjects.resolve(tx, identities, services.vault, now), strict=True):
+    await _recognise(tx, arrivals)
+    waiting = [(crossing, arrival) for arrival in arrivals for crossing in arrival.waiting]
+    identities = [
+        Identity.of(crossing.document["subject"], arrival.caller.partner, services.vault)
+        for crossing, arrival in waiting
+    ]
+    for (crossing, _), found in zip(waiting, await subjects.resolve(tx, identities, services.vault, now), strict=True):
         if isinstance(found, str):
             crossing.subject_id = found
         else:
             crossing.issues.append(unfound(found, crossing.line))
-    if len(crossings) == 1 and crossings[0].issues:
-        issue = crossings[0].issues[0]
-        raise Problem(issue.code, issue.message_fr, issue.message_en, issues=[issue])
-    await subjects.lock(tx, (crossing.subject_id for crossing in waiting if crossing.open), change=False)
+    for arrival in arrivals:
+        if len(arrival.crossings) == 1 and (issues := arrival.crossings[0].issues):
+            arrival.refusal = Problem(issues[0].code, issues[0].message_fr, issues[0].message_en, issues=issues[:1])
+    await subjects.lock(tx, {crossing.subject_id for crossing in _waiting(arrivals)}, change=False)
 
 
-async def decide(tx: Transaction, crossings: Sequence[Crossing], caller: Caller, services: Services) -> None:
+async def decide(tx: Transaction, arrivals: Sequence[Arrival], services: Services) -> None:
     """
     (4) Ask the gate, per recipient: those the document names, else those the conventions route this kind to.
 
     The time is taken here, once the subjects are held: a withdrawal may have been recorded while this waited for them.
-    Raises `Problem` convention_outdated when the caller's token does not name a convention that permits.
+    Raises `Problem` convention_outdated when a caller's token does not name a convention that permits.
     """
     now = services.clock()
     conventions = await services.conventions.in_force(tx, now)
-    waiting = [crossing for crossing in crossings if crossing.open]
-    state = await standing(tx, {crossing.subject_id for crossing in waiting})
-    for crossing in waiting:
-        purpose = crossing.document["purpose"]
-        named = [target.get("siret", "") for target in crossing.document.get("recipients", [])]
-        recipients = named or conventions.routes(crossing.kind, caller.partner, purpose, now)
-        for recipient in dict.fromkeys(recipients):
-            person = state[crossing.subject_id]
-            request = Request(crossing.kind, purpose, caller.partner, recipient, person.seen_at(now))
-            decision = ask_gate(request, conventions, person.agreements, person.objections)
-            crossing.rulings.append(Ruling(recipient, decision, request.at))
-    used = [ruling.decision.convention for crossing in waiting for ruling in crossing.permitted]
-    demand_current(caller, {convention.hash for convention in used if convention}, conventions, now)
+    state = await standing(tx, {crossing.subject_id for crossing in _waiting(arrivals)})
+    for arrival in arrivals:
+        sender = arrival.caller.partner
+        for crossing in arrival.waiting:
+            purpose = crossing.document["purpose"]
+            named = [target.get("siret", "") for target in crossing.document.get("recipients", [])]
+            recipients = named or conventions.routes(crossing.kind, sender, purpose, now)
+            for recipient in dict.fromkeys(recipients):
+                person = state[crossing.subject_id]
+                request = Request(crossing.kind, purpose, sender, recipient, person.seen_at(now))
+                decision = ask_gate(request, conventions, person.agreements, person.objections)
+                crossing.rulings.append(Ruling(recipient, decision, request.at))
+        used = [ruling.decision.convention for crossing in arrival.waiting for ruling in crossing.permitted]
+        demand_current(arrival.caller, {convention.hash for convention in used if convention}, conventions, now)
 
 
-async def record(
-    tx: Transaction, crossings: Sequence[Crossing], caller: Caller, services: Services, now: datetime
-) -> None:
+async def record(tx: Transaction, arrivals: Sequence[Arrival], services: Services, now: datetime) -> None:
     """
     (5) Record each decision, its ledger event, and what may leave, all in the caller's transaction.
 
     A document that may go nowhere is not kept: only the refusal is.
     """
-    waiting = [crossing for crossing in crossings if crossing.open]
-    keys = await subjects.data_keys(tx, {crossing.subject_id for crossing in waiting}, services.vault)
-    rows = Rows(batch=str(uuid.uuid4()), trace=current_traceparent(), caller=caller, now=now)
-    for crossing in waiting:
-        rows.add(crossing, keys[crossing.subject_id])
+    keys = await subjects.data_keys(tx, {crossing.subject_id for crossing in _waiting(arrivals)}, services.vault)
+    rows = Rows(now)
+    for arrival in arrivals:
+        for crossing in arrival.waiting:
+            key = keys[crossing.subject_id]
+            rows.add(crossing, key, caller=arrival.caller, batch=arrival.batch, trace=arrival.trace)
     await rows.save(tx, services)
-    aliases = [(crossing.subject_id, ruling.recipient) for crossing in waiting for ruling in crossing.permitted]
+    aliases = [
+        (crossing.subject_id, ruling.recipient) for crossing in _waiting(arrivals) for ruling in crossing.permitted
+    ]
     await subjects.remember_aliases(tx, aliases, services.vault)
 
 
-def answer(crossings: Sequence[Crossing], translation: Translation) -> Acceptance:
-    """(6) Say what was taken in, per document and recipient: permitted, or refused and why."""
+def answer(arrivals: Sequence[Arrival]) -> list[tuple[Attempt, Any]]:
+    """(6) Say what was taken in, per document and recipient: permitted, or refused and why; gives the answers to be kept."""
+    answered = []
+    for arrival in arrivals:
+        if arrival.acceptance is None and arrival.refusal is None:
+            arrival.acceptance = Acceptance(_answer(arrival.crossings, arrival.translation))
+            answered.append((arrival.attempt, arrival.acceptance.body))
+    return answered
+
+
+def outcome(arrival: Arrival, services: Services) -> Acceptance:
+    """
+    Give what became of a message, once that is durable, and observe it. Raises the `Problem` that refused it.
+
+    Called by the request's own task: numbers go to its span, and the exchange if it is the only one.
+    """
+    if arrival.refusal is not None:
+        raise arrival.refusal
+    assert arrival.acceptance is not None
+    if not arrival.acceptance.again:
+        crossings = arrival.crossings
+        services.measures.received(crossings)
+        if len(crossings) == 1 and crossings[0].open:
+            note({"tdu.exchange.id": crossings[0].exchange_id})
+        note({"tdu.documents": len(crossings), "tdu.accepted": sum(1 for crossing in crossings if crossing.permitted)})
+    return arrival.acceptance
+
+
+def _answer(crossings: Sequence[Crossing], translation: Translation) -> dict[str, Any]:
     rulings = [ruling for crossing in crossings for ruling in crossing.rulings]
     refusals = Counter(ruling.decision.reasons[0].code for ruling in rulings if not ruling.decision.permit)
-    body = {
+    return {
         "documents": len(crossings),
         "accepted": sum(1 for crossing in crossings if crossing.permitted),
         "refused": sum(1 for crossing in crossings if crossing.open and not crossing.permitted),
@@ -180,25 +202,21 @@ def answer(crossings: Sequence[Crossing], translation: Translation) -> Acceptanc
         "warnings": [issue_body(issue) for issue in translation.issues[:200]],
         "warning_count": len(translation.issues),
     }
-    return Acceptance(body)
 
 
-def observe(crossings: Sequence[Crossing], services: Services) -> None:
-    """Count what was recorded, and note it in the span of the request: numbers, and the exchange if it is the only one."""
-    services.measures.received(crossings)
-    if len(crossings) == 1 and crossings[0].open:
-        note({"tdu.exchange.id": crossings[0].exchange_id})
-    note({"tdu.documents": len(crossings), "tdu.accepted": sum(1 for crossing in crossings if crossing.permitted)})
+def _waiting(arrivals: Sequence[Arrival]) -> list[Crossing]:
+    return [crossing for arrival in arrivals for crossing in arrival.waiting]
 
 
-async def _recognise(tx: Transaction, crossings: Sequence[Crossing], caller: Caller) -> None:
-    """Mark the documents this partner already sent and of which something was permitted: they are not sent twice."""
-    waiting = {crossing.document["id"]: crossing for crossing in crossings if crossing.open}
+async def _recognise(tx: Transaction, arrivals: Sequence[Arrival]) -> None:
+    """Mark the documents their partner already sent and of which something was permitted: they are not sent twice."""
+    waiting = {crossing.document["id"]: crossing for crossing in _waiting(arrivals)}
+    senders = {arrival.caller.partner for arrival in arrivals}
     for ids in subjects.chunks(sorted(waiting)):
         query = (
             sa.select(exchanges.c.document_id, exchanges.c.id)
             .join(documents, documents.c.id == exchanges.c.document_id)
-            .where(exchanges.c.document_id.in_(ids), exchanges.c.sender == caller.partner)
+            .where(exchanges.c.document_id.in_(ids), exchanges.c.sender.in_(senders))
         )
         for row in await tx.execute(query):
             waiting[row.document_id].earlier = row.id

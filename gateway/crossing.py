@@ -5,23 +5,28 @@ A document on its way, with what was decided about it, and the rows that keep it
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 import orjson
 import sqlalchemy as sa
 
+from adapters.base import Translation
 from consent.gate import Decision
 from consent.ledger.event import EventType, LedgerRecord
 from gateway.auth.caller import Caller
 from gateway.bus.outbox import Outgoing
 from gateway.bus.outbox import add as add_to_outbox
+from gateway.errors import Problem
 from gateway.records import record_of, rules, told
 from gateway.services import Services
 from gateway.store.crypto import DataKey
 from gateway.store.database import Transaction, instant
+from gateway.store.idempotency import Attempt
 from gateway.store.tables import deliveries, documents, exchanges
+from gateway.telemetry import current_traceparent
 from schemas import Document, Issue, Kind
 
 
@@ -65,19 +70,72 @@ class Crossing:
         return [ruling for ruling in self.rulings if ruling.decision.permit]
 
 
-class Rows:
-    """The rows of one message, gathered so that each table is written once."""
+@dataclass(slots=True)
+class Arrival:
+    """
+    One message on its way in: who sent it and its documents; then how it ended, taken in (`acceptance`) or refused.
 
-    def __init__(self, *, batch: str, trace: str | None, caller: Caller, now: datetime) -> None:
-        self.batch, self.trace, self.caller, self.now = batch, trace, caller, now
+    Its `trace` is that of the request, since it may be written by the task of another one.
+    """
+
+    caller: Caller
+    attempt: Attempt
+    validated: Sequence[Crossing]
+    translation: Translation
+    crossings: Sequence[Crossing] = ()
+    batch: str = field(default_factory=lambda: str(uuid.uuid4()))
+    trace: str | None = field(default_factory=current_traceparent)
+    acceptance: Acceptance | None = None
+    refusal: Problem | None = None
+
+    def begin(self, earlier: Any | Problem | None) -> None:
+        """
+        Start from what was validated, whatever an attempt that had no effect left here.
+
+        `earlier` is what idempotency says: the answer given before, a refusal, or None.
+        """
+        self.crossings = [replace(each, issues=[*each.issues], rulings=[]) for each in self.validated]
+        self.refusal = self.acceptance = None
+        if isinstance(earlier, Problem):
+            self.refusal = earlier
+        elif earlier is not None:
+            self.acceptance = Acceptance(earlier, again=True)
+
+    @property
+    def apart(self) -> frozenset[Hashable]:
+        """What no two messages of one transaction may share: an idempotency key, and a document."""
+        key = self.attempt.key and ("key", self.attempt.client_id, self.attempt.key)
+        return frozenset([*filter(None, [key]), *(crossing.document["id"] for crossing in self.validated)])
+
+    @property
+    def waiting(self) -> list[Crossing]:
+        """The documents still on their way, of a message that still is."""
+        if self.acceptance or self.refusal:
+            return []
+        return [crossing for crossing in self.crossings if crossing.open]
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """The body of the 202, and whether it was already given to an earlier identical request."""
+
+    body: dict[str, Any]
+    again: bool = False
+
+
+class Rows:
+    """The rows of some messages, gathered so that each table is written once."""
+
+    def __init__(self, now: datetime) -> None:
+        self.now = now
         self.documents: list[dict[str, Any]] = []
         self.exchanges: list[dict[str, Any]] = []
         self.deliveries: list[dict[str, Any]] = []
         self.events: list[Any] = []
         self.outgoing: list[Outgoing] = []
 
-    def add(self, crossing: Crossing, key: DataKey) -> None:
-        """Add one document with its rulings."""
+    def add(self, crossing: Crossing, key: DataKey, *, caller: Caller, batch: str, trace: str | None) -> None:
+        """Add one document of the message `batch` of `caller`, with its rulings."""
         at = instant(self.now)
         if crossing.permitted:
             self.documents.append(
@@ -85,7 +143,7 @@ class Rows:
                     "id": crossing.row_id,
                     "kind": crossing.kind.value,
                     "schema_version": crossing.document["schema_version"],
-                    "sender": self.caller.partner,
+                    "sender": caller.partner,
                     "subject_id": crossing.subject_id,
                     "sealed": key.seal(orjson.dumps(crossing.document), f"documents/{crossing.row_id}"),
                     "received_at": at,
@@ -94,37 +152,38 @@ class Rows:
         self.exchanges.append(
             {
                 "id": crossing.exchange_id,
-                "batch": self.batch,
+                "batch": batch,
                 "document_id": crossing.row_id,
                 "kind": crossing.kind.value,
                 "purpose": crossing.document["purpose"],
-                "sender": self.caller.partner,
-                "client_id": self.caller.client_id,
+                "sender": caller.partner,
+                "client_id": caller.client_id,
                 "subject_id": crossing.subject_id,
                 "about": crossing.document.get("referral_id"),
                 "event_id": crossing.event_id,
                 "source_line": crossing.line,
-                "trace": self.trace,
+                "trace": trace,
                 "received_at": at,
                 "updated_at": at,
             }
         )
         for ruling in crossing.rulings:
-            self._rule(crossing, ruling, at)
-        self.events.append(self._event(crossing, key))
+            self._rule(crossing, ruling, caller, trace)
+        self.events.append(self._event(crossing, key, caller))
 
-    def _rule(self, crossing: Crossing, ruling: Ruling, at: str) -> None:
+    def _rule(self, crossing: Crossing, ruling: Ruling, caller: Caller, trace: str | None) -> None:
+        at = instant(self.now)
         self.deliveries.append(
             {
                 "id": ruling.delivery_id,
                 "exchange_id": crossing.exchange_id,
                 "kind": crossing.kind.value,
-                "sender": self.caller.partner,
+                "sender": caller.partner,
                 "recipient": ruling.recipient,
                 "subject_id": crossing.subject_id,
                 "state": "queued" if ruling.decision.permit else "refused",
                 "decision": ruling.decision.summary(),
-                "trace": self.trace,
+                "trace": trace,
                 "created_at": at,
                 "updated_at": at,
             }
@@ -132,23 +191,23 @@ class Rows:
         if ruling.decision.permit:
             cleared = ruling.decision.cleared()
             self.outgoing.append(
-                Outgoing(ruling.delivery_id, crossing.exchange_id, crossing.kind, ruling.recipient, cleared, self.trace)
+                Outgoing(ruling.delivery_id, crossing.exchange_id, crossing.kind, ruling.recipient, cleared, trace)
             )
 
-    def _event(self, crossing: Crossing, key: DataKey) -> LedgerRecord:
+    def _event(self, crossing: Crossing, key: DataKey, caller: Caller) -> LedgerRecord:
         body = {
             "exchange_id": crossing.exchange_id,
             "document_id": crossing.row_id,
             "kind": crossing.kind.value,
             "purpose": crossing.document["purpose"],
-            "client_id": self.caller.client_id,
+            "client_id": caller.client_id,
             "rules": rules(),
             "decisions": [
                 told(ruling.decision, ruling.at) | {"recipient": ruling.recipient} for ruling in crossing.rulings
             ],
         }
         event_type = EventType.EXCHANGE_ACCEPTED if crossing.permitted else EventType.EXCHANGE_REFUSED
-        return record_of(event_type, self.now, self.caller.partner, body, key, event_id=crossing.event_id)
+        return record_of(event_type, self.now, caller.partner, body, key, event_id=crossing.event_id)
 
     async def save(self, tx: Transaction, services: Services) -> None:
         """Write every row; the relay and the sequencer see them once the transaction commits."""

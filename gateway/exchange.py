@@ -9,16 +9,18 @@ a disclosure's event and the lease under which the document is handed over.
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Callable, Sequence
+from functools import partial
 from time import time_ns
+from typing import ParamSpec, TypeVar
 
 from anyio import to_thread
 from sqlalchemy.exc import IntegrityError
 
-from adapters.base import Adapter, Translation
+from adapters.base import Adapter
 from gateway import admission, handover
-from gateway.admission import Acceptance
 from gateway.auth.resource import Caller
+from gateway.crossing import Acceptance, Arrival
 from gateway.errors import busy
 from gateway.handover import Handover
 from gateway.services import Services
@@ -26,6 +28,12 @@ from gateway.store import idempotency
 from gateway.store.idempotency import Attempt
 from gateway.taken import take
 from schemas import Document, Kind
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+_LONG = 32_768
+"""Bytes of a message that is worked on beside the event loop; the way there and back costs as much as a short one."""
 
 
 async def receive(
@@ -45,49 +53,51 @@ async def receive(
     key gives the same answer; without a key, a document already taken in is recognised and not sent twice.
     """
     now = services.clock()
-    # (1) translate: pure and heavy, so beside the event loop
-    translation = await to_thread.run_sync(admission.translate, raw, adapter, sender, now, services)
+    # (1) translate: pure; what is long is done beside the event loop
+    translation = await _beside(raw, admission.translate, raw, adapter, sender, now, services)
     services.fault_point("receive.translated")
+    # (2) validate
+    crossings = await _beside(raw, admission.validate, translation, sender, caller, services)
+    services.fault_point("receive.validated")
+    # (3) to (6), in one transaction with the messages that wait beside this one
+    arrival = Arrival(caller, attempt, crossings, translation)
     try:
-        acceptance = await _take_in(translation, now, sender=sender, caller=caller, attempt=attempt, services=services)
+        await services.together.join(arrival, partial(take_in, services=services))
     except IntegrityError:
-        # Another request recorded the same document or person in the same instant: what it did is seen the second time.
+        # Another process recorded the same document or person in the same instant: what it did is seen the second time.
         try:
-            acceptance = await _take_in(
-                translation, now, sender=sender, caller=caller, attempt=attempt, services=services
-            )
+            await services.together.join(arrival, partial(take_in, services=services))
         except IntegrityError as error:
             raise busy() from error
     services.fault_point("receive.committed")
     services.wake()
-    return acceptance
+    return admission.outcome(arrival, services)
 
 
-async def _take_in(
-    translation: Translation, now: datetime, *, sender: Document, caller: Caller, attempt: Attempt, services: Services
-) -> Acceptance:
-    """Steps (2) to (6) of `receive`; the transaction is whole or has no effect."""
-    # (2) validate
-    crossings = await to_thread.run_sync(admission.validate, translation, sender, caller, services)
-    services.fault_point("receive.validated")
+async def take_in(arrivals: Sequence[Arrival], services: Services) -> None:
+    """
+    Steps (3) to (6) of `receive` for messages that arrived together; the transaction is whole or has no effect.
+
+    Each arrival ends with its acceptance or its refusal. Raises `Problem` or `IntegrityError` when one of them cannot stand.
+    """
+    now = services.clock()
     async with services.database.write() as tx:
-        if (earlier := await idempotency.earlier_answer(tx, attempt)) is not None:
-            return Acceptance(earlier, again=True)
+        known = await idempotency.earlier_answers(tx, [arrival.attempt for arrival in arrivals])
+        for arrival, earlier in zip(arrivals, known, strict=True):
+            arrival.begin(earlier)
         # (3) find the subjects
-        await admission.find_subjects(tx, crossings, caller, services, now)
+        await admission.find_subjects(tx, arrivals, services, now)
         services.fault_point("receive.found")
         # (4) ask the gate
-        await admission.decide(tx, crossings, caller, services)
+        await admission.decide(tx, arrivals, services)
         services.fault_point("receive.decided")
         # (5) record
-        await admission.record(tx, crossings, caller, services, now)
+        await admission.record(tx, arrivals, services, now)
         services.fault_point("receive.recorded")
         # (6) answer
-        acceptance = admission.answer(crossings, translation)
-        await idempotency.keep_answer(tx, attempt, acceptance.body, now)
+        answers = admission.answer(arrivals)
+        await idempotency.keep_answers(tx, answers, now)
         services.fault_point("receive.answered")
-    admission.observe(crossings, services)
-    return acceptance
 
 
 async def deliver(
@@ -125,3 +135,10 @@ async def deliver(
     handover.observe(handed, services, began)
     # (5) hand over
     return handed
+
+
+async def _beside(raw: bytes, work: Callable[_P, _T], *args: _P.args, **named: _P.kwargs) -> _T:
+    """Do what only computes: at once for a short message, in another thread for a long one."""
+    if len(raw) <= _LONG:
+        return work(*args, **named)
+    return await to_thread.run_sync(partial(work, *args, **named))

@@ -67,8 +67,8 @@ async def notify(
     crossing = Crossing(Kind.CONSENT, document, None, row_id=str(uuid.uuid4()))
     crossing.subject_id = subject_id
     crossing.rulings = [Ruling(siret, decide_notice(siret, cause)) for siret in told]
-    rows = Rows(batch=str(uuid.uuid4()), trace=current_traceparent(), caller=caller, now=now)
-    rows.add(crossing, key)
+    rows = Rows(now)
+    rows.add(crossing, key, caller=caller, batch=str(uuid.uuid4()), trace=current_traceparent())
     await rows.save(tx, services)
     await subjects.remember_aliases(tx, [(subject_id, siret) for siret in told], services.vault)
     due_at = instant(now + timedelta(hours=services.settings.notice_hours))

@@ -5,8 +5,9 @@ What the flow works with, put together once by `gateway.app` and passed down: no
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from consent.ledger.store import Ledger
 from gateway.metrics import NOTHING, Measures
@@ -14,6 +15,10 @@ from gateway.settings import Settings
 from gateway.store.conventions import ConventionBook
 from gateway.store.crypto import Vault
 from gateway.store.database import Database
+from gateway.store.group_commit import GroupCommit
+
+if TYPE_CHECKING:
+    from gateway.crossing import Arrival
 
 
 def _no_fault(_name: str) -> None:
@@ -33,6 +38,7 @@ class Services:
     """
     The database, the sealing, the ledger and the conventions, with the clock.
 
+    `together` is where requests of this process that arrive at the same moment share a transaction.
     `wake` tells the relay and the sequencer of this process that rows wait for them; it is a hint, never needed.
     """
 
@@ -41,6 +47,7 @@ class Services:
     vault: Vault
     ledger: Ledger
     conventions: ConventionBook
+    together: GroupCommit[Arrival] = field(default_factory=GroupCommit)
     clock: Callable[[], datetime] = _now
     fault_point: Callable[[str], None] = _no_fault
     wake: Callable[[], None] = _nobody

@@ -7,11 +7,13 @@ draft-ietf-httpapi-idempotency-key-header.)
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 
 from gateway.errors import Problem
 from gateway.store.database import Transaction, instant
@@ -29,35 +31,61 @@ class Attempt:
 
 async def earlier_answer(tx: Transaction, attempt: Attempt) -> Any | None:
     """
-    Give the answer already made to this request, or None.
+    Give the answer already made to this request, or None; see `earlier_answers`.
 
-    On PostgreSQL two simultaneous requests with one key wait for each other here, so that exactly one has an effect.
     Raises `Problem` idempotency_key_reused when the key was used for something else.
     """
-    if attempt.key is None:
-        return None
+    [found] = await earlier_answers(tx, [attempt])
+    if isinstance(found, Problem):
+        raise found
+    return found
+
+
+async def earlier_answers(tx: Transaction, attempts: Sequence[Attempt]) -> list[Any | Problem | None]:
+    """
+    Give, for each request, the answer already made to it, or `Problem` idempotency_key_reused, or None.
+
+    On PostgreSQL two simultaneous requests with one key wait for each other here, so that exactly one has an effect.
+    """
+    keyed = sorted({(attempt.client_id, attempt.key) for attempt in attempts if attempt.key is not None})
+    if not keyed:
+        return [None] * len(attempts)
     if tx.dialect.name == "postgresql":
-        lock = sa.func.hashtextextended(f"{attempt.client_id}|{attempt.key}", 0)
-        await tx.execute(sa.select(sa.func.pg_advisory_xact_lock(lock)))
-    query = sa.select(idempotency_keys).where(
-        idempotency_keys.c.client_id == attempt.client_id, idempotency_keys.c.key == attempt.key
-    )
-    row = (await tx.execute(query)).one_or_none()
+        # In one order, so that no two transactions wait for each other.
+        names = sa.bindparam("names", [f"{client}|{key}" for client, key in keyed], type_=postgresql.ARRAY(sa.Text))
+        ordered = (
+            sa.select(sa.func.hashtextextended(sa.func.unnest(names), 0).label("lock")).order_by("lock").subquery()
+        )
+        await tx.execute(sa.select(sa.func.pg_advisory_xact_lock(ordered.c.lock)))
+    known = sa.tuple_(idempotency_keys.c.client_id, idempotency_keys.c.key)
+    query = sa.select(idempotency_keys).where(known.in_(keyed))
+    rows = {(row.client_id, row.key): row for row in await tx.execute(query)}
+    return [_answer(rows.get((attempt.client_id, attempt.key)), attempt) for attempt in attempts]
+
+
+def _answer(row: Any, attempt: Attempt) -> Any | Problem | None:
     if row is None:
         return None
-    if row.request != attempt.digest:
-        raise Problem(
-            "idempotency_key_reused",
-            "Cette clé d'idempotence a déjà servi pour une autre requête : prenez-en une nouvelle.",
-            "This idempotency key was already used for another request: choose a new one.",
-        )
-    return row.response
+    if row.request == attempt.digest:
+        return row.response
+    return Problem(
+        "idempotency_key_reused",
+        "Cette clé d'idempotence a déjà servi pour une autre requête : prenez-en une nouvelle.",
+        "This idempotency key was already used for another request: choose a new one.",
+    )
 
 
 async def keep_answer(tx: Transaction, attempt: Attempt, answer: Any, now: datetime, status: int = 202) -> None:
     """Store the answer beside the effect; nothing happens without a key."""
-    if attempt.key is not None:
-        values = {
+    await keep_answers(tx, [(attempt, answer)], now, status)
+
+
+async def keep_answers(
+    tx: Transaction, answers: Iterable[tuple[Attempt, Any]], now: datetime, status: int = 202
+) -> None:
+    """Store the answer of each request beside its effect; nothing happens for those without a key."""
+    rows = [
+        {
             "client_id": attempt.client_id,
             "key": attempt.key,
             "request": attempt.digest,
@@ -65,4 +93,8 @@ async def keep_answer(tx: Transaction, attempt: Attempt, answer: Any, now: datet
             "response": answer,
             "created_at": instant(now),
         }
-        await tx.execute(sa.insert(idempotency_keys), [values])
+        for attempt, answer in answers
+        if attempt.key is not None
+    ]
+    if rows:
+        await tx.execute(sa.insert(idempotency_keys), rows)

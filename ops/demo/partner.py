@@ -4,6 +4,7 @@ A partner of the demonstration: its keys, its registration, and its software tal
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from collections.abc import Iterator
@@ -121,6 +122,15 @@ class Partner:
         if len(taken) != expected:
             raise PartnerFailed(f"{len(taken)} deliveries came, {expected} were permitted")
         return taken
+
+    async def receipt(self, exchange: str) -> str:
+        """The receipt of an exchange, waited for until the log holds it; raises `PartnerFailed` when it does not come."""
+        for _ in range(10 * _PATIENCE):
+            answer = await self.call("GET", f"/v1/exchanges/{exchange}/receipt", expect=(200, 409))
+            if answer.status_code == 200:
+                return answer.text
+            await asyncio.sleep(0.1)
+        raise PartnerFailed(f"no receipt in {_PATIENCE} seconds")
 
     async def _take(self, wait: int) -> dict[str, Any] | None:
         answer = (await self.call("GET", f"/v1/mailbox?limit=200&wait={wait}")).json()

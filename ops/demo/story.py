@@ -211,8 +211,7 @@ class Story:
         self, departement: Partner, association: Partner, csv: dict[str, Any], consented: list[dict[str, Any]]
     ) -> None:
         for partner, delivery in ((departement, csv), (association, next(of_kind(consented, "referral")))):
-            receipt = await partner.call("GET", f"/v1/exchanges/{delivery['exchange']}/receipt", expect=(200, 409))
-            body = event_of(receipt.text)["body"]
+            body = event_of(await partner.receipt(delivery["exchange"]))["body"]
             self._console.print(f"   pour une personne, vers {partner.name} :")
             for title, pointers in (("sont partis", body["left"]), ("retenus", body["withheld"])):
                 some = ", ".join(pointers[:_POINTERS]) + (", …" if len(pointers) > _POINTERS else "")
