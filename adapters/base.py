@@ -7,7 +7,7 @@ give the same answer. What it cannot do by itself (an identifier, the hour, the 
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Protocol
 
@@ -53,6 +53,21 @@ class Translated:
 
 
 @dataclass(frozen=True, slots=True)
+class Unmapped:
+    """
+    A value of a table's column that has no shared code: how many times it came, and whether the table names it.
+
+    `value` comes from the file: it is for the partner's own screen, never for a log, an answer or an issue.
+    """
+
+    table: str
+    path: str
+    value: str = field(repr=False)
+    count: int
+    known: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Translation:
     """
     What a whole file gave: its documents, what the sender should know, and what became of each element.
@@ -64,6 +79,7 @@ class Translation:
     documents: tuple[Translated, ...]
     issues: tuple[Issue, ...]
     coverage: Coverage
+    unmapped: tuple[Unmapped, ...] = ()
 
 
 class Adapter(Protocol):

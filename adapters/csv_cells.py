@@ -34,11 +34,12 @@ def read_cell(text: str) -> str:
     return text.strip()
 
 
-def decode(raw: bytes) -> tuple[str, bool]:
+def decode(raw: bytes, declared: str | None = None) -> tuple[str, bool]:
     """
-    The text of a file without a declared encoding, and whether it had to be taken as windows-1252.
+    The text of a file, and whether it had to be taken as windows-1252 although nothing declared it.
 
-    UTF-8, with or without a byte order mark; else windows-1252; never a guess by frequency. Raises `FileRefused`.
+    In the `declared` encoding and no other; without one, UTF-8 with or without a byte order mark, else windows-1252;
+    never a guess by frequency. Raises `FileRefused`.
     """
     if len(raw) > _MAX_BYTES:
         raise FileRefused(
@@ -47,7 +48,9 @@ def decode(raw: bytes) -> tuple[str, bool]:
             f"The file is larger than {_MAX_BYTES} bytes. Send it in several parts.",
             quarantine=False,
         )
-    for encoding in ("utf-8-sig", "cp1252"):
+    for encoding in ("utf-8-sig", "cp1252") if declared in {None, "utf-8"} else (declared,):
+        if declared == "utf-8" and encoding == "cp1252":
+            break
         try:
             text = raw.decode(encoding)
         except UnicodeDecodeError:
@@ -62,7 +65,14 @@ def decode(raw: bytes) -> tuple[str, bool]:
                 quarantine=False,
                 line=text.count("\n", 0, hidden.start()) + 1,
             )
-        return text, encoding == "cp1252"
+        return text, declared is None and encoding == "cp1252"
+    if declared:
+        raise FileRefused(
+            "encoding_mismatch",
+            f"Le fichier n'est pas en {declared}, l'encodage convenu pour ce format. Exportez-le dans cet encodage.",
+            f"The file is not in {declared}, the encoding agreed for this format. Export it in that encoding.",
+            quarantine=True,
+        )
     raise FileRefused(
         "encoding_not_accepted",
         "Le fichier n'est pas du texte en UTF-8 ou en windows-1252. Exportez-le en CSV UTF-8.",
@@ -71,34 +81,51 @@ def decode(raw: bytes) -> tuple[str, bool]:
     )
 
 
+def raw_rows(text: str, separator: str = ";", *, open_end: bool = False) -> Iterator[tuple[int, list[str]]]:
+    """
+    The rows of a file that hold anything, as (line, cells).
+
+    Raises `FileRefused` for a quote that is never closed, or (unless `open_end`) a last line that is not ended: the
+    file was cut.
+    """
+    if text and not open_end and not text.endswith(("\n", "\r")):
+        raise cut(text.count("\n") + 1)
+    reader = csv.reader(StringIO(text, newline=""), delimiter=separator, strict=True)
+    try:
+        line = 1
+        for cells in reader:
+            if cells:
+                yield line, cells
+            line = reader.line_num + 1
+    except csv.Error:
+        raise cut(reader.line_num) from None
+
+
 def read_rows(text: str, columns: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
     """
     The rows of a `;` file under its header, as (line, cells in the order of `columns`, then the other columns).
 
-    Raises `FileRefused` for a missing column, a row of another length, a quote that is never closed, or a last line
-    that is not ended: the file was cut.
+    Raises `FileRefused` for a missing column, a row of another length, and what `raw_rows` refuses.
     """
-    if text and not text.endswith(("\n", "\r")):
-        raise _cut(text.count("\n") + 1)
-    reader = csv.reader(StringIO(text, newline=""), delimiter=";", strict=True)
-    try:
-        header = [name.strip() for name in next(reader, [])]
-        order = _order(header, columns)
-        yield 1, [header[index] for index in order]
-        line = reader.line_num + 1
-        for cells in reader:
-            if not cells:
-                line = reader.line_num + 1
-                continue
-            if len(cells) != len(header):
-                raise _length(line)
-            yield line, [read_cell(cells[index]) for index in order]
-            line = reader.line_num + 1
-    except csv.Error:
-        raise _cut(reader.line_num) from None
+    rows = raw_rows(text)
+    line, first = next(rows, (1, []))
+    header = [name.strip() for name in first]
+    order = _order(header, columns)
+    yield line, [header[index] for index in order]
+    for line, cells in rows:
+        if len(cells) != len(header):
+            raise wrong_length(line)
+        yield line, [read_cell(cells[index]) for index in order]
 
 
-def write_rows(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
+def write_rows(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    separator: str = ";",
+    line_end: str = "\n",
+    *,
+    header: bool = True,
+) -> bytes:
     """
     A `;` file in UTF-8 with a header, lines ended by LF, every cell guarded.
 
@@ -106,8 +133,9 @@ def write_rows(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
     would see another row there.
     """
     written = StringIO(newline="")
-    writer = csv.writer(written, delimiter=";", lineterminator="\n")
-    writer.writerow(columns)
+    writer = csv.writer(written, delimiter=separator, lineterminator=line_end)
+    if header:
+        writer.writerow(columns)
     writer.writerows([guard_cell(_LINE_END.sub("\n", cell)) for cell in row] for row in rows)
     return written.getvalue().encode("utf-8")
 
@@ -126,7 +154,10 @@ def _order(header: list[str], columns: Sequence[str]) -> list[int]:
     return known + [index for index in range(len(header)) if index not in known]
 
 
-def _cut(line: int) -> FileRefused:
+def cut(line: int) -> FileRefused:
+    """
+    The refusal of a file that stops before its end.
+    """
     return FileRefused(
         "truncated",
         "Le fichier est coupé ou un guillemet n'y est pas fermé. Rien n'en est repris ; renvoyez-le entier.",
@@ -136,7 +167,10 @@ def _cut(line: int) -> FileRefused:
     )
 
 
-def _length(line: int) -> FileRefused:
+def wrong_length(line: int) -> FileRefused:
+    """
+    The refusal of a file in which a row has more or fewer cells than the header.
+    """
     return FileRefused(
         "row_length",
         "Cette ligne n'a pas le même nombre de cellules que l'en-tête. Rien du fichier n'est repris ; corrigez-la.",

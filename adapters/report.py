@@ -116,6 +116,7 @@ class Tally:
         self._rules = rules
         self._seen: dict[str, int] = dict.fromkeys(rules, 0)
         self._unknown: dict[str, int] = {}
+        self._parts: frozenset[str] | None = None
 
     def add(self, path: str, count: int = 1) -> None:
         """
@@ -123,7 +124,21 @@ class Tally:
         """
         self._seen[path] += count
 
-    def add_unknown(self, path: str) -> None:
+    def knows(self, path: str) -> bool:
+        """
+        Whether the list of the format names this path.
+        """
+        return path in self._seen
+
+    def names(self, part: str) -> bool:
+        """
+        Whether a path of the list has this name in it: such a name is the format's own, and may be shown.
+        """
+        if self._parts is None:
+            self._parts = frozenset(part for path in self._rules for part in path.split("/"))
+        return part in self._parts
+
+    def add_unknown(self, path: str, count: int = 1) -> None:
         """
         Count an element that the list does not name.
 
@@ -133,7 +148,7 @@ class Tally:
         name = path[:_PATH_LENGTH]
         if name not in self._unknown and len(self._unknown) >= _UNKNOWN_LISTED:
             name = "…"
-        self._unknown[name] = self._unknown.get(name, 0) + 1
+        self._unknown[name] = self._unknown.get(name, 0) + count
 
     def coverage(self) -> Coverage:
         """

@@ -6,7 +6,10 @@ import csv
 from dataclasses import dataclass
 from importlib.resources.abc import Traversable
 from io import StringIO
-from typing import Self
+from typing import Final, Self
+
+OTHERWISE: Final = "*"
+"""The partner's value of the row that stands for every value which the table does not name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +51,16 @@ class Table:
         Whether the table names this value, mapped or not.
         """
         return value in self.rows
+
+    @property
+    def otherwise(self) -> str | None:
+        """
+        The shared code of the values that the table does not name: that of the row `*`; None without such a row.
+        """
+        return self.rows.get(OTHERWISE) or None
+
+    def partner(self, shared: object) -> str | None:
+        """
+        The partner's value of a shared code: the first row that gives it, the row `*` aside.
+        """
+        return next((value for value, code in self.rows.items() if code == shared and value != OTHERWISE), None)

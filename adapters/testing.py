@@ -25,6 +25,7 @@ from typing import Any, ClassVar
 import pytest
 
 from adapters.base import Adapter, AdapterError, Context, FileRefused, Translation
+from adapters.mapping.engine import MappingAdapter
 from adapters.report import Treatment
 from schemas import Document, Issue, Kind, code_list, validate
 
@@ -84,6 +85,8 @@ class AdapterContract:
         """
         The folder of the adapter's own file, where its samples, tables and README are.
         """
+        if isinstance(cls.adapter, MappingAdapter):
+            return Path(str(cls.adapter.folder))
         return Path(inspect.getfile(type(cls.adapter))).parent
 
     @classmethod

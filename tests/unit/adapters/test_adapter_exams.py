@@ -1,30 +1,16 @@
 """
-Every adapter of the project sits the common exam.
+Every adapter of the project sits the common exam: those of today and any folder added tomorrow.
 """
 
 from adapters._template.adapter import Template
-from adapters.cnaf_rsa.adapter import CnafRsa
-from adapters.shared_json.adapter import SharedJson
+from adapters.registry import ADAPTERS
 from adapters.testing import AdapterContract
-from adapters.webrsa_orientation.adapter import WebrsaOrientation
 
-
-class TestCnafRsa(AdapterContract):
-    """The RSA flow of the CAF and the MSA passes the exam."""
-
-    adapter = CnafRsa()
-
-
-class TestSharedJson(AdapterContract):
-    """The shared format passes the exam."""
-
-    adapter = SharedJson()
-
-
-class TestWebrsaOrientation(AdapterContract):
-    """WebRSA's orientation CSV passes the exam."""
-
-    adapter = WebrsaOrientation()
+for _name, _adapter in ADAPTERS.items():
+    _class = "Test" + "".join(part.capitalize() for part in _name.split("-"))
+    globals()[_class] = type(
+        _class, (AdapterContract,), {"adapter": _adapter, "__doc__": f"{_adapter.title}: the exam."}
+    )
 
 
 class TestTemplate(AdapterContract):

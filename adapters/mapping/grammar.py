@@ -1,0 +1,267 @@
+"""
+The JSON Schema of a mapping file: editors complete and check with it, and so does the loader.
+
+Built from the functions and from the shared schemas, so that it names every target with its French description.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, Final
+
+from adapters.mapping.steps import FUNCTIONS
+from schemas import Kind, code_lists
+from schemas.labels import nodes
+from schemas.references import References, annotation
+from schemas.registry import references, schema
+
+KINDS: Final = (Kind.REFERRAL, Kind.BILAN, Kind.CONSENT, Kind.STATUS)
+SCHEMA_ID: Final = "https://trait-dunion.example/schemas/mapping/v1.json"
+
+CONTEXT: Final = ("now", "today", "organisation", "siret", "purpose")
+ENCODINGS: Final = ("utf-8", "windows-1252", "iso-8859-1", "iso-8859-15")
+
+_ENVELOPE: Final = frozenset({"/kind", "/schema_version", "/id"})
+_TEXT: Final[dict[str, Any]] = {"type": "string", "minLength": 1, "maxLength": 500}
+_PATH: Final[dict[str, Any]] = {
+    **_TEXT,
+    "title": "Colonne ou chemin",
+    "x-title-en": "Column or path",
+    "description": "Le nom d'une colonne ; en JSON et XML un chemin « a/b », « ../a » (au-dessus), « /a » (depuis la "
+    "racine), « @a » (attribut), « . » (l'élément lui-même).",
+}
+_PATHS: Final[dict[str, Any]] = {"type": ["string", "array"], "items": _PATH, "minItems": 1, "maxItems": 50}
+
+
+@cache
+def mapping_schema() -> Mapping[str, Any]:
+    """
+    The schema, as plain JSON.
+    """
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": SCHEMA_ID,
+        "title": "Correspondance d'un format",
+        "x-title-en": "Mapping of a format",
+        "description": "Comment le fichier d'un partenaire devient des documents communs, et retour.",
+        "type": "object",
+        "required": ["title", "source", "documents"],
+        "additionalProperties": False,
+        "properties": {
+            "title": {**_TEXT, "title": "Nom du format, en français", "x-title-en": "Name of the format, in French"},
+            "direction": {
+                "title": "Sens",
+                "x-title-en": "Direction",
+                "description": "in : lu seulement (défaut) ; out : écrit seulement ; both : dans les deux sens.",
+                "enum": ["in", "out", "both"],
+            },
+            "source": _source(),
+            "tables": {
+                "title": "Tables de codes",
+                "x-title-en": "Tables of codes",
+                "description": "Chaque fichier tables/NOM.csv, et la liste commune dont il donne les codes.",
+                "type": "object",
+                "additionalProperties": {"enum": list(code_lists())},
+            },
+            "documents": {"title": "Documents", "type": "array", "minItems": 1, "maxItems": 20, "items": _document()},
+            "ignored": {
+                "title": "Ce qui n'est pas repris",
+                "x-title-en": "What is left out",
+                "description": "Chaque colonne ou chemin laissé (et tout ce qu'il contient), et pour quelle raison.",
+                "type": "object",
+                "additionalProperties": {"type": "string", "minLength": 8, "maxLength": 300},
+            },
+            "write": {
+                "title": "Ce qui s'écrit en plus",
+                "x-title-en": "What is written besides",
+                "description": "Les colonnes que les règles lues à l'envers ne donnent pas.",
+                "type": "object",
+                "additionalProperties": {"$ref": "#/$defs/written"},
+            },
+        },
+        "$defs": {
+            "rule": _rule(),
+            "rules": {
+                "if": {"type": "array"},
+                "then": {"items": {"$ref": "#/$defs/rule"}, "minItems": 1},
+                "else": {"$ref": "#/$defs/rule"},
+            },
+            "condition": _condition(),
+            "steps": _steps(),
+            "written": _written(),
+            **{f"targets_{kind}": _targets(kind) for kind in KINDS},
+        },
+    }
+
+
+def _source() -> dict[str, Any]:
+    return {
+        "title": "Fichier du partenaire",
+        "x-title-en": "The partner's file",
+        "type": "object",
+        "required": ["format"],
+        "additionalProperties": False,
+        "properties": {
+            "format": {"title": "Format", "enum": ["csv", "xlsx", "json", "xml", "fixed"]},
+            "encoding": {
+                "title": "Encodage",
+                "description": "Sans lui : marque d'ordre (BOM), sinon UTF-8 strict, sinon windows-1252. Jamais deviné.",
+                "enum": list(ENCODINGS),
+            },
+            "separator": {"title": "Séparateur", "type": "string", "minLength": 1, "maxLength": 1},
+            "header": {"title": "La première ligne nomme les colonnes", "type": "boolean"},
+            "skip": {"title": "Lignes à passer avant", "type": "integer", "minimum": 0, "maximum": 1000},
+            "sheet": {**_TEXT, "title": "Feuille"},
+            "lines": {"title": "Un objet JSON par ligne", "type": "boolean"},
+            "records": {**_TEXT, "title": "Chemin des enregistrements"},
+            "columns": {
+                "title": "Colonnes, dans l'ordre ; en largeur fixe, NOM: [début, longueur]",
+                "type": ["array", "object"],
+                "items": _TEXT,
+                "additionalProperties": {
+                    "type": "array", "items": {"type": "integer", "minimum": 1}, "minItems": 2, "maxItems": 2,
+                },
+            },
+            "optional": {"title": "Colonnes qui peuvent manquer", "type": "array", "items": _TEXT},
+            "aliases": {
+                "title": "Autres noms d'une colonne",
+                "type": "object",
+                "additionalProperties": {"type": "array", "items": _TEXT, "minItems": 1},
+            },
+            "nothing": {"title": "Mots qui veulent dire « rien »", "type": "array", "items": {"type": "string"}},
+            "open_end": {"title": "La dernière ligne peut ne pas être finie", "type": "boolean"},
+            "line_end": {"title": "Fin de ligne écrite", "enum": ["lf", "crlf"]},
+            "bom": {"title": "Écrire la marque d'ordre (BOM) que les tableurs attendent", "type": "boolean"},
+        },
+    }  # fmt: skip
+
+
+def _document() -> dict[str, Any]:
+    return {
+        "type": "object",
+        "required": ["kind", "fields"],
+        "additionalProperties": False,
+        "properties": {
+            "kind": {"title": "Genre de document", "enum": [kind.value for kind in KINDS]},
+            "key": {
+                **_PATHS,
+                "title": "Clé métier",
+                "x-title-en": "Business key",
+                "description": "Ce qui reconnaît le même dossier d'un envoi à l'autre ; par défaut tout l'enregistrement.",
+            },
+            "each": {**_PATH, "title": "Un document par élément de cette liste"},
+            "when": {"$ref": "#/$defs/condition"},
+            "fields": {"type": "object", "additionalProperties": {"$ref": "#/$defs/rules"}, "minProperties": 1},
+        },
+        "allOf": [
+            {
+                "if": {"properties": {"kind": {"const": kind.value}}},
+                "then": {"properties": {"fields": {"$ref": f"#/$defs/targets_{kind}"}}},
+            }
+            for kind in KINDS
+        ],
+    }
+
+
+def _targets(kind: Kind) -> dict[str, Any]:
+    """
+    Every place of a kind that a rule may fill, so that an editor completes it.
+    """
+    found: dict[str, Any] = {}
+    for node in nodes(references(), References.root(schema(kind))):
+        if not node.pattern or node.pattern in _ENVELOPE or not node.leaf:
+            continue
+        title, described = annotation(node.parts, "title"), annotation(node.parts, "description")
+        target = node.pattern[1:].replace("/*", "[]").replace("/", ".")
+        found[target] = {"title": title or target, "description": described or title or target}
+    return {"type": "object", "properties": dict(sorted(found.items()))}
+
+
+def _rule() -> dict[str, Any]:
+    return {
+        "title": "Règle",
+        "x-title-en": "Rule",
+        "description": "Le nom d'une colonne, ou la règle entière.",
+        "type": ["string", "object"],
+        "additionalProperties": False,
+        "properties": {
+            "from": {**_PATHS, "title": "D'où vient la valeur ; le premier rempli, ou tous pour une liste"},
+            "join": {"title": "Réunir les colonnes de « from » par ce texte", "type": "string", "maxLength": 20},
+            "const": {"title": "Toujours cette valeur", "type": ["string", "number", "boolean"]},
+            "context": {"title": "Une valeur de l'envoi", "enum": list(CONTEXT)},
+            "jsonata": {"type": "string", "minLength": 1, "maxLength": 4000, "title": "Expression JSONata"},
+            "each": {**_PATH, "title": "Un élément par élément de cette liste, ou par partie de cette colonne (split)"},
+            "fields": {"type": "object", "additionalProperties": {"$ref": "#/$defs/rules"}, "minProperties": 1},
+            "split": {
+                "title": "Couper la valeur à ce séparateur, ou à l'un de ceux-ci",
+                "type": ["string", "array"],
+                "minLength": 1,
+                "items": _TEXT,
+                "minItems": 1,
+            },
+            "do": {"$ref": "#/$defs/steps"},
+            "table": {**_TEXT, "title": "Table de codes (tables/NOM.csv)"},
+            "default": {"title": "Valeur quand il n'y en a pas", "type": ["string", "number", "boolean"]},
+            "required": {"title": "Sans elle, l'enregistrement n'est pas repris", "type": "boolean"},
+            "when": {"$ref": "#/$defs/condition"},
+            "note": {"type": "string", "maxLength": 1000, "title": "Note pour qui relit"},
+        },
+    }
+
+
+def _condition() -> dict[str, Any]:
+    one: dict[str, Any] = {
+        "type": "object",
+        "required": ["from"],
+        "additionalProperties": False,
+        "minProperties": 2,
+        "properties": {
+            "from": _PATH,
+            "is": {"title": "Vaut ceci, ou l'un de ceux-ci", "type": ["string", "array"], "items": {"type": "string"}},
+            "not": {"title": "Ne vaut pas ceci", "type": ["string", "array"], "items": {"type": "string"}},
+            "filled": {"title": "Rempli (true) ou vide (false)", "type": "boolean"},
+        },
+    }
+    return {**one, "type": ["object", "array"], "items": one, "title": "Condition ; toutes, si plusieurs"}
+
+
+def _steps() -> dict[str, Any]:
+    plain = [name for name, function in FUNCTIONS.items() if function.parameter is None or function.optional]
+    step = {
+        "anyOf": [
+            {"enum": plain},
+            {
+                "type": "object",
+                "minProperties": 1,
+                "maxProperties": 1,
+                "additionalProperties": False,
+                "properties": {
+                    name: {**function.parameter, "description": function.help_fr}
+                    for name, function in FUNCTIONS.items()
+                    if function.parameter is not None
+                },
+            },
+        ]
+    }
+    described = {"anyOf": [{"const": name, "description": FUNCTIONS[name].help_fr} for name in plain]}
+    return {
+        "title": "Fonction, ou fonctions dans l'ordre",
+        "x-title-en": "Function, or functions in order",
+        "if": {"type": "array"},
+        "then": {"items": step, "minItems": 1},
+        "else": {"anyOf": [described, step["anyOf"][1]]},
+    }
+
+
+def _written() -> dict[str, Any]:
+    return {
+        "title": "Ce qui s'écrit dans cette colonne",
+        "type": ["string", "object"],
+        "additionalProperties": False,
+        "properties": {
+            "from": {**_TEXT, "title": "Une place du document commun"},
+            "const": {"type": "string"},
+            "jsonata": {"type": "string", "minLength": 1, "maxLength": 4000},
+            "do": {"$ref": "#/$defs/steps"},
+            "table": _TEXT,
+        },
+    }

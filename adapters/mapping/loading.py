@@ -1,0 +1,192 @@
+"""
+Reads a mapping file and its tables, and says everything that is wrong with them, with lines, in French and English.
+"""
+
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from functools import cache
+from importlib.resources.abc import Traversable
+from typing import Any, Final
+
+import jsonschema_rs
+
+from adapters.mapping.grammar import mapping_schema
+from adapters.mapping.model import DocumentRule, MappingFile, SourceFormat
+from adapters.mapping.problems import MappingRefused, Problem, Problems
+from adapters.mapping.rules import RuleReader, as_tuple, read_conditions
+from adapters.mapping.steps import FUNCTIONS
+from adapters.mapping.yaml_lines import YamlRefused, read_yaml
+from adapters.tables import Table
+from schemas import Kind, code_list
+from schemas.diagnosis import Diagnosis
+from schemas.references import References
+
+FILE: Final = "mapping.yaml"
+_MAX_BYTES: Final = 500_000
+_LINE_ENDS: Final = {"lf": "\n", "crlf": "\r\n"}
+
+
+def load_mapping(folder: Traversable, name: str) -> MappingFile:
+    """
+    The mapping of a folder: `mapping.yaml`, `tables/*.csv`.
+
+    `name` is the adapter's word. Raises `MappingRefused` with everything that is wrong.
+    """
+    source = folder / FILE
+    raw = source.read_bytes()
+    try:
+        plain, positions = read_yaml(raw.decode("utf-8-sig")) if len(raw) <= _MAX_BYTES else _too_large()
+    except UnicodeDecodeError:
+        raise MappingRefused(
+            [Problem(FILE, 1, 1, "Le fichier n'est pas en UTF-8.", "The file is not UTF-8.")]
+        ) from None
+    except YamlRefused as error:
+        raise MappingRefused([Problem(FILE, error.line, error.column, error.message_fr, "See YAML.")]) from None
+    problems = Problems(FILE, positions)
+    _check_shape(plain, problems)
+    if problems.found:
+        raise MappingRefused(problems.found)
+    tables = dict(_tables(folder, plain.get("tables", {}), problems))
+    mapping = _mapping(plain, name, tables, problems)
+    if problems.found:
+        raise MappingRefused(problems.found)
+    return mapping
+
+
+def _too_large() -> Any:
+    raise YamlRefused(f"Le fichier dépasse {_MAX_BYTES} octets.", 1, 1)
+
+
+def _mapping(plain: Mapping[str, Any], name: str, tables: Mapping[str, Table], problems: Problems) -> MappingFile:
+    documents = []
+    written: dict[str, Any] = plain.get("write", {})
+    for index, document in enumerate(plain["documents"]):
+        path = ("documents", index)
+        if "each" in document and plain.get("direction", "in") != "in":
+            problems.add(
+                (*path, "each"),
+                "Un document par élément d'une liste se lit, et ne s'écrit pas : « direction: in ».",
+                "One document for each item of a list is read, and cannot be written: “direction: in”.",
+            )
+        reader = RuleReader(Kind(document["kind"]), tables, problems)
+        documents.append(
+            DocumentRule(
+                kind=Kind(document["kind"]),
+                key=as_tuple(document.get("key", ())),
+                each=document.get("each"),
+                when=read_conditions(document.get("when")),
+                fields=reader.rules(document["fields"], (*path, "fields")),
+                line=problems.line(path),
+            )
+        )
+    first = RuleReader(documents[0].kind, tables, problems)
+    direction = plain.get("direction", "in")
+    return MappingFile(
+        name=name,
+        title=plain["title"],
+        reads=direction != "out",
+        writes=direction != "in",
+        source=_source(plain["source"], problems),
+        tables=tables,
+        documents=tuple(documents),
+        ignored=plain.get("ignored", {}),
+        write=first.written(written, ("write",)),
+    )
+
+
+def _source(plain: Mapping[str, Any], problems: Problems) -> SourceFormat:
+    columns = plain.get("columns", ())
+    fixed = plain["format"] == "fixed"
+    if fixed != isinstance(columns, dict):
+        problems.add(
+            ("source", "columns"),
+            "En largeur fixe, et là seulement, chaque colonne a son début et sa longueur : NOM: [1, 28].",
+            "In fixed width, and only there, each column has its start and length: NOM: [1, 28].",
+        )
+        columns = ()
+    records = plain.get("records", "")
+    return SourceFormat(
+        format=plain["format"],
+        encoding=plain.get("encoding"),
+        separator=plain.get("separator", ";"),
+        header=plain.get("header", True),
+        skip=plain.get("skip", 0),
+        sheet=plain.get("sheet"),
+        lines=plain.get("lines", False),
+        records=tuple(part for part in records.split("/") if part),
+        columns=tuple(columns),
+        optional=frozenset(plain.get("optional", ())),
+        aliases={column: tuple(names) for column, names in plain.get("aliases", {}).items()},
+        places={column: (start, length) for column, (start, length) in columns.items()} if fixed and columns else {},
+        nothing=frozenset(plain.get("nothing", ("NULL", "null"))) | {""},
+        open_end=plain.get("open_end", False),
+        line_end=_LINE_ENDS[plain.get("line_end", "lf")],
+        bom=plain.get("bom", False),
+    )
+
+
+def _tables(folder: Traversable, declared: Mapping[str, str], problems: Problems) -> Iterator[tuple[str, Table]]:
+    for name, list_name in declared.items():
+        source = folder / "tables" / f"{name}.csv"
+        if not source.is_file():
+            problems.add(
+                ("tables", name), f"Il manque le fichier tables/{name}.csv.", f"The file tables/{name}.csv is missing."
+            )
+            continue
+        try:
+            table = Table.read(source, list_name)
+        except (ValueError, KeyError) as error:
+            problems.add(("tables", name), f"tables/{name}.csv ne se lit pas : {error}.", "This table cannot be read.")
+            continue
+        codes = code_list(list_name)
+        for number, shared in enumerate(table.rows.values(), 2):
+            if shared and shared not in codes:
+                near = get_close_matches(shared, codes, n=1)
+                problems.found.append(
+                    Problem(
+                        f"tables/{name}.csv",
+                        number,
+                        1,
+                        f"« {shared} » n'est pas dans la liste {list_name}."
+                        + (f" Vouliez-vous dire « {near[0]} » ?" if near else ""),
+                        f"“{shared}” is not in the list {list_name}.",
+                    )
+                )
+        yield name, table
+
+
+@cache
+def _validator() -> jsonschema_rs.Validator:
+    return jsonschema_rs.validator_for(dict(mapping_schema()), offline=True)
+
+
+@cache
+def _diagnosis() -> Diagnosis:
+    schema = mapping_schema()
+    return Diagnosis(References([schema]), References.root(schema), {})
+
+
+def _check_shape(plain: Any, problems: Problems) -> None:
+    for error in _validator().iter_errors(plain):
+        path = tuple(error.instance_path)
+        if "do" in path:
+            french, english = _functions_known(plain, path)
+        else:
+            issue = _diagnosis().issues([error], plain)[0]
+            french, english = issue.message_fr, issue.message_en
+        problems.add(path, french, english)
+
+
+def _functions_known(plain: Any, path: tuple[str | int, ...]) -> tuple[str, str]:
+    value = plain
+    for part in path:
+        value = value[part]
+    words = [value] if isinstance(value, str) else list(value) if isinstance(value, list | dict) else []
+    unknown = [word for word in words if isinstance(word, str) and word not in FUNCTIONS]
+    near = get_close_matches(unknown[0], FUNCTIONS, n=1) if unknown else []
+    meant_fr = f" Vouliez-vous dire « {near[0]} » ?" if near else ""
+    meant_en = f" Did you mean “{near[0]}”?" if near else ""
+    return (
+        f"Fonction inconnue, ou sans le paramètre qu'il lui faut.{meant_fr} Fonctions : {', '.join(FUNCTIONS)}.",
+        f"Unknown function, or without the parameter that it needs.{meant_en} Functions: {', '.join(FUNCTIONS)}.",
+    )

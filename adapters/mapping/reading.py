@@ -1,0 +1,403 @@
+"""
+From a partner's record to shared documents: each rule becomes one closure, made once.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from adapters.base import Context
+from adapters.mapping import places
+from adapters.mapping.elements import inside, pointer_of
+from adapters.mapping.expression import Evaluate, ExpressionFailed, compile_expression
+from adapters.mapping.model import FLAT, ITSELF, Condition, DocumentRule, MappingFile, Rule
+from adapters.mapping.notes import Number, Unreadable, text_of
+from adapters.mapping.records import Getter, Reader, Record
+from adapters.mapping.run import (
+    EXPRESSION_FAILED,
+    ITEM_INCOMPLETE,
+    KEY_MISSING,
+    NOT_ALLOWED,
+    REQUIRED_MISSING,
+    Run,
+    record_invalid,
+)
+from adapters.mapping.steps import KEEPS_LINES, make_step
+from adapters.mapping.targets import Groups
+from adapters.mapping.tree import Levels
+from schemas import Document, Kind, validate
+
+
+class Missing(Exception):
+    """
+    A value that a document or an item needs is not there.
+    """
+
+
+@dataclass(slots=True)
+class Filling:
+    """
+    A document, or an object inside one, being filled. `trace`, when there is one, hears of each value and its rule.
+    """
+
+    run: Run
+    document: Document = field(default_factory=dict)
+    groups: Groups = field(default_factory=dict)
+    trace: Callable[[Rule, Any], None] | None = None
+
+    def put(self, rule: Rule, value: Any) -> None:
+        """
+        Add a value that a rule gave.
+        """
+        if self.trace:
+            self.trace(rule, value)
+        rule.target.put(self.document, value, self.groups)
+
+
+Apply = Callable[[Record, Filling], bool]
+"""Applies a rule to a record; says whether the record itself gave something (a constant is not the record's)."""
+
+Origin = Callable[[Record, Run], list[tuple[str, str, Any]]]
+"""The values that a rule finds, each with its source and its pointer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """
+    One document rule, ready for one reader.
+    """
+
+    rule: DocumentRule
+    apply: Sequence[Apply]
+    holds: Callable[[Record], bool]
+    each: Callable[[Record], list[Record]]
+    key: Callable[[Record], list[str]]
+
+
+class Compiler:
+    """
+    Makes closures for one file: columns are found once, then each record costs a few calls.
+    """
+
+    def __init__(self, mapping: MappingFile, reader: Reader) -> None:
+        self._mapping = mapping
+        self._reader = reader
+        self._above: Levels = (mapping.source.records,)
+        self._flat = mapping.source.format in FLAT
+
+    def document(self, rule: DocumentRule) -> Compiled:
+        """
+        A document rule, compiled.
+        """
+        before, each = self._above, rule.each
+        items = self._items(each, ()) if each else lambda record: [record]
+        if each:
+            self._above = self._inside(each)
+        compiled = Compiled(
+            rule,
+            [self.rule(each_rule, rule.kind, "") for each_rule in rule.fields],
+            self.conditions(rule.when),
+            items,
+            self._key(rule.key),
+        )
+        self._above = before
+        return compiled
+
+    def rule(self, rule: Rule, kind: Kind, above: str) -> Apply:
+        """
+        One rule, compiled; `above` is the pattern of the object that it fills.
+        """
+        holds = self.conditions(rule.when)
+        apply = self._object(rule, kind, above) if rule.fields else self._value(rule, kind, above)
+        if not rule.when:
+            return apply
+        return lambda record, filling: holds(record) and apply(record, filling)
+
+    def conditions(self, conditions: Sequence[Condition]) -> Callable[[Record], bool]:
+        """
+        Whether all the conditions hold for a record.
+        """
+        checks = [self._condition(condition) for condition in conditions]
+        return lambda record: all(check(record) for check in checks)
+
+    def _condition(self, condition: Condition) -> Callable[[Record], bool]:
+        get, values, wanted = self._reader.getter(condition.source), condition.values, condition.wanted
+        if values is None:
+            return lambda record: (get(record) is not None) is wanted
+
+        def check(record: Record) -> bool:
+            found = get(record)
+            each = found if isinstance(found, list) else [found]
+            return any(text_of(value) in values for value in each if value is not None) is wanted
+
+        return check
+
+    def _value(self, rule: Rule, kind: Kind, above: str) -> Apply:
+        if rule.const is not None:
+            return _constant(rule, lambda context: rule.const)
+        if rule.context is not None:
+            return _constant(rule, _CONTEXT[rule.context])
+        finish = self._finish(rule, kind, above)
+        origin, many, default = self._origin(rule), rule.target.many, rule.default
+
+        def apply(record: Record, filling: Filling) -> bool:
+            run = filling.run
+            given = False
+            for source, pointer, raw in origin(record, run):
+                run.at(record, source, pointer)
+                value = finish(raw, run)
+                if value is None:
+                    continue
+                filling.put(rule, value)
+                given = True
+                if not many:
+                    break
+            if not given and default is not None:
+                filling.put(rule, default)
+                return False
+            if not given and rule.required:
+                run.at(record, rule.sources[0] if rule.sources else ITSELF, self._pointer(rule))
+                raise Missing
+            return given
+
+        return apply
+
+    def _finish(self, rule: Rule, kind: Kind, above: str) -> Callable[[Any, Run], Any]:
+        """
+        What is done to each value found: functions, table, and the question whether the shared schema takes it.
+        """
+        pattern = above + rule.target.pattern
+        node = places.find(kind, pattern)
+        accepts = places.accepts(kind, pattern)
+        takes_text = node is None or not (types := places.types(node)) or "string" in types
+        reads = [make_step(name, parameter).read for name, parameter in rule.steps]
+        as_text = takes_text or bool(reads) or rule.table is not None
+        lines_kept = any(name == KEEPS_LINES for name, _ in rule.steps)
+        plain_text = as_text and not reads and rule.table is None
+        table = self._mapping.tables[rule.table] if rule.table else None
+
+        def finish(raw: Any, run: Run) -> Any:
+            value = raw
+            if as_text and type(value) is not str and not isinstance(value, dict | list):
+                value = text_of(value)
+                if plain_text and isinstance(value, Number) and self._flat:
+                    run.number_in_text()
+            if isinstance(value, str) and not lines_kept and not value.isalnum():
+                value = type(value)(" ".join(value.split()))
+            try:
+                for read in reads:
+                    value = read(value, run)
+                    if value is None:
+                        return None
+            except Unreadable as error:
+                run.warn(error.reason)
+                return None
+            if table is not None and (value := run.code(table, text_of(value))) is None:
+                return None
+            if type(value) is Number:
+                value = str(value)
+            if not accepts(value):
+                run.warn(NOT_ALLOWED)
+                return None
+            return value
+
+        return finish
+
+    def _origin(self, rule: Rule) -> Origin:
+        if rule.expression is not None:
+            return self._from_expression(rule)
+        getters = [(source, self._pointer_of(source), self._reader.getter(source)) for source in rule.sources]
+        if rule.join is not None:
+            return _joined(getters, rule.join)
+        many, split = rule.target.many, rule.split
+
+        def origin(record: Record, run: Run) -> list[tuple[str, str, Any]]:
+            found: list[tuple[str, str, Any]] = []
+            for source, pointer, get in getters:
+                value = get(record)
+                if value is None:
+                    continue
+                if split:
+                    found.extend((source, pointer, part) for part in split_text(value, split))
+                elif isinstance(value, list):
+                    found.extend((source, pointer, part) for part in value)
+                else:
+                    found.append((source, pointer, value))
+                if found and not many:
+                    return found
+            return found
+
+        return origin
+
+    def _from_expression(self, rule: Rule) -> Origin:
+        evaluate: Evaluate = compile_expression(rule.expression or "", self._mapping.tables)
+        source = rule.sources[0] if rule.sources else ITSELF
+        pointer, plain = self._pointer(rule), self._reader.plain
+
+        def origin(record: Record, run: Run) -> list[tuple[str, str, Any]]:
+            run.at(record, source, pointer)
+            try:
+                value = evaluate(plain(record), run)
+            except ExpressionFailed:
+                run.warn(EXPRESSION_FAILED)
+                return []
+            values = value if isinstance(value, list) else [] if value is None or value == "" else [value]
+            return [(source, pointer, each) for each in values]
+
+        return origin
+
+    def _object(self, rule: Rule, kind: Kind, above: str) -> Apply:
+        items = self._items(rule.each, rule.split) if rule.each else lambda record: [record]
+        before = self._above
+        if rule.each:
+            self._above = self._inside(rule.each)
+        inside = [self.rule(each, kind, above + rule.target.pattern) for each in rule.fields]
+        self._above = before
+        required = rule.required
+
+        def apply(record: Record, filling: Filling) -> bool:
+            given = False
+            for item in items(record):
+                part = Filling(filling.run, trace=filling.trace)
+                if _fill(inside, item, part):
+                    filling.put(rule, part.document)
+                    given = True
+            if required and not given:
+                raise Missing
+            return given
+
+        return apply
+
+    def _items(self, source: str, split: Sequence[str]) -> Callable[[Record], list[Record]]:
+        get, items = self._reader.getter(source), self._reader.items
+
+        def found(record: Record) -> list[Record]:
+            value = get(record)
+            if value is None:
+                return []
+            values = split_text(value, split) if split else value if isinstance(value, list) else [value]
+            return items(record, source, values)
+
+        return found
+
+    def _key(self, sources: Sequence[str]) -> Callable[[Record], list[str]]:
+        if not sources:
+            plain = self._reader.plain
+            return lambda record: [json.dumps(plain(record), ensure_ascii=False, sort_keys=True)]
+        getters = [self._reader.getter(source) for source in sources]
+
+        def key(record: Record) -> list[str]:
+            values = [get(record) for get in getters]
+            return ["" if value is None else text_of(value) for value in values]
+
+        return key
+
+    def _pointer(self, rule: Rule) -> str:
+        return self._pointer_of(rule.sources[0]) if rule.sources else ""
+
+    def _pointer_of(self, source: str) -> str:
+        return pointer_of(source, self._above, flat=self._flat)
+
+    def _inside(self, each: str) -> Levels:
+        return inside(each, self._above, flat=self._flat)
+
+
+def translate(
+    compiled: Compiled, record: Record, run: Run, trace: Callable[[Rule, Any], None] | None = None
+) -> Iterator[Document]:
+    """
+    The documents that a record gives by one document rule.
+    """
+    if not compiled.holds(record):
+        return
+    for item in compiled.each(record):
+        key = compiled.key(item)
+        if not any(key):
+            run.at(record, compiled.rule.key[0] if compiled.rule.key else ITSELF, f"/{'/'.join(compiled.rule.key)}")
+            run.warn(KEY_MISSING)
+            continue
+        kind = compiled.rule.kind
+        filling = Filling(run, _envelope(run, kind, key), trace=trace)
+        try:
+            for apply in compiled.apply:
+                apply(item, filling)
+        except Missing:
+            run.warn(REQUIRED_MISSING)
+            run.keep_literals({})
+            continue
+        run.keep_literals(filling.document)
+        if wrong := validate(kind, filling.document):
+            run.at(item, ITSELF, "")
+            run.warn(record_invalid(wrong[0]))
+            continue
+        yield filling.document
+
+
+def _envelope(run: Run, kind: Kind, key: Sequence[str]) -> Document:
+    context = run.context
+    return {
+        "kind": kind.value,
+        "schema_version": "1.0",
+        "id": run.document_id(kind.value, key),
+        "created_at": context.now.isoformat(),
+        "sender": context.organisation,
+        "purpose": context.purpose,
+    }
+
+
+def _fill(rules: Sequence[Apply], record: Record, filling: Filling) -> bool:
+    """
+    Apply the rules of an item; False when the record gave nothing to it, or not what it needs.
+    """
+    given = False
+    try:
+        for apply in rules:
+            given = apply(record, filling) or given
+    except Missing:
+        if given:
+            filling.run.warn(ITEM_INCOMPLETE)
+        return False
+    return given
+
+
+def _constant(rule: Rule, value: Callable[[Context], Any]) -> Apply:
+    def apply(record: Record, filling: Filling) -> bool:
+        del record
+        filling.put(rule, value(filling.run.context))
+        return False
+
+    return apply
+
+
+def _joined(getters: Sequence[tuple[str, str, Getter]], join: str) -> Origin:
+    def origin(record: Record, run: Run) -> list[tuple[str, str, Any]]:
+        del run
+        found = [(source, pointer, get(record)) for source, pointer, get in getters]
+        filled = [text_of(value) for _, _, value in found if value is not None]
+        return [(*found[0][:2], join.join(filled))] if filled else []
+
+    return origin
+
+
+def split_text(value: Any, separators: Sequence[str]) -> list[str]:
+    """
+    The parts of a text, or of several, that hold something.
+    """
+    parts = [text_of(each) for each in value] if isinstance(value, list) else [text_of(value)]
+    for separator in separators:
+        parts = [part for each in parts for part in each.split(separator)]
+    return [part.strip() for part in parts if part.strip()]
+
+
+def _today(context: Context) -> str:
+    return context.now.date().isoformat()
+
+
+_CONTEXT: Final[dict[str, Callable[[Context], Any]]] = {
+    "now": lambda context: context.now.isoformat(),
+    "today": _today,
+    "organisation": lambda context: context.organisation,
+    "siret": lambda context: context.organisation["siret"],
+    "purpose": lambda context: context.purpose,
+}

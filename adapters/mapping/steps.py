@@ -1,0 +1,341 @@
+"""
+The functions of a mapping file (`do:`): how partners write dates, numbers, identifiers, and how to write them again.
+
+A step reads a text and gives a value, or raises `Unreadable`; `write` gives the partner's text back. A damage that a
+spreadsheet did and that can be undone with certainty is undone and told; another is refused: nothing is guessed.
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
+from typing import Any, Final
+
+from adapters.mapping import dates
+from adapters.mapping.notes import (
+    DECIMAL_REMOVED,
+    DIGITS_LOST,
+    ZERO_RESTORED,
+    Notes,
+    Read,
+    Reason,
+    Step,
+    Write,
+    unreadable,
+)
+from schemas.identity import commune_is_valid, fold, read_nir, read_phone, read_siret
+
+_FLOAT_TAIL: Final = re.compile(r"([0-9]+)[.,]0+")
+_SCIENTIFIC: Final = re.compile(r"[0-9](?:[.,][0-9]+)?[eE]\+?[0-9]+")
+_NUMBER: Final = re.compile(r"-?[0-9]+(?:[.,][0-9]+)?")
+_EMAIL: Final = re.compile(r"[^@\s\x00-\x1f\x7f]{1,64}@[A-Za-z0-9.-]{1,185}\.[A-Za-z0-9-]{2,}")
+_UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_DIALLED_WITH_ZERO: Final = re.compile(r"\+(?:33|262|590|594|596)(?=[0-9]{9}$)")
+_YES: Final = frozenset({"oui", "o", "yes", "y", "true", "vrai", "1", "x"})
+_NO: Final = frozenset({"non", "n", "no", "false", "faux", "0"})
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """
+    A function as the mapping file names it: what it does, in French and English, its parameter, and how to make it.
+
+    `parameter` is the JSON Schema of the parameter, None when there is none; `optional` says that it may be left out.
+    """
+
+    help_fr: str
+    help_en: str
+    make: Callable[..., Step]
+    parameter: Mapping[str, Any] | None = None
+    optional: bool = False
+
+
+def identifier(text: str, notes: Notes) -> str:
+    """
+    The digits of a number as a spreadsheet may have left them: `.0` taken away and told, `1,5E+13` refused.
+    """
+    bare = "".join(text.split())
+    if match := _FLOAT_TAIL.fullmatch(bare):
+        notes.warn(DECIMAL_REMOVED)
+        return match.group(1)
+    if _SCIENTIFIC.fullmatch(bare):
+        raise DIGITS_LOST
+    return bare
+
+
+def _siret(text: str, notes: Notes) -> str:
+    digits = identifier(text, notes)
+    if found := read_siret(digits):
+        return found
+    if len(digits) == 13 and digits.isdecimal() and (found := read_siret("0" + digits)):
+        notes.warn(ZERO_RESTORED)
+        return found
+    raise unreadable("un SIRET de 14 chiffres dont la clé est juste", "a SIRET of 14 digits with a right check digit")
+
+
+_KEY_WRONG = Reason(
+    "nir_key_wrong",
+    "La clé de ce NIR est fausse : le numéro est repris avec la clé recalculée, et signalé. Vérifiez-le.",
+    "The key of this NIR is wrong: the number is used with its key computed again, and flagged. Check it.",
+)
+
+
+def _nir(text: str, notes: Notes) -> str:
+    read = read_nir(identifier(text, notes))
+    if read is None:
+        raise unreadable("un NIR de 13 ou 15 caractères", "a NIR of 13 or 15 characters")
+    if read.key_ok is False:
+        notes.warn(_KEY_WRONG)
+    return read.nir
+
+
+def _nir_flag(text: str, notes: Notes) -> str | None:
+    read = read_nir("".join(text.split()))
+    return read.flag if read else None
+
+
+def _phone(territory: str, text: str, notes: Notes) -> str:
+    digits = text
+    if _FLOAT_TAIL.fullmatch(text) or _SCIENTIFIC.fullmatch(text):
+        digits = identifier(text, notes)
+    number = read_phone(digits, territory)
+    if number is None:
+        raise unreadable("un numéro de téléphone", "a telephone number")
+    if len(digits) == 9 and digits.isdecimal() and number.endswith(digits):
+        notes.warn(ZERO_RESTORED)
+    return number
+
+
+def _dialled(number: Any) -> str:
+    return _DIALLED_WITH_ZERO.sub("0", str(number)).replace("+", "00")
+
+
+def _email(text: str, notes: Notes) -> str:
+    del notes
+    written = text.strip().removeprefix("mailto:")
+    if not _EMAIL.fullmatch(written):
+        raise unreadable("une adresse électronique", "an email address")
+    return written
+
+
+def _postcode(text: str, notes: Notes) -> str:
+    digits = identifier(text, notes)
+    if re.fullmatch(r"[0-9]{5}", digits):
+        return digits
+    if re.fullmatch(r"[1-9][0-9]{3}", digits):
+        notes.warn(ZERO_RESTORED)
+        return "0" + digits
+    raise unreadable("un code postal de 5 chiffres", "a postcode of 5 digits")
+
+
+def _commune(text: str, notes: Notes) -> str:
+    code = identifier(text, notes).upper()
+    if commune_is_valid(code):
+        return code
+    if re.fullmatch(r"[1-9][0-9]{3}", code):
+        notes.warn(ZERO_RESTORED)
+        return "0" + code
+    raise unreadable("le code officiel d'une commune (Insee)", "the official code of a commune (Insee)")
+
+
+def _padded(length: int, text: str, notes: Notes) -> str:
+    digits = identifier(text, notes)
+    if not (digits.isascii() and digits.isdecimal()) or len(digits.lstrip("0")) > length:
+        raise unreadable(f"un numéro de {length} chiffres au plus", f"a number of at most {length} digits")
+    return digits.lstrip("0").zfill(length)
+
+
+def _yes_no(yes: str, no: str, text: str, notes: Notes) -> bool:
+    del notes
+    word = fold(text)
+    if word in _YES or word == fold(yes):
+        return True
+    if word in _NO or word == fold(no):
+        return False
+    raise unreadable("oui ou non", "yes or no")
+
+
+def _make_yes_no(words: list[str] | None = None) -> Step:
+    yes, no = words or ("Oui", "Non")
+    return Step(partial(_yes_no, yes, no), lambda value: yes if value else no)
+
+
+def _number(text: str, notes: Notes) -> float | int:
+    del notes
+    written = re.sub(r"[\s\u00a0\u202f€]", "", unicodedata.normalize("NFKC", text))
+    if not _NUMBER.fullmatch(written) or len(written) > 17:
+        raise unreadable("un nombre, comme 1 234,56", "a number, such as 1 234,56")
+    number = float(written.replace(",", "."))
+    return int(number) if number.is_integer() else number
+
+
+def _integer(text: str, notes: Notes) -> int:
+    number = _number(text, notes)
+    if not isinstance(number, int):
+        raise unreadable("un nombre entier", "an integer")
+    return number
+
+
+def _french_number(value: Any) -> str:
+    return str(value).replace(".", ",")
+
+
+def _uuid(text: str, notes: Notes) -> str:
+    del notes
+    if not _UUID.fullmatch(text.lower()):
+        raise unreadable("un identifiant UUID", "a UUID")
+    return text.lower()
+
+
+def _cut(length: int, text: str, notes: Notes) -> str:
+    if len(text) <= length:
+        return text
+    notes.warn(
+        Reason(
+            "text_cut",
+            f"Ce texte dépassait {length} caractères : la suite n'est pas reprise.",
+            f"This text was longer than {length} characters: the rest is not used.",
+        )
+    )
+    return text[:length].rstrip()
+
+
+def _plain(text: str, notes: Notes) -> str:
+    del notes
+    return text
+
+
+def _step(read: Read, write: Write = str) -> Callable[..., Step]:
+    return lambda: Step(read, write)
+
+
+_LENGTH: Final = {"type": "integer", "minimum": 1, "maximum": 10000}
+_TEXT: Final = {"type": "string", "minLength": 1, "maxLength": 100}
+
+FUNCTIONS: Final[Mapping[str, Function]] = MappingProxyType(
+    {
+        "date_fr": Function(
+            "date complète : 25/05/1998, 25-05-1998, 1998-05-25 ; réécrite 25/05/1998",
+            "full date: 25/05/1998, 1998-05-25; written again as 25/05/1998",
+            _step(dates.read_day, dates.write_french),
+        ),
+        "date_naissance": Function(
+            "date de naissance, le jour ou le mois pouvant être inconnus (00) ; réécrite 25/05/1998",
+            "birth date, whose day or month may be unknown (00); written again as 25/05/1998",
+            _step(dates.read_birth, dates.write_french),
+        ),
+        "date_iso": Function(
+            "comme date_naissance, réécrite 1998-05-25",
+            "as date_naissance, written again as 1998-05-25",
+            _step(dates.read_birth),
+        ),
+        "date": Function(
+            "date dans une forme donnée, avec AAAA, MM, JJ : AAAAMMJJ",
+            "date in a given form, of AAAA (year), MM, JJ (day): AAAAMMJJ",
+            dates.in_form,
+            _TEXT,
+        ),
+        "date_heure": Function(
+            "date et heure ; sans décalage écrit, heure du fuseau donné (Europe/Paris par défaut)",
+            "date and time; without a written offset, in the given time zone (Europe/Paris by default)",
+            dates.with_time,
+            _TEXT,
+            optional=True,
+        ),
+        "minuit": Function(
+            "date, prise à minuit dans le fuseau donné (Europe/Paris par défaut)",
+            "date, taken at midnight in the given time zone (Europe/Paris by default)",
+            dates.at_midnight,
+            _TEXT,
+            optional=True,
+        ),
+        "siret": Function("SIRET de 14 chiffres, clé vérifiée", "SIRET of 14 digits, checked", _step(_siret)),
+        "nir": Function(
+            "NIR de 13 ou 15 caractères ; une clé fausse est signalée ; réécrit sur 15, ou 13 si on le demande",
+            "NIR of 13 or 15 characters; a wrong key is told; written on 15, or 13 when asked",
+            lambda length=15: Step(_nir, lambda value: str(value)[:length]),
+            {"enum": [13, 15]},
+            optional=True,
+        ),
+        "nir_marque": Function(
+            "ce que vaut le NIR de la colonne (key_ok, key_wrong…), pour subject.nir_flag",
+            "what the NIR of the column is worth (key_ok, key_wrong…), for subject.nir_flag",
+            lambda: Step(_nir_flag, lambda value: ""),
+        ),
+        "telephone": Function(
+            "numéro de téléphone, en un territoire donné (FR par défaut) ; réécrit comme on le compose",
+            "telephone number, in a given territory (FR by default); written again as dialled",
+            lambda territory="FR": Step(partial(_phone, territory), _dialled),
+            {"type": "string", "pattern": "^[A-Z]{2}$"},
+            optional=True,
+        ),
+        "courriel": Function("adresse électronique", "email address", _step(_email)),
+        "code_postal": Function("code postal de 5 chiffres", "postcode of 5 digits", _step(_postcode)),
+        "commune": Function("code Insee d'une commune", "Insee code of a commune", _step(_commune)),
+        "zeros": Function(
+            "numéro complété à gauche par des zéros, sur une longueur donnée",
+            "number completed with zeros on its left, to a given length",
+            lambda length: Step(partial(_padded, length), str),
+            _LENGTH,
+        ),
+        "sans_zeros": Function(
+            "comme zeros, réécrit sans les zéros",
+            "as zeros, written again without the zeros",
+            lambda length: Step(partial(_padded, length), lambda value: str(value).lstrip("0")),
+            _LENGTH,
+        ),
+        "oui_non": Function(
+            "oui ou non (o, n, vrai, faux, 1, 0, x) ; réécrit avec les deux mots donnés (Oui, Non par défaut)",
+            "yes or no (o, n, true, false, 1, 0, x); written again with the two words given (Oui, Non by default)",
+            _make_yes_no,
+            {"type": "array", "items": {"type": "string"}, "minItems": 2, "maxItems": 2},
+            optional=True,
+        ),
+        "nombre_fr": Function(
+            "nombre à virgule : 1 234,56", "number with a comma: 1 234,56", _step(_number, _french_number)
+        ),
+        "entier": Function("nombre entier", "integer", _step(_integer)),
+        "majuscules": Function("en majuscules", "in upper case", _step(lambda text, notes: text.upper())),
+        "minuscules": Function("en minuscules", "in lower case", _step(lambda text, notes: text.lower())),
+        "couper": Function(
+            "texte coupé, et signalé, au-delà d'une longueur", "text cut, and told, beyond a length",
+            lambda length: Step(partial(_cut, length), str), _LENGTH,
+        ),
+        "prefixe": Function(
+            "retire un préfixe ; le remet en écrivant",
+            "takes a prefix away; puts it back when writing",
+            lambda prefix: Step(lambda text, notes: text.removeprefix(prefix), lambda value: f"{prefix}{value}"),
+            _TEXT,
+        ),
+        "ajouter": Function(
+            "ajoute un préfixe ; le retire en écrivant",
+            "adds a prefix; takes it away when writing",
+            lambda prefix: Step(lambda text, notes: prefix + text, lambda value: str(value).removeprefix(prefix)),
+            _TEXT,
+        ),
+        "uuid": Function("identifiant UUID", "UUID", _step(_uuid)),
+        "identifiant_de": Function(
+            "l'identifiant que ce format donne au document de ce genre qui a cette clé (une seule colonne)",
+            "the identifier that this format gives to the document of this kind that has this key (one column)",
+            lambda kind: Step(lambda text, notes: notes.document_id(kind, [text]), lambda value: ""),
+            {"enum": ["referral", "bilan", "consent", "status"]},
+        ),
+        "texte": Function("texte sur une ligne (c'est le défaut)", "text on one line (the default)", _step(_plain)),
+        "texte_long": Function(
+            "texte dont on garde les fins de ligne", "text whose line ends are kept", _step(_plain)
+        ),
+    }
+)  # fmt: skip
+"""Every function of the mapping file, by name."""
+
+KEEPS_LINES: Final = "texte_long"
+
+
+def make_step(name: str, parameter: Any = None) -> Step:
+    """
+    The step of a function. Raises `KeyError` for an unknown name and `ValueError` for a parameter that it refuses.
+    """
+    function = FUNCTIONS[name]
+    return function.make() if parameter is None else function.make(parameter)
