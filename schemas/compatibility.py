@@ -3,7 +3,8 @@ What changed between two versions of a schema, and whether it breaks those who u
 
 Breaking: a document that was valid is refused; a property that readers rely on is gone; a property moved to another
 data category, so that conventions signed before would now let it leave, or stop it, without anybody having agreed.
-Not breaking: a new optional property, a new code, a wider bound. Readers tolerate what they do not know.
+Not breaking: a new optional property, a new code, a wider bound. Readers tolerate what they do not know, except in strict
+objects (those without `x-tolerant`): an addition there is said apart, since older readers refuse it, as they must.
 """
 
 import json
@@ -48,6 +49,7 @@ class Change:
 _SENTENCES: Final = {
     "property_removed": ("Propriété retirée : les lecteurs qui s'en servent ne la trouvent plus.", "Property removed: readers that use it no longer find it."),
     "property_added": ("Propriété ajoutée : elle est facultative.", "Property added: it is optional."),
+    "property_added_strict": ("Propriété ajoutée à un objet strict : elle est facultative, mais un lecteur resté à une version plus ancienne refuse le document qui l'emploie.", "Property added to a strict object: it is optional, but a reader of an older version refuses a document that uses it."),
     "required_added": ("Devenue obligatoire : les documents qui ne l'ont pas sont désormais refusés.", "Now required: documents without it are refused from now on."),
     "required_removed": ("N'est plus obligatoire.", "No longer required."),
     "type_narrowed": ("Types admis moins nombreux.", "Fewer types are allowed."),
@@ -60,6 +62,8 @@ _SENTENCES: Final = {
     "form_loosened": ("Contrainte de forme levée ou élargie.", "Constraint on the form lifted or widened."),
     "closed": ("Objet fermé : les propriétés inconnues sont désormais refusées.", "Closed object: unknown properties are refused from now on."),
     "opened": ("Objet ouvert aux propriétés inconnues.", "Object open to unknown properties."),
+    "tolerance_removed": ("Objet devenu strict : les lecteurs refuseront ce qu'une version plus récente y ajoutera.", "Object now strict: readers will refuse what a newer version adds to it."),
+    "tolerance_added": ("Objet devenu tolérant : les lecteurs y ignorent ce qu'ils ne connaissent pas.", "Object now tolerant: readers ignore in it what they do not know."),
     "rule_tightened": ("Règle combinée changée : des documents admis peuvent être désormais refusés.", "Combined rule changed: documents that were allowed may be refused from now on."),
     "rule_loosened": ("Règle combinée assouplie.", "Combined rule relaxed."),
     "category_raised": ("Donnée plus sensible qu'avant : les conventions signées ne la couvrent plus.", "More sensitive data than before: signed conventions no longer cover it."),
@@ -67,7 +71,7 @@ _SENTENCES: Final = {
 }  # fmt: skip
 _BREAKING: Final = frozenset(
     {"property_removed", "required_added", "type_narrowed", "enum_narrowed", "bounds_tightened", "form_tightened",
-     "closed", "rule_tightened", "category_raised", "category_changed"}
+     "closed", "tolerance_removed", "rule_tightened", "category_raised", "category_changed"}
 )  # fmt: skip
 
 
@@ -84,6 +88,20 @@ def diff(old: Schema, new: Schema, resources: Iterable[Schema] = ()) -> list[Cha
     return sorted(changes, key=lambda change: (not change.breaking, change.pattern, change.code))
 
 
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """
+    The same place in both versions: its pattern, the schemas that may describe it, those that always apply, those above it.
+    """
+
+    pattern: str
+    olds: list[Place]
+    news: list[Place]
+    old_certain: list[Place]
+    new_certain: list[Place]
+    above: frozenset[int]
+
+
 class _Comparison:
     """
     Walks two schemas side by side, by place in the document.
@@ -94,39 +112,60 @@ class _Comparison:
         self._after = after
 
     def changes(self, old: Place, new: Place) -> Iterator[Change]:
-        waiting: list[tuple[str, list[Place], list[Place], frozenset[int]]] = [("", [old], [new], frozenset())]
+        """
+        Every change. Two lists of schemas go along: all that may describe a place (who reads it, what it is), and those that
+        always apply there (what is accepted); what only a branch says is compared with the rule that has the branch.
+        """
+        waiting = [_Pair("", [old], [new], [old], [new], frozenset())]
         while waiting:
-            pattern, olds, news, above = waiting.pop()
-            old_parts, new_parts = self._before.parts(olds), self._after.parts(news)
+            pair = waiting.pop()
+            old_parts, new_parts = self._before.parts(pair.olds), self._after.parts(pair.news)
             for code in _category_change(old_parts, new_parts):
-                yield _change(code, pattern)
-            yield from self._rules(pattern, olds, news)
+                yield _change(code, pair.pattern)
+            old_certain = self._before.certain_parts(pair.old_certain)
+            new_certain = self._after.certain_parts(pair.new_certain)
+            yield from self._rules(pair.pattern, old_certain, new_certain)
             old_inside, new_inside = children(old_parts), children(new_parts)
-            required = _required(self._after.certain_parts(news))
             for name in old_inside.keys() ^ new_inside.keys():
                 if name in old_inside:
-                    yield _change("property_removed", f"{pattern}/{escape(name)}")
-                elif name != ANY and name not in required:
-                    yield _change("property_added", f"{pattern}/{escape(name)}")
-            below = above | {id(part.schema) for part in old_parts}
+                    yield _change("property_removed", f"{pair.pattern}/{escape(name)}")
+                elif name != ANY and name not in _required(new_certain):
+                    refused = _closed(old_parts) and not _tolerant(old_parts)
+                    added = "property_added_strict" if refused else "property_added"
+                    yield _change(added, f"{pair.pattern}/{escape(name)}")
+            below = pair.above | {id(part.schema) for part in old_parts}
+            old_always, new_always = children(old_certain), children(new_certain)
             for name in old_inside.keys() & new_inside.keys():
                 # A schema that contains itself: its second turn has already been compared.
-                if not all(id(place.schema) in above for place in old_inside[name]):
-                    waiting.append((f"{pattern}/{escape(name)}", old_inside[name], new_inside[name], below))
+                if not all(id(place.schema) in pair.above for place in old_inside[name]):
+                    pattern, always = (
+                        f"{pair.pattern}/{escape(name)}",
+                        (old_always.get(name, []), new_always.get(name, [])),
+                    )
+                    waiting.append(_Pair(pattern, old_inside[name], new_inside[name], *always, below))
 
-    def _rules(self, pattern: str, olds: list[Place], news: list[Place]) -> Iterator[Change]:
+    def _rules(self, pattern: str, old: list[Place], new: list[Place]) -> Iterator[Change]:
         """
         The changes of what is accepted at one place, among the rules that always apply there.
         """
-        old, new = self._before.certain_parts(olds), self._after.certain_parts(news)
         codes = [*_type_change(old, new), *_enum_change(old, new), *_bounds_change(old, new)]
-        codes += [*_form_change(old, new), *_openness_change(old, new)]
-        codes += _combined_change(_combined(self._before, old), _combined(self._after, new))
+        codes += [*_form_change(old, new), *_openness_change(old, new), *_tolerance_change(old, new)]
+        was_combined, now_combined = _combined(self._before, old), _combined(self._after, new)
+        if was_combined != now_combined:
+            loosened = _covers(now_combined, was_combined) or self._covers_whole(old, new)
+            codes.append("rule_loosened" if loosened else "rule_tightened")
         for code in dict.fromkeys(codes):
             yield _change(code, pattern)
         was, now = _required(old), _required(new)
         for name in was ^ now:
             yield _change("required_added" if name in now else "required_removed", f"{pattern}/{escape(name)}")
+
+    def _covers_whole(self, old: list[Place], new: list[Place]) -> bool:
+        """
+        The same proof on everything said of the place: a rule may be about values that were not allowed before.
+        """
+        wholes = [self._after.constraints(part) for part in new], [self._before.constraints(part) for part in old]
+        return _covers(*wholes)
 
 
 def _change(code: str, pattern: str) -> Change:
@@ -220,6 +259,16 @@ def _openness_change(old: list[Place], new: list[Place]) -> Iterator[str]:
         yield "closed" if now else "opened"
 
 
+def _tolerance_change(old: list[Place], new: list[Place]) -> Iterator[str]:
+    was, now = _tolerant(old), _tolerant(new)
+    if was != now and _closed(old) and _closed(new):
+        yield "tolerance_added" if now else "tolerance_removed"
+
+
+def _tolerant(parts: list[Place]) -> bool:
+    return any(part.schema.get("x-tolerant") is True for part in parts)
+
+
 def _closed(parts: list[Place]) -> bool:
     return any(part.schema.get(word) is False for part in parts for word in _CLOSING)
 
@@ -229,9 +278,9 @@ def _combined(references: References, parts: list[Place]) -> list[dict[str, Any]
     return [rule for rule in rules if rule]
 
 
-def _combined_change(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> Iterator[str]:
-    if old == new:
-        return
-    # Only a proof that nothing accepted before is refused now makes it harmless; "unknown" is not one.
-    contained = canonicalize({"allOf": new} if new else True).covers(canonicalize({"allOf": old} if old else True))
-    yield "rule_loosened" if contained == Containment.YES else "rule_tightened"
+def _covers(new: list[dict[str, Any]], old: list[dict[str, Any]]) -> bool:
+    """
+    Whether it is proved that what `old` accepts, `new` accepts; "unknown" is not a proof.
+    """
+    covering = canonicalize({"allOf": new} if new else True).covers(canonicalize({"allOf": old} if old else True))
+    return covering == Containment.YES

@@ -20,7 +20,7 @@ from typing import Any, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from gateway.console.schema_page_texts import PAGE
+from gateway.console.schema_page_texts import PAGE, WAYS
 from gateway.console.schema_texts import CATEGORIES, FORMATS, LANGUAGES, RELATIONS, Language, spaced
 from gateway.console.schema_view import labelled, rows, sections
 from schemas import Kind, catalogue, code_list, code_lists, crosswalk, fields, schema, schema_versions
@@ -161,7 +161,7 @@ def example_file(name: str, major: int, group: str, file: str) -> bytes:
     An example document as its file is written.
     """
     folder = _folder(name, major)
-    if group not in {"valid", "invalid"} or file not in _names(folder / group, ".json"):
+    if group not in {"valid", "invalid", "sources"} or file not in _names(folder / group, ".json"):
         raise UnknownPage(file)
     return (folder / group / f"{file}.json").read_bytes()
 
@@ -174,7 +174,8 @@ def table(language: Language, name: str, major: int, file: str) -> str:
     if file not in _names(folder, ".csv"):
         raise UnknownPage(file)
     found = csv.DictReader(StringIO((folder / f"{file}.csv").read_text(encoding="utf-8"), newline=""))
-    lines = [{"system": "", "note": ""} | row for row in found]
+    blank = {"system": "", "form": "", "how": ""}
+    lines = [blank | row | {"note": spaced(row.get(f"note_{language}") or "", language)} for row in found]
     return _page(
         "table",
         language,
@@ -185,7 +186,7 @@ def table(language: Language, name: str, major: int, file: str) -> str:
         major=major,
         heading=_WORDS[language][f"table_{file}"],
         groups=[(system, list(group)) for system, group in groupby(lines, key=lambda row: row["system"])],
-        valid=_names(folder / "valid", ".json"),
+        ways=[(way, spaced(meaning, language)) for way, meaning in WAYS[language].items()],
     )
 
 

@@ -194,7 +194,7 @@ def _tell(changes: dict[str, list[Change]], as_json: bool) -> None:
         say.result({"breaking": breaking, "changes": rows})
     else:
         for name, change in listed:
-            word = "CASSE" if change.breaking else "sûr  "
+            word = "CASSE" if change.breaking else "gare " if change.code.endswith("_strict") else "sûr  "
             typer.echo(f"{word} {name} {change.pattern or '/'} : {change.message_fr} / {change.message_en}")
         if not listed:
             typer.echo("Rien n'a changé. / Nothing changed.")

@@ -129,6 +129,49 @@ def test_closing_and_opening_are_opposite() -> None:
     assert [(change.code, change.breaking) for change in diff(closed, BASE)] == [("opened", False)]
 
 
+def test_an_addition_to_a_strict_object_is_said_apart() -> None:
+    """
+    Readers of an older version ignore a new property of a tolerant object and refuse one of a strict object: it is told.
+    """
+    strict = changed("additionalProperties", False)
+    tolerant = {**strict, "x-tolerant": True}
+    more = {"properties": {**BASE["properties"], "extra": {"type": "string", "x-category": "needs"}}}
+
+    assert ["property_added_strict"] == [change.code for change in diff(strict, {**strict, **more})]
+    assert ["property_added"] == [change.code for change in diff(tolerant, {**tolerant, **more})]
+
+
+def test_a_tolerant_object_that_becomes_strict_breaks() -> None:
+    """
+    Readers that ignored what they do not know would refuse it; the way back is safe.
+    """
+    strict = changed("additionalProperties", False)
+    tolerant = {**strict, "x-tolerant": True}
+
+    assert [("tolerance_removed", True)] == [(change.code, change.breaking) for change in diff(tolerant, strict)]
+    assert [("tolerance_added", False)] == [(change.code, change.breaking) for change in diff(strict, tolerant)]
+
+
+def test_a_rule_about_values_that_were_not_allowed_breaks_nothing() -> None:
+    """
+    A new scheme comes with the rule of its codes: no document that was valid has it, so nothing is refused that was not.
+    """
+    old = changed("allOf", [codes_of("red", ["a", "b"])])
+    new = changed("allOf", [codes_of("red", ["a", "b"]), codes_of("grey", ["c"])])
+    new["properties"]["colour"] = {"enum": ["red", "blue", "grey"], "x-category": "needs"}
+    narrower = changed("allOf", [codes_of("red", ["a", "b"]), codes_of("blue", ["c"])])
+
+    assert [("rule_loosened", False), ("enum_widened", False)] == [(c.code, c.breaking) for c in diff(old, new)]
+    assert [("rule_tightened", True)] == [(change.code, change.breaking) for change in diff(old, narrower)]
+
+
+def codes_of(colour: str, codes: list[str]) -> dict[str, Any]:
+    """
+    The rule that a colour allows only some codes.
+    """
+    return {"if": {"properties": {"colour": {"const": colour}}}, "then": {"properties": {"code": {"enum": codes}}}}
+
+
 def test_a_new_required_property_is_one_breaking_change() -> None:
     """
     A property that is new and required is reported once, as required.

@@ -87,27 +87,6 @@ def test_the_people_of_the_examples_have_coherent_numbers() -> None:
     assert [nir_key(number[:13]) for number in numbers] == [number[13:] for number in numbers]
 
 
-def test_other_systems_fit_without_loss() -> None:
-    """
-    Each field of the five other systems has its place, and an example document of that system uses it.
-    """
-    rows = rows_of(FOLDER / "referral" / "v1" / "systems.csv")
-    examples = documents("referral", "valid")
-    lost = [
-        (row["system"], row["field"])
-        for row in rows
-        if row["pointer"] not in fields(Kind.REFERRAL)
-        or not any(
-            present(document, row["pointer"].split("/")[1:])
-            for file, document in examples.items()
-            if file.startswith(row["system"])
-        )
-    ]
-
-    assert lost == []
-    assert len({row["system"] for row in rows}) == 5
-
-
 def test_a_consent_record_holds_the_mandatory_fields_of_iso_27560() -> None:
     """
     The 24 mandatory fields of ISO/IEC TS 27560 have a place, and the example made for them fills each one.
