@@ -126,6 +126,10 @@ ledger_events = sa.Table(
     sa.Column("entry", sa.LargeBinary, nullable=False, comment="0x01 || HMAC-SHA-256: what the log holds"),
     sa.Column("sealed", sa.LargeBinary, nullable=False, comment="the canonical event, sealed under the subject's key"),
     sa.Column("index", Key, nullable=True, unique=True, comment="given once, without gap, by the sequencer"),
+    sa.Column(
+        "summary", sa.Text, nullable=True, comment="what a search selects on; null for what the index leaves out"
+    ),
+    sa.Column("label", sa.LargeBinary(32), nullable=True, comment="names the person's list; null once erased"),
     sa.Index(
         "ix_ledger_events_unsequenced",
         "seq",
@@ -153,4 +157,50 @@ ledger_checkpoints = sa.Table(
     sa.Column("root", sa.LargeBinary, nullable=False),
     sa.Column("note", sa.Text, nullable=False, comment="the signed note, every one ever signed"),
     sa.Column("signed_at", Instant, nullable=False),
+)
+
+ledger_index = sa.Table(
+    "ledger_index",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False, comment="1: there is one index"),
+    sa.Column("start", Key, nullable=False, comment="the first entry of the log that is in the lists"),
+    sa.Column("size", Key, nullable=False, comment="how many entries of the log are covered"),
+    sa.Column("root", sa.LargeBinary(32), nullable=False),
+    sa.Column("event_id", sa.String(36), nullable=False, comment="the entry that commits to this root"),
+)
+
+ledger_lists = sa.Table(
+    "ledger_lists",
+    metadata,
+    sa.Column("id", Key, primary_key=True, autoincrement=True),
+    sa.Column("bucket", sa.Integer, nullable=False),
+    sa.Column("key", sa.LargeBinary(32), nullable=False, comment="hash of the list's kind and value, then its day"),
+    sa.Column("rows", Key, nullable=False, comment="how many"),
+    sa.Column("root", sa.LargeBinary(32), nullable=False),
+    sa.UniqueConstraint("bucket", "key"),
+    sqlite_autoincrement=True,
+)
+
+ledger_list_rows = sa.Table(
+    "ledger_list_rows",
+    metadata,
+    sa.Column("list_id", Key, primary_key=True, autoincrement=False),
+    sa.Column("position", Key, primary_key=True, autoincrement=False),
+    sa.Column("place", Key, nullable=False, comment="the entry's index in the log"),
+)
+
+ledger_list_tiles = sa.Table(
+    "ledger_list_tiles",
+    metadata,
+    sa.Column("list_id", Key, primary_key=True, autoincrement=False),
+    sa.Column("level", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("number", Key, primary_key=True, autoincrement=False),
+    sa.Column("hashes", sa.LargeBinary, nullable=False, comment="1 to 256 hashes of 32 bytes, as those of the log"),
+)
+
+ledger_index_tiles = sa.Table(
+    "ledger_index_tiles",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False, comment="0 to 255: buckets; 256: the top"),
+    sa.Column("hashes", sa.LargeBinary, nullable=False, comment="256 hashes of 32 bytes"),
 )

@@ -15,8 +15,9 @@ from typing import Any
 from consent.gate import Decision
 from consent.ledger.commitment import entry_of
 from consent.ledger.event import Event, EventType, LedgerRecord
+from consent.ledger.lists import subject_tag
 from consent.steps import STEPS
-from gateway.store.crypto import DataKey
+from gateway.store.crypto import OWN, DataKey
 from gateway.store.database import instant
 from schemas import Kind, fields
 
@@ -35,12 +36,14 @@ def record_of(
 
     `actor` is the SIRET of who did it; `body` holds identifiers, pointers and codes only.
     """
-    event = Event(event_id or str(uuid.uuid4()), event_type, now, actor, body)
-    subject_id = None if key.subject_id == "gateway" else key.subject_id
+    ident, subject_id, label = event_id or str(uuid.uuid4()), None, None
+    if key.subject_id != OWN:
+        subject_id, label = key.subject_id, key.label()
+        body = {**body, "subject_tag": subject_tag(label, ident)}
+    event = Event(ident, event_type, now, actor, body)
     canonical = event.canonical()
-    return LedgerRecord(
-        event, entry_of(canonical, key.opening(event.id)), key.seal(canonical, place(event.id)), subject_id
-    )
+    entry, sealed = entry_of(canonical, key.opening(event.id)), key.seal(canonical, place(event.id))
+    return LedgerRecord(event, entry, sealed, subject_id, label)
 
 
 def told(decision: Decision, at: datetime | None = None) -> dict[str, Any]:

@@ -36,6 +36,7 @@ class EventType(StrEnum):
     WITHDRAWAL_ACKNOWLEDGED = "withdrawal_acknowledged"
     CONTENT_READ = "content_read"
     LEDGER_SEARCHED = "ledger_searched"
+    INDEX_EXTENDED = "index_extended"
     SIMULATION = "simulation"
     BREAK_GLASS = "break_glass"
     FILE_QUARANTINED = "file_quarantined"
@@ -206,6 +207,12 @@ CATALOGUE: dict[EventType, Wording] = {
         "Ledger searched",
         "Un auditeur a fait une recherche dans le journal.",
         "An auditor searched the ledger.",
+    ),
+    EventType.INDEX_EXTENDED: Wording(
+        "Index étendu",
+        "Index extended",
+        "Les événements récents sont rangés dans les listes qui prouvent qu’une réponse est complète ; leur racine est dans le journal.",
+        "Recent events were put in the lists that prove that an answer is complete; their root is in the log.",
     ),
     EventType.SIMULATION: Wording(
         "Simulation",

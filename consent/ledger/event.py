@@ -14,6 +14,7 @@ from uuid import UUID
 
 from consent.ledger.catalogue import CATALOGUE, EventType, Wording
 from consent.ledger.commitment import Disclosure, DisclosureInvalid, entry_of
+from consent.ledger.summary import summarize
 
 __all__ = ["CATALOGUE", "Event", "EventInvalid", "EventType", "LedgerRecord", "Wording", "commit"]
 
@@ -61,6 +62,10 @@ class Event:
             raise EventInvalid("the time of an event carries its offset")
         _check(self.body, "/body")
 
+    def summary(self) -> bytes:
+        """What the event says of itself without being opened (`consent.ledger.summary`)."""
+        return summarize(self.type.value, _written(self.occurred_at), self.actor, self.body)
+
     def canonical(self) -> bytes:
         """
         The bytes that are committed to: RFC 8785 (JSON canonicalization scheme), the time in UTC to the microsecond.
@@ -72,7 +77,7 @@ class Event:
             {
                 "id": self.id,
                 "type": self.type.value,
-                "occurred_at": self.occurred_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+                "occurred_at": _written(self.occurred_at),
                 "actor": self.actor,
                 "body": dict(self.body),
             },
@@ -105,13 +110,15 @@ class LedgerRecord:
     """
     An event ready for the log: with its commitment (`entry`), and itself `sealed` under its subject's key.
 
-    `subject_id` is the gateway's own identifier of the subject, which never enters the log; None for an event about nobody.
+    `subject_id` is the gateway's own identifier of the subject, which never enters the log, and `label` the 32 bytes that name
+    the subject's list in the index; None for an event about nobody.
     """
 
     event: Event
     entry: bytes
     sealed: bytes
     subject_id: str | None = None
+    label: bytes | None = None
 
 
 def commit(event: Event, opening: bytes) -> bytes:
@@ -122,6 +129,10 @@ def commit(event: Event, opening: bytes) -> bytes:
     the entry. Raises DisclosureInvalid for an opening of another length.
     """
     return entry_of(event.canonical(), opening)
+
+
+def _written(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def _check(value: object, pointer: str) -> None:

@@ -110,6 +110,46 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "La preuve ne mène pas à la racine signée : l’événement montré n’est pas celui du journal, ou le reçu a été altéré.",
         "The proof does not lead to the signed root: the event shown is not the one in the log, or the receipt was altered.",
     ),
+    "answer_malformed": (
+        "Ligne {index} : ce n’est pas la réponse d’une passerelle, ou elle a été altérée.",
+        "Line {index}: this is not a gateway’s answer, or it was altered.",
+    ),
+    "answer_empty": (
+        "Le fichier ne contient aucune réponse.",
+        "The file holds no answer.",
+    ),
+    "answer_incomplete": (
+        "Ligne {index} : la preuve ne tient pas. Une ligne a été retirée, ajoutée, déplacée ou modifiée dans cette page.",
+        "Line {index}: the proof does not hold. A row of this page was removed, added, moved or changed.",
+    ),
+    "answer_gap": (
+        "Une page ne commence pas où finit la précédente : il en manque une.",
+        "A page does not begin where the one before ended: one is missing.",
+    ),
+    "answer_truncated": (
+        "La réponse s’arrête avant sa dernière page.",
+        "The answer stops before its last page.",
+    ),
+    "answer_until": (
+        "La réponse est complète jusqu’à l’entrée {index} du journal, non comprise.",
+        "The answer is complete up to entry {index} of the log, excluded.",
+    ),
+    "answer_since": (
+        "Les {index} premières entrées du journal, antérieures à l’index, ne sont pas couvertes.",
+        "The first {index} entries of the log, older than the index, are not covered.",
+    ),
+    "row_not_this": (
+        "Ligne {index} : l’événement montré n’est pas celui du journal, ou son résumé est faux.",
+        "Line {index}: the event shown is not the one in the log, or its summary is wrong.",
+    ),
+    "row_not_asked": (
+        "Ligne {index} : cet événement n’est pas de ceux qui ont été demandés, ou est compté à tort.",
+        "Line {index}: this event is not one of those that were asked for, or is wrongly counted.",
+    ),
+    "row_of_another": (
+        "Ligne {index} : cet événement ne concerne pas la personne de cette liste.",
+        "Line {index}: this event is not about the person of this list.",
+    ),
     "event_unreadable": (
         "L’événement montré n’est pas lisible sans ambiguïté.",
         "The event shown cannot be read without ambiguity.",
@@ -241,7 +281,14 @@ class Report:
         return f"{wording.title_fr if french else wording.title_en} ({kind})"
 
 
-_UNITS = {"entries": ("entrées", "entries"), "files": ("fichiers", "files")}
+_UNITS = {
+    "entries": ("entrées", "entries"),
+    "files": ("fichiers", "files"),
+    "pages": ("pages", "pages"),
+    "rows": ("lignes", "rows"),
+    "matching": ("événements demandés", "events asked for"),
+    "disclosed": ("événements ouverts", "events opened"),
+}
 
 
 def _listed(findings: Iterable[Finding]) -> list[dict[str, Any]]:

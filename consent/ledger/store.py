@@ -148,5 +148,7 @@ def _row(record: LedgerRecord) -> dict[str, Any]:
         "subject_id": record.subject_id,
         "entry": record.entry,
         "sealed": record.sealed,
+        "summary": event.summary().decode(),
+        "label": record.label,
         **{column: event.body.get(column) for column in _COLUMNS},
     }

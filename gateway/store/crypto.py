@@ -15,6 +15,9 @@ from dataclasses import dataclass
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, AESSIV
 
+OWN = "gateway"
+"""The name of the gateway's own data key, for what is about nobody."""
+
 _VERSION = b"\x01"
 _NONCE = 12
 
@@ -55,6 +58,10 @@ class DataKey:
         """Derive the 32-byte opening of one event's commitment: disclosing it opens that event and no other."""
         return expand(self.secret, "commit", event_id)
 
+    def label(self) -> bytes:
+        """Derive the 32 bytes that name the subject's list in the ledger's index: nobody finds it without the data key."""
+        return expand(self.secret, "list")
+
 
 class Vault:
     """
@@ -72,7 +79,7 @@ class Vault:
         self._pseudonym = expand(root, "pseudonym")
         self._documents = expand(root, "document id")
         self._requests = expand(root, "request digest")
-        self.own = DataKey("gateway", expand(root, "own data"))
+        self.own = DataKey(OWN, expand(root, "own data"))
 
     def new_key(self, subject_id: str) -> DataKey:
         """Make a fresh data key for a new subject."""
