@@ -9,7 +9,6 @@ import logging
 import random
 from collections import deque
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -99,9 +98,11 @@ class Consumer:
             finally:
                 self._taking = None if self._taking.done() else self._taking
             if not self._ready:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(self.terms.poll.total_seconds()):
-                        await self.woken.wait()
+                looking = asyncio.get_running_loop().call_later(self.terms.poll.total_seconds(), self.woken.set)
+                try:
+                    await self.woken.wait()
+                finally:
+                    looking.cancel()
         return self._ready.popleft()
 
     def done(self, held: _Held) -> None:

@@ -183,7 +183,8 @@ async def test_attempts_add_up_over_retries_and_lost_consumers(setup: SetUp) -> 
             counts.append(received.attempts)
             await received.retry(timedelta())
 
-    assert list(range(1, 2 * LIMIT + 1)) == counts
+    # A consumer that leaves may have been handed the retried message already: that delivery counts, and nobody sees it.
+    assert 1 == counts[0] and sorted(set(counts)) == counts
     assert await setup.bus.parked(DELIVERIES, 10) == []
     assert len(await drain(setup.bus, 1)) == 1
 
@@ -248,6 +249,7 @@ async def test_consumers_share_a_queue_and_none_gets_the_message_of_another(setu
     """A hundred messages and four consumers that each take their time: every message is handled once."""
     messages = [some_message() for _ in range(100)]
     handled: list[list[str]] = [[], [], [], []]
+    everything = asyncio.Event()
 
     async def work(mine: list[str]) -> None:
         async with setup.bus.consume(DELIVERIES, prefetch=8) as consumer:
@@ -256,14 +258,17 @@ async def test_consumers_share_a_queue_and_none_gets_the_message_of_another(setu
                 await received.ack()
                 mine.append(received.message.id)
                 if sum(map(len, handled)) == len(messages):
-                    raise Done
+                    everything.set()
 
     await setup.bus.publish(messages)
-    with pytest.raises(ExceptionGroup, check=lambda group: group.split(Done)[1] is None):
-        async with asyncio.timeout(20), asyncio.TaskGroup() as group:
-            for mine in handled:
-                group.create_task(work(mine))
+    workers = [asyncio.create_task(work(mine)) for mine in handled]
+    async with asyncio.timeout(20):
+        await everything.wait()
+    for worker in workers:
+        worker.cancel()
+    await asyncio.wait(workers)
 
+    assert all(worker.cancelled() for worker in workers)
     assert Counter(message.id for message in messages) == sum(map(Counter, handled), Counter())
     assert all(handled)
 
@@ -323,10 +328,6 @@ async def test_a_bus_out_of_reach_says_so_and_takes_nothing(setup: SetUp, tmp_pa
     with pytest.raises(BusUnavailable):
         await away.parked(DELIVERIES, 1)
     await away.close()
-
-
-class Done(Exception):
-    """The work of a test is done."""
 
 
 def some_message() -> Message:

