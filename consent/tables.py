@@ -157,6 +157,21 @@ ledger_checkpoints = sa.Table(
     sa.Column("root", sa.LargeBinary, nullable=False),
     sa.Column("note", sa.Text, nullable=False, comment="the signed note, every one ever signed"),
     sa.Column("signed_at", Instant, nullable=False),
+    sa.Column("published_at", Instant, nullable=True, comment="when it was first shown to the outside"),
+    sa.Column("witnessed_at", Instant, nullable=True, comment="when the quorum of witnesses had cosigned it"),
+    sa.Index(
+        "ix_ledger_checkpoints_witnessed",
+        "size",
+        sqlite_where=sa.text("witnessed_at IS NOT NULL"),
+        postgresql_where=sa.text("witnessed_at IS NOT NULL"),
+    ),
+)
+
+ledger_policies = sa.Table(
+    "ledger_policies",
+    metadata,
+    sa.Column("digest", sa.String(64), primary_key=True, comment="SHA-256 of the policy file, in hexadecimal"),
+    sa.Column("since", Instant, nullable=False, comment="when this gateway first asked these witnesses"),
 )
 
 ledger_index = sa.Table(

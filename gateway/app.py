@@ -18,6 +18,7 @@ from fastapi import FastAPI
 from joserfc.jwk import ECKey, KeySet
 from starlette.middleware import Middleware
 
+from consent.ledger.mark import Mark
 from consent.ledger.note import Signer
 from consent.ledger.sequencer import Sequencer
 from consent.ledger.store import Ledger
@@ -100,7 +101,7 @@ def assemble(
     if settings.bus_url:
         bus = RabbitBus(settings.bus_url, partial(outbox.schedule, database), prefix=settings.bus_prefix)
     signer = Signer(settings.origin, keys.ledger)
-    sequencer = Sequencer(database.write, signer)
+    sequencer = Sequencer(database.write, signer, mark=Mark(settings.marks, signer.verifier))
     relay = Relay(database, bus, system=telemetry.bus_system(settings.bus_url))
     publication = Publication(database, sequencer, clock or utc_now)
 

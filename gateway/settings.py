@@ -37,6 +37,10 @@ class Settings(BaseSettings):
     ledger_origin: str = Field(
         default="", description="origin of the public log; empty: the issuer's host followed by /journal"
     )
+    ledger_marks: Path | None = Field(
+        default=None,
+        description="where the last signed head is kept, outside the database and its backups; empty: marks/ in the data directory",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     otel_exporter: Literal["none", "console", "otlp"] = "none"
     max_json_bytes: int = Field(default=2_000_000, description="largest JSON document accepted")
@@ -85,6 +89,11 @@ class Settings(BaseSettings):
     def kek(self) -> Path:
         """The file of the root secret."""
         return self.kek_file or self.keys / "kek"
+
+    @property
+    def marks(self) -> Path:
+        """The directory of the high-water mark of what was signed."""
+        return self.ledger_marks or self.data_dir / "marks"
 
     @property
     def public_address(self) -> str:

@@ -12,6 +12,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from consent.ledger.event import EventType
+from consent.ledger.integration import continues
+from consent.ledger.mark import Mark
 from consent.ledger.note import Signer
 from consent.ledger.sequencer import Sequencer
 from consent.ledger.store import Ledger
@@ -38,15 +40,21 @@ async def change(settings: Settings, keys: Keys, body: dict[str, Any]) -> AsyncI
 
 
 async def open_log(settings: Settings, keys: Keys) -> bool:
-    """Give a new gateway's log its first entry, signed, so that it can be published at once; False when it has some."""
+    """Give a new gateway's log its first entry, signed, so that it can be published at once; False when it has some.
+
+    Raises `SequencerRefused` when this key signed a log already that the database does not hold.
+    """
     database = Database(settings.database)
     try:
-        async with database.read() as tx:
+        signer = Signer(settings.origin, keys.ledger)
+        mark = Mark(settings.marks, signer.verifier)
+        async with mark.held() as signed, database.read() as tx:
             if (await tx.execute(sa.select(ledger_events.c.id).limit(1))).first() is not None:
                 return False
+            await continues(tx, None, signed)
         async with change(settings, keys, {"change": "log_opened", "origin": settings.origin}):
             pass
-        await Sequencer(database.write, Signer(settings.origin, keys.ledger)).catch_up()
+        await Sequencer(database.write, signer, mark=mark).catch_up()
     finally:
         await database.close()
     return True

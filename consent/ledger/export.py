@@ -16,6 +16,7 @@ from pathlib import Path
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from consent.ledger.checkpoint import Checkpoint, open_checkpoint
+from consent.ledger.files import flush, write_durably
 from consent.ledger.merkle import ProofInvalid, verify_consistency
 from consent.ledger.note import NoteInvalid, Verifier
 from consent.ledger.store import Ledger
@@ -37,13 +38,13 @@ class ExportRefused(Exception):
 
 async def export(tx: AsyncConnection, directory: Path, vkey: str) -> Checkpoint | None:
     """
-    Bring the static log in `directory` up to the last checkpoint; None while nothing was signed yet.
+    Bring the static log in `directory` up to the last published checkpoint; None while there is none.
 
     Only what the directory lacks is read and written. `vkey` is the log's public key, written beside it as the file `vkey`.
     One writer at a time holds the directory. Raises ExportRefused, and OSError when the disk refuses: run it again.
     """
     ledger, verifier = Ledger(), Verifier.parse(vkey)
-    head = await ledger.head(tx)
+    head = await ledger.published(tx)
     if head is None:
         return None
     static = StaticLog(directory)
@@ -134,7 +135,7 @@ class StaticLog:
             if target.read_bytes() == content:
                 return
         except FileNotFoundError:
-            _write(target, content)
+            write_durably(target, content)
             return
         raise ExportRefused(
             f"Le fichier {path} existe avec un autre contenu.", f"File {path} exists with another content."
@@ -143,9 +144,9 @@ class StaticLog:
     def publish(self, note: bytes) -> None:
         """Replace the checkpoint, once everything it commits to is durable."""
         for directory in sorted(self._touched):
-            _flush(directory)
-        _write(self._root / "checkpoint", note)
-        _flush(self._root)
+            flush(directory)
+        write_durably(self._root / "checkpoint", note)
+        flush(self._root)
 
     def _touch(self, directory: Path) -> None:
         missing = []
@@ -167,25 +168,3 @@ def _lock(handle: int) -> None:
         raise ExportRefused(
             "Un autre export écrit dans ce dossier.", "Another export writes to this directory."
         ) from None
-
-
-def _write(target: Path, content: bytes) -> None:
-    """Write under a temporary name, flush, rename. The directory is held, so the temporary name is ours."""
-    temporary = target.with_name(f".{target.name}.tmp")
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-    try:
-        rest = memoryview(content)
-        while rest:
-            rest = rest[os.write(handle, rest) :]
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-    temporary.rename(target)
-
-
-def _flush(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

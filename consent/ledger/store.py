@@ -62,13 +62,15 @@ class Ledger:
 
     async def head(self, tx: AsyncConnection) -> Checkpoint | None:
         """The last signed checkpoint with its note; None before the first. Never older than one seen before in `tx`."""
-        query = sa.select(ledger_checkpoints.c.note).order_by(ledger_checkpoints.c.size.desc()).limit(1)
-        note = (await tx.execute(query)).scalar_one_or_none()
-        return None if note is None else Checkpoint.parse(note.encode())[0]
+        return await self._newest(tx, sa.true())
+
+    async def published(self, tx: AsyncConnection) -> Checkpoint | None:
+        """The last head that was shown to the outside, with its note; None before the first. Never goes back."""
+        return await self._newest(tx, ledger_checkpoints.c.published_at.is_not(None))
 
     async def checkpoint(self, tx: AsyncConnection) -> bytes | None:
-        """What is served at `checkpoint`: the last signed note, verbatim; None before the first."""
-        head = await self.head(tx)
+        """What is served at `checkpoint`: the last published note, verbatim; None before the first."""
+        head = await self.published(tx)
         return None if head is None else head.note
 
     async def tile(self, tx: AsyncConnection, level: int, n: int, width: int = WIDTH) -> bytes | None:
@@ -86,7 +88,9 @@ class Ledger:
 
     async def receipt(self, tx: AsyncConnection, event_id: str, disclosure: Disclosure | None = None) -> bytes | None:
         """
-        The `.tlog-proof` file of an event against the last checkpoint; None while the sequencer has not placed it yet.
+        The `.tlog-proof` file of an event; None while the sequencer has not placed it under a published head.
+
+        The head is the last one that the quorum of witnesses cosigned, where it covers the event, else the last one published.
 
         With `disclosure` the receipt shows the event; without, only its entry, and so also after the opening was destroyed.
         Raises UnknownEvent, and EventConflict when the disclosure does not open this event's entry.
@@ -98,9 +102,11 @@ class Ledger:
         index, entry = found
         if disclosure is not None and disclosure.entry() != entry:
             raise EventConflict("the disclosure does not open this event")
-        # The index is read before the head: an index that is seen is covered by every checkpoint seen after it.
-        head = await self.head(tx)
-        if index is None or head is None:
+        witnessed = ledger_checkpoints.c.witnessed_at.is_not(None)
+        head = await self._newest(tx, witnessed, ledger_checkpoints.c.published_at.is_not(None))
+        if index is None or head is None or head.size <= index:
+            head = await self.published(tx)
+        if index is None or head is None or head.size <= index:
             return None
         path = await self._proof(tx, inclusion_ranges(index, head.size))
         return Receipt(index, tuple(path), head.note, extra_of(disclosure or entry)).encode()
@@ -112,6 +118,11 @@ class Ledger:
         Raises ValueError for sizes out of order and TileInvalid for sizes the log has not reached.
         """
         return await self._proof(tx, consistency_ranges(old, new))
+
+    async def _newest(self, tx: AsyncConnection, *conditions: sa.ColumnElement[bool]) -> Checkpoint | None:
+        query = sa.select(ledger_checkpoints.c.note).where(*conditions)
+        note = (await tx.execute(query.order_by(ledger_checkpoints.c.size.desc()).limit(1))).scalar_one_or_none()
+        return None if note is None else Checkpoint.parse(note.encode())[0]
 
     async def _proof(self, tx: AsyncConnection, ranges: Sequence[Range]) -> list[bytes]:
         return range_hashes(ranges, TileHashes(await read_tiles(tx, tiles_for(ranges))))

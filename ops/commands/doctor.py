@@ -11,6 +11,7 @@ from typing import Annotated
 import sqlalchemy as sa
 import typer
 
+from consent.ledger.mark import SequencerRefused
 from gateway.app import assemble
 from gateway.bus.base import BusUnavailable
 from gateway.keys import Keys, KeysMissing, generate
@@ -70,7 +71,11 @@ def doctor(
 
 async def _init(settings: Settings) -> None:
     await _migrate(settings)
-    if await open_log(settings, say.keys(settings)):
+    try:
+        opened = await open_log(settings, say.keys(settings))
+    except SequencerRefused as error:
+        say.fail(error.message_fr, error.message_en)
+    if opened:
         say.stderr.print("Journal ouvert : sa première entrée est signée. / Log opened: its first entry is signed.")
 
 

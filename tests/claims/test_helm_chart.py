@@ -322,3 +322,19 @@ def _objects(value: Any) -> Iterator[dict[str, Any]]:
     if isinstance(value, list):
         for child in value:
             yield from _objects(child)
+
+
+def test_the_sequencer_keeps_its_mark_apart_from_the_database() -> None:
+    """The mark of what was signed has a volume that can be written, of the operator's choice, which one pod holds at a time."""
+    for name, volume in (
+        ("minimal", {"name": "marks", "emptyDir": {"sizeLimit": "16Mi"}}),
+        ("complete", {"name": "marks", "persistentVolumeClaim": {"claimName": "valombre-marques"}}),
+    ):
+        deployment = named(name, "Deployment", "-sequencer")["spec"]
+        pod = deployment["template"]["spec"]
+        mounted = {mount["name"]: mount for mount in pod["containers"][0]["volumeMounts"]}
+        settings = named(name, "ConfigMap", "tdu-trait-dunion")["data"]
+        assert volume in pod["volumes"]
+        assert settings["TDU_LEDGER_MARKS"] == mounted["marks"]["mountPath"]
+        assert "readOnly" not in mounted["marks"]
+        assert (name == "complete") == (deployment["strategy"]["type"] == "Recreate")

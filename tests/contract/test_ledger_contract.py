@@ -20,8 +20,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from consent.ledger.commitment import Disclosure
 from consent.ledger.event import Event, EventType, LedgerRecord, commit
 from consent.ledger.export import ExportRefused, export
+from consent.ledger.integration import integrate
+from consent.ledger.mark import Mark, SequencerRefused
 from consent.ledger.note import Signer
-from consent.ledger.sequencer import Sequencer, SequencerRefused, integrate
+from consent.ledger.sequencer import Sequencer
 from consent.ledger.store import EventConflict, Ledger, UnknownEvent
 from consent.ledger.tiles import ENTRIES, encode_bundle, tiles_of
 from consent.tables import ledger_checkpoints, ledger_events, ledger_tiles, metadata
@@ -266,6 +268,7 @@ async def test_two_integrations_at_once_do_not_disturb_each_other(database: Data
 
     await asyncio.gather(*(step() for _ in range(8)))
     assert await indexes(database) == list(range(40))
+    await sequencer(database).catch_up()
     assert await verified(database, tmp_path) == 40
 
 
@@ -482,3 +485,175 @@ async def test_a_proof_of_consistency_is_refused_beyond_the_log(database: Databa
         for old, new in ((0, 5), (4, 3), (3, 6)):
             with pytest.raises(ValueError, match=r"proof|short"):
                 await Ledger().consistency(tx, old, new)
+
+
+LEDGER = (ledger_events, ledger_tiles, ledger_checkpoints)
+
+
+async def backup(database: Database) -> list[list[dict[str, Any]]]:
+    """Every row of the ledger, as a backup would hold them."""
+    async with database.read() as tx:
+        return [[dict(row._mapping) for row in await tx.execute(sa.select(table))] for table in LEDGER]
+
+
+async def restore(database: Database, rows: list[list[dict[str, Any]]]) -> None:
+    """Put the rows of a backup back in place of what is there."""
+    async with database.write() as tx:
+        for table in LEDGER:
+            await tx.execute(sa.delete(table))
+        for table, kept in zip(LEDGER, rows, strict=True):
+            if kept:
+                await tx.execute(sa.insert(table), kept)
+
+
+async def published_size(database: Database) -> int | None:
+    """The size that the outside sees."""
+    async with database.read() as tx:
+        head = await Ledger().published(tx)
+    return None if head is None else head.size
+
+
+async def test_a_restored_backup_is_never_signed_over(database: Database, tmp_path: Path) -> None:
+    """A database that came back from a backup is behind the mark: nothing is signed, however much is appended."""
+    mark = Mark(tmp_path, SIGNER.verifier)
+    await append(database, *[record() for _ in range(3)])
+    await sequencer(database, mark=mark).catch_up()
+    old = await backup(database)
+    await append(database, *[record() for _ in range(4)])
+    head = await sequencer(database, mark=mark).catch_up()
+    await restore(database, old)
+    for _ in range(3):
+        await append(database, *[record() for _ in range(3)])
+        with pytest.raises(SequencerRefused, match="3 entrées, 7 ont déjà été signées"):
+            await sequencer(database, mark=mark).run()
+    assert mark.read() == head
+    assert await published_size(database) == 3
+    await restore(database, [[], [], []])
+    await append(database, record())
+    with pytest.raises(SequencerRefused, match="0 entrées, 7 ont déjà été signées"):
+        await sequencer(database, mark=mark).catch_up()
+
+
+async def test_another_history_is_never_signed_beside_the_mark(database: Database, tmp_path: Path) -> None:
+    """A history that was signed without the mark, of its size or longer, is not continued where the mark is known."""
+    mark = Mark(tmp_path, SIGNER.verifier)
+    await append(database, *[record() for _ in range(5)])
+    await sequencer(database, mark=mark).catch_up()
+    for size in (5, 9, 300):
+        await restore(database, [[], [], []])
+        await append(database, *[record() for _ in range(size)])
+        await sequencer(database).catch_up()
+        await append(database, record())
+        with pytest.raises(SequencerRefused, match="contredit les 5 entrées"):
+            await sequencer(database, mark=mark).catch_up()
+
+
+async def test_a_copy_of_the_database_started_beside_the_first_does_not_fork_the_log(
+    database: Database, tmp_path: Path
+) -> None:
+    """Two databases, one key, one mark: whichever signs first goes on, and the other one is stopped before it signs."""
+    mark = Mark(tmp_path / "marks", SIGNER.verifier)
+    await append(database, *[record() for _ in range(3)])
+    await sequencer(database, mark=mark).catch_up()
+    copy = Database(f"sqlite+aiosqlite:///{tmp_path / 'copy.db'}")
+    await _create(copy)
+    await restore(copy, await backup(database))
+    await append(database, *[record() for _ in range(50)])
+    await append(copy, *[record() for _ in range(50)])
+    outcomes = await asyncio.gather(
+        *(sequencer(one, mark=mark, limit=5).catch_up() for one in (database, copy)), return_exceptions=True
+    )
+    await copy.close()
+    assert ["Checkpoint", "SequencerRefused"] == sorted(type(outcome).__name__ for outcome in outcomes)
+    head = mark.read()
+    assert head is not None
+    assert head.size == 53
+
+
+async def test_a_mark_that_was_altered_stops_the_sequencer(database: Database, tmp_path: Path) -> None:
+    """A mark is a signed head; anything else in its place is not quietly replaced."""
+    mark = Mark(tmp_path, SIGNER.verifier)
+    await append(database, record())
+    await sequencer(database, mark=mark).catch_up()
+    for content in (
+        b"",
+        b"altered",
+        mark.path.read_bytes()[:-3],
+        Signer.from_seed("autre.example", bytes(32)).vkey.encode(),
+    ):
+        mark.path.write_bytes(content)
+        with pytest.raises(SequencerRefused, match="n’est pas une tête signée"):
+            await sequencer(database, mark=mark).catch_up()
+
+
+async def test_a_crash_between_signature_and_mark_is_made_good(database: Database, tmp_path: Path) -> None:
+    """A database ahead of the mark, which a crash or a lost file leaves, is proved to continue it and goes on."""
+    mark = Mark(tmp_path, SIGNER.verifier)
+    for marked in (True, False, False, True, False):
+        await append(database, *[record() for _ in range(130)])
+        head = await sequencer(database, mark=mark if marked else None).catch_up()
+    mark.path.unlink()
+    await append(database, record())
+    head = await sequencer(database, mark=mark).catch_up()
+    assert mark.read() == head
+    assert head is not None
+    assert head.size == 651
+
+
+async def test_what_a_dead_sequencer_signed_is_published_by_the_next(database: Database, tmp_path: Path) -> None:
+    """A signed head is not shown before it is marked; whoever runs next marks it and shows it, with nothing else to do."""
+    mark = Mark(tmp_path, SIGNER.verifier)
+    one = record()
+    await append(database, one)
+    async with database.write() as tx:
+        signed = await integrate(tx, SIGNER, NOW)
+    assert await published_size(database) is None
+    async with database.read() as tx:
+        assert await Ledger().receipt(tx, one.event.id) is None
+        assert await Ledger().checkpoint(tx) is None
+    assert await sequencer(database, mark=mark).catch_up() is None
+    assert mark.read() == signed
+    assert await published_size(database) == 1
+
+
+async def test_what_is_published_never_goes_back(database: Database) -> None:
+    """While witnesses keep a sequencer waiting, another one publishes a later head; the late one changes nothing."""
+    first, released = asyncio.Event(), asyncio.Event()
+
+    async def late(_head: object) -> None:
+        first.set()
+        await released.wait()
+
+    await append(database, record())
+    waiting = asyncio.create_task(sequencer(database, witnessing=late).catch_up())
+    await first.wait()
+    await append(database, record())
+    await sequencer(database).catch_up()
+    assert await published_size(database) == 2
+    released.set()
+    await waiting
+    assert await published_size(database) == 2
+
+
+async def test_a_mark_that_cannot_be_written_publishes_nothing(database: Database, tmp_path: Path) -> None:
+    """A full or lost disk under the mark stops publication, is counted as a failure, and is made good afterwards."""
+    mark = Mark(tmp_path / "marks", SIGNER.verifier)
+    await append(database, record())
+    (tmp_path / "marks").touch()
+    runner = sequencer(database, mark=mark, interval=0.01)
+    task = asyncio.create_task(runner.run())
+
+    async def failed() -> bool:
+        return runner.failures > 1
+
+    async def public() -> bool:
+        return await published_size(database) == 1
+
+    try:
+        assert await _within(5, failed)
+        assert await published_size(database) is None
+        (tmp_path / "marks").unlink()
+        assert await _within(10, public)
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

@@ -62,6 +62,7 @@ TDU_HOST: "0.0.0.0"
 TDU_PORT: "8080"
 TDU_KEYS_DIR: /etc/trait-dunion/keys
 TDU_KEK_FILE: /etc/trait-dunion/kek/kek
+TDU_LEDGER_MARKS: /var/lib/trait-dunion/marks
 {{- range $name, $value := .Values.config.extraEnv }}
 {{- /* Helm reads every number as a float: a large one would come out as 8e+07. */}}
 {{ $name }}: {{ ternary ($value | int64) $value (kindIs "float64" $value) | toString | quote }}

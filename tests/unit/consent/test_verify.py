@@ -389,13 +389,13 @@ def test_names_of_an_interrupted_export_are_made_durable_by_the_next(
     """A file that is already there keeps its bytes, but its directory is flushed again before the checkpoint."""
     publish(tmp_path, entries_of(3))
     flushed: list[Path] = []
-    real_flush = export._flush
+    real_flush = export.flush
 
     def watched_flush(directory: Path) -> None:
         flushed.append(directory)
         real_flush(directory)
 
-    monkeypatch.setattr(export, "_flush", watched_flush)
+    monkeypatch.setattr(export, "flush", watched_flush)
     publish(tmp_path, entries_of(3))
     assert tmp_path / "tile/0/000.p" in flushed
 
