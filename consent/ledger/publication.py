@@ -20,7 +20,8 @@ from consent.ledger.policy import Policy
 from consent.ledger.store import instant
 from consent.tables import ledger_checkpoints
 
-_SIZE, _NOTE = ledger_checkpoints.c.size, ledger_checkpoints.c.note
+_SIZE: sa.ColumnElement[int] = ledger_checkpoints.c.size
+_NOTE: sa.ColumnElement[str] = ledger_checkpoints.c.note
 
 
 async def unpublished(tx: AsyncConnection) -> Checkpoint | None:
