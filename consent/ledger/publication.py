@@ -20,20 +20,19 @@ from consent.ledger.policy import Policy
 from consent.ledger.store import instant
 from consent.tables import ledger_checkpoints
 
-_SIZE: sa.ColumnElement[int] = ledger_checkpoints.c.size
-_NOTE: sa.ColumnElement[str] = ledger_checkpoints.c.note
+_heads = ledger_checkpoints.c
 
 
 async def unpublished(tx: AsyncConnection) -> Checkpoint | None:
     """The last signed head while it is not published; None when it is, and before the first."""
-    query = sa.select(_NOTE, ledger_checkpoints.c.published_at).order_by(_SIZE.desc()).limit(1)
+    query = sa.select(_heads.note, _heads.published_at).order_by(_heads.size.desc()).limit(1)
     row = (await tx.execute(query)).one_or_none()
     return None if row is None or row.published_at is not None else Checkpoint.parse(row.note.encode())[0]
 
 
 async def publish(tx: AsyncConnection, head: Checkpoint, now: datetime) -> None:
     """Show a head to the outside, if it is not shown already."""
-    waiting = head.size == _SIZE, ledger_checkpoints.c.published_at.is_(None)
+    waiting = _heads.size == head.size, _heads.published_at.is_(None)
     await tx.execute(sa.update(ledger_checkpoints).where(*waiting).values(published_at=instant(now)))
 
 
@@ -45,23 +44,20 @@ async def add_cosignatures(
 
     Raises NoteInvalid when a line does not verify: then nothing may be committed.
     """
-    query = sa.select(ledger_checkpoints).where(size == _SIZE).with_for_update()
+    query = sa.select(ledger_checkpoints).where(_heads.size == size).with_for_update()
     row = (await tx.execute(query)).one()
     note = Note.parse(row.note.encode()).with_lines(lines)
     quorum = policy.satisfied(open_checkpoint(note, log, policy.keys).witnessed)
     at = row.witnessed_at or (instant(now) if quorum else None)
-    change = sa.update(ledger_checkpoints).where(size == _SIZE).values(note=note.decode(), witnessed_at=at)
+    change = sa.update(ledger_checkpoints).where(_heads.size == size).values(note=note.decode(), witnessed_at=at)
     await tx.execute(change)
     return quorum
 
 
 async def unwitnessed_since(tx: AsyncConnection) -> str | None:
     """When the first head after the last witnessed one was signed: since then the quorum has been away. None when it is not."""
-    witnessed = sa.select(sa.func.max(_SIZE)).where(ledger_checkpoints.c.witnessed_at.is_not(None)).scalar_subquery()
+    witnessed = sa.select(sa.func.max(_heads.size)).where(_heads.witnessed_at.is_not(None)).scalar_subquery()
     query = (
-        sa.select(ledger_checkpoints.c.signed_at)
-        .where(sa.func.coalesce(witnessed, -1) < _SIZE)
-        .order_by(_SIZE)
-        .limit(1)
+        sa.select(_heads.signed_at).where(_heads.size > sa.func.coalesce(witnessed, -1)).order_by(_heads.size).limit(1)
     )
     return (await tx.execute(query)).scalar_one_or_none()
