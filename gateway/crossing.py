@@ -25,6 +25,7 @@ from gateway.services import Services
 from gateway.store.crypto import DataKey
 from gateway.store.database import Transaction, instant
 from gateway.store.idempotency import Attempt
+from gateway.store.identifiers import time_ordered
 from gateway.store.tables import deliveries, documents, exchanges
 from gateway.telemetry import current_traceparent
 from schemas import Document, Issue, Kind
@@ -37,7 +38,7 @@ class Ruling:
     recipient: str
     decision: Decision
     at: datetime | None = None
-    delivery_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    delivery_id: str = field(default_factory=time_ordered)
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import orjson
 import sqlalchemy as sa
@@ -27,6 +27,12 @@ ROWS = sa.select(deliveries, exchanges.c.document_id, exchanges.c.purpose).join(
     exchanges, exchanges.c.id == deliveries.c.exchange_id
 )
 """Deliveries with what their exchange says of them."""
+
+OPEN: Final = ("queued", "available", "leased")
+"""The states of a delivery that is still on its way."""
+
+_NEVER: Final = ("~", "~")
+"""After every place in the order."""
 
 
 @dataclass(slots=True)
@@ -58,24 +64,67 @@ async def waiting(caller: Caller, services: Services, kinds: frozenset[Kind] | N
 async def take(
     tx: Transaction, caller: Caller, limit: int, kinds: frozenset[Kind] | None, services: Services, now: datetime
 ) -> list[Taken]:
-    """(1) Lock what is available to the caller's organisation, oldest first; rows another consumer holds are passed over."""
+    """
+    (1) Lock what is available to the caller's organisation, oldest first; rows another consumer holds are passed over.
+
+    About one person, among the kinds asked for, nothing is taken before what came earlier: it is taken with it, or waits.
+    """
     query = (
         ROWS.where(_available(caller, kinds, now))
         .order_by(deliveries.c.created_at, deliveries.c.id)
         .limit(limit)
         .with_for_update(skip_locked=True, of=deliveries)
     )
-    return await _open(tx, (await tx.execute(query)).all(), services)
+    rows = await _in_order(tx, (await tx.execute(query)).all(), caller, kinds)
+    return await _open(tx, rows, services)
+
+
+async def _in_order(tx: Transaction, rows: Sequence[Any], caller: Caller, kinds: frozenset[Kind] | None) -> list[Any]:
+    """
+    Leave out the rows before which another about the same person must be handed over first.
+
+    Seen once the rows are locked: another consumer may hold the earlier one, and have passed over it is no reason.
+    """
+    if not rows:
+        return []
+    mine = {row.id for row in rows}
+    last = max(row.created_at for row in rows)
+    blocked: dict[str, tuple[str, str]] = {}
+    for people in chunks(sorted({row.subject_id for row in rows})):
+        query = (
+            sa.select(deliveries.c.subject_id, deliveries.c.created_at, deliveries.c.id)
+            .where(_wanted(caller, kinds), deliveries.c.state.in_(OPEN), deliveries.c.subject_id.in_(people))
+            .where(deliveries.c.created_at <= last)
+        )
+        for row in await tx.execute(query):
+            if row.id not in mine:
+                place = (row.created_at, row.id)
+                blocked[row.subject_id] = min(place, blocked.get(row.subject_id, place))
+    return [row for row in rows if (row.created_at, row.id) < blocked.get(row.subject_id, _NEVER)]
 
 
 def _available(caller: Caller, kinds: frozenset[Kind] | None, now: datetime) -> sa.ColumnElement[bool]:
-    at = instant(now)
-    free = sa.or_(
-        deliveries.c.state == "available", sa.and_(deliveries.c.state == "leased", deliveries.c.leased_until < at)
+    """What may be taken now: free and due, and no earlier one about the same person that is neither."""
+    earlier = deliveries.alias("earlier")
+    before = sa.tuple_(earlier.c.created_at, earlier.c.id) < sa.tuple_(deliveries.c.created_at, deliveries.c.id)
+    waited_for = (
+        sa.exists()
+        .where(earlier.c.subject_id == deliveries.c.subject_id, _wanted(caller, kinds, earlier), before)
+        .where(earlier.c.state.in_(OPEN), ~_free(now, earlier))
+        .correlate(deliveries)
     )
-    due = sa.or_(deliveries.c.next_attempt_at.is_(None), deliveries.c.next_attempt_at <= at)
-    wanted = sa.true() if kinds is None else deliveries.c.kind.in_(sorted(kind.value for kind in kinds))
-    return sa.and_(deliveries.c.recipient == caller.partner, free, due, wanted)
+    return sa.and_(_wanted(caller, kinds), _free(now), ~waited_for)
+
+
+def _wanted(caller: Caller, kinds: frozenset[Kind] | None, of: Any = deliveries) -> sa.ColumnElement[bool]:
+    mine: sa.ColumnElement[bool] = of.c.recipient == caller.partner
+    return mine if kinds is None else sa.and_(mine, of.c.kind.in_(sorted(kind.value for kind in kinds)))
+
+
+def _free(now: datetime, of: Any = deliveries) -> sa.ColumnElement[bool]:
+    at = instant(now)
+    free = sa.or_(of.c.state == "available", sa.and_(of.c.state == "leased", of.c.leased_until < at))
+    return sa.and_(free, sa.or_(of.c.next_attempt_at.is_(None), of.c.next_attempt_at <= at))
 
 
 async def queued(tx: Transaction, delivery_ids: Sequence[str], services: Services) -> list[Taken]:

@@ -30,6 +30,8 @@ class EventType(StrEnum):
     DISCLOSURE_ACKNOWLEDGED = "disclosure_acknowledged"
     DISCLOSURE_REJECTED = "disclosure_rejected"
     DISCLOSURE_STOPPED = "disclosure_stopped"
+    DISCLOSURE_ABANDONED = "disclosure_abandoned"
+    DISCLOSURE_REPLAYED = "disclosure_replayed"
     WITHDRAWAL_NOTIFIED = "withdrawal_notified"
     WITHDRAWAL_REMINDED = "withdrawal_reminded"
     WITHDRAWAL_OVERDUE = "withdrawal_overdue"
@@ -171,6 +173,18 @@ CATALOGUE: dict[EventType, Wording] = {
         "Disclosure stopped",
         "Un échange accepté n’a pas été remis : la situation avait changé depuis son acceptation.",
         "An accepted exchange was not handed over: the situation had changed since it was accepted.",
+    ),
+    EventType.DISCLOSURE_ABANDONED: Wording(
+        "Remise abandonnée",
+        "Disclosure abandoned",
+        "Un échange accepté n’a pas pu être remis : il est mis de côté avec sa raison, et peut être rejoué.",
+        "An accepted exchange could not be handed over: it is set aside with its reason, and can be replayed.",
+    ),
+    EventType.DISCLOSURE_REPLAYED: Wording(
+        "Remise rejouée",
+        "Disclosure replayed",
+        "Une remise close a été demandée de nouveau : une autre part à sa place, après une nouvelle décision.",
+        "A closed hand-over was asked for again: another one leaves in its place, after a new decision.",
     ),
     EventType.WITHDRAWAL_NOTIFIED: Wording(
         "Retrait notifié",

@@ -1,22 +1,28 @@
 """
-The courier: takes deliveries from the bus, asks the gate again, and puts them in the recipient's mailbox.
+The courier: takes deliveries from the bus, asks the gate again, and puts them where the recipient's system takes them.
 
 At least once from the bus, exactly once in effect: each message's id enters the inbox in the transaction of its effect.
+A message that fails by itself is tried apart from its group, then set aside with its reason; when the database is away
+everything waits, however long, and nothing is set aside.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
+from typing import Final
 
+import asyncpg
 import sqlalchemy as sa
 from opentelemetry.trace import SpanKind
 
 from gateway import handover, telemetry
 from gateway.bus.base import DELIVERIES, Bus, Received
 from gateway.bus.outbox import carried
+from gateway.delivery.abandonment import abandon
 from gateway.services import Services
 from gateway.store.database import Transaction, insert_ignore, instant
 from gateway.store.subjects import chunks
@@ -29,7 +35,15 @@ _GROUP = 64
 """Messages brought in one transaction: the commit is what costs."""
 
 _PAUSE = timedelta(seconds=2)
-"""Before a group is tried again when the database refused it."""
+"""Before the bus is taken from again after it failed."""
+
+_ITS_OWN_FAULT: Final = (sa.exc.DataError, sa.exc.IntegrityError, sa.exc.ProgrammingError)
+
+_TRIES: Final = 4
+"""How many times a message that fails by itself is tried before it is set aside."""
+
+_FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0
+"""Seconds between two tries: the wait doubles each time, and is drawn between its half and its whole."""
 
 
 class Courier:
@@ -41,6 +55,7 @@ class Courier:
         """Take from `bus` with the `services` of the flow."""
         self._services = services
         self._bus = bus
+        self._faults: dict[str, int] = {}
         system = telemetry.bus_system(services.settings.bus_url)
         self._attributes = telemetry.messaging("process", "process", system=system, destination=DELIVERIES)
 
@@ -83,11 +98,34 @@ class Courier:
                 await self.bring(group)
         except Exception as error:
             _log.warning("courier.refused", extra={"error": type(error).__name__, "messages": len(group)})
+            if len(group) > 1 and not _is_away(error):
+                for received in group:
+                    await self._bring_or_retry([received])
+                return
             for received in group:
-                await received.retry(_PAUSE)
+                await self._try_later(received, error)
             return
         for received in group:
+            self._faults.pop(received.message.id, None)
             await received.ack()
+
+    async def _try_later(self, received: Received, error: Exception) -> None:
+        if _is_away(error):
+            await received.retry(_wait(received.attempts))
+            return
+        # Counted here and not by the bus, whose attempts grow while the database is away too.
+        faults = self._faults[received.message.id] = self._faults.get(received.message.id, 0) + 1
+        if faults < _TRIES:
+            await received.retry(_wait(faults))
+            return
+        del self._faults[received.message.id]
+        reason = f"courier: {type(error).__name__}"
+        _log.error("courier.set_aside", extra={"error": type(error).__name__})
+        await received.park(reason)
+        try:
+            await abandon(self._services, received.message.event["data"]["delivery_id"], reason)
+        except Exception as failure:  # the message keeps the reason; what the row says is for people
+            _log.error("courier.not_told", extra={"error": type(failure).__name__})
 
     async def bring(self, group: Sequence[Received]) -> None:
         """Put the deliveries named by a group of messages in their mailboxes, or stop them; one transaction, no effect twice."""
@@ -114,6 +152,18 @@ async def _first_time(tx: Transaction, group: Sequence[Received], at: str) -> li
     rows = [{"consumer": "courier", "message_id": message_id, "received_at": at} for message_id in wanted]
     entered = await tx.execute(insert_ignore(inbox, tx).values(rows).returning(inbox.c.message_id))
     return [wanted[row.message_id] for row in entered]
+
+
+def _is_away(error: Exception) -> bool:
+    """Whether the database is what failed, and not what it was asked: it did not answer, or the connection broke."""
+    if isinstance(error, _ITS_OWN_FAULT):
+        return False
+    return isinstance(error, sa.exc.DBAPIError | sa.exc.TimeoutError | asyncpg.PostgresError | OSError)
+
+
+def _wait(attempts: int) -> timedelta:
+    longest = min(_FIRST_WAIT * 2 ** min(attempts - 1, 16), _LONGEST_WAIT)
+    return timedelta(seconds=longest * random.uniform(0.5, 1))  # noqa: S311 (spreads load; keeps no secret)
 
 
 async def _read(messages: AsyncIterator[Received], waiting: asyncio.Queue[Received]) -> None:

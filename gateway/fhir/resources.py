@@ -74,7 +74,12 @@ _SAID_IN_TASK = frozenset(
     ]
 )
 
-_DELIVERY: Mapping[str, str] = {"acknowledged": "received", "rejected": "failed", "stopped": "cancelled"}
+_DELIVERY: Mapping[str, str] = {
+    "acknowledged": "received",
+    "rejected": "failed",
+    "abandoned": "failed",
+    "stopped": "cancelled",
+}
 """States of a delivery to `task-status`, until the recipient says more; on its way, it is `requested`."""
 
 

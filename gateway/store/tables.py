@@ -141,7 +141,10 @@ deliveries = sa.Table(
     sa.Column("recipient", sa.String(14), nullable=False),
     sa.Column("subject_id", sa.String(36), nullable=False, index=True),
     sa.Column(
-        "state", sa.String(16), nullable=False, comment="refused queued available leased acknowledged rejected stopped"
+        "state",
+        sa.String(16),
+        nullable=False,
+        comment="refused queued available leased acknowledged rejected abandoned stopped",
     ),
     sa.Column("decision", sa.JSON, nullable=False, comment="convention, flow, fields, reasons: nothing personal"),
     sa.Column("lease", sa.String(36), nullable=True, index=True),
@@ -149,14 +152,20 @@ deliveries = sa.Table(
     sa.Column("leased_to", sa.String(64), nullable=True),
     sa.Column("disclosures", sa.Integer, nullable=False, server_default="0"),
     sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column(
+        "refusals", sa.Integer, nullable=False, server_default="0", comment="attempts that failed by its own fault"
+    ),
     sa.Column("next_attempt_at", Instant, nullable=True),
     sa.Column("available_at", Instant, nullable=True),
     sa.Column("acknowledged_at", Instant, nullable=True),
     sa.Column("last_error", sa.String(200), nullable=True),
+    sa.Column("parent", sa.String(36), nullable=True, comment="the closed delivery that this one replays"),
+    sa.Column("replay_id", sa.String(36), nullable=True, index=True, comment="the task that asked for it"),
     sa.Column("trace", sa.String(64), nullable=True),
     sa.Column("created_at", Instant, nullable=False),
     sa.Column("updated_at", Instant, nullable=False),
     sa.Index("ix_deliveries_mailbox", "recipient", "state", "created_at", "id"),
+    sa.Index("uq_deliveries_parent", "parent", unique=True),
 )
 
 notices = sa.Table(
@@ -234,4 +243,39 @@ quarantine = sa.Table(
     sa.Column("sealed", sa.LargeBinary, nullable=False, comment="the bytes as received, under the gateway's own key"),
     sa.Column("received_at", Instant, nullable=False),
     sa.Column("expires_at", Instant, nullable=False, index=True),
+)
+
+endpoints = sa.Table(
+    "endpoints",
+    metadata,
+    sa.Column("client_id", sa.String(64), sa.ForeignKey("systems.client_id"), primary_key=True),
+    sa.Column("partner", sa.String(14), nullable=False, index=True),
+    sa.Column("transport", sa.String(16), nullable=False, comment="pull, webhook, sftp or amqp"),
+    sa.Column("kinds", sa.JSON(none_as_null=True), nullable=True, comment="what it takes; null: every kind"),
+    sa.Column("settings", sa.JSON, nullable=False, comment="what the partner set; no secret"),
+    sa.Column("sealed", sa.LargeBinary, nullable=True, comment="its secrets, under the gateway's own key"),
+    sa.Column("policy", sa.JSON, nullable=False, comment="how long to try, and when to suspend"),
+    sa.Column("allowance", sa.JSON, nullable=False, comment="networks and ports that the operator opened for it"),
+    sa.Column("state", sa.String(16), nullable=False, comment="active or suspended"),
+    sa.Column("failures", sa.Integer, nullable=False, server_default="0", comment="in a row"),
+    sa.Column("failing_since", Instant, nullable=True),
+    sa.Column("next_attempt_at", Instant, nullable=True),
+    sa.Column("last_success_at", Instant, nullable=True),
+    sa.Column("last_error", sa.String(64), nullable=True),
+    sa.Column("suspended_at", Instant, nullable=True),
+    sa.Column("updated_at", Instant, nullable=False),
+)
+
+delivery_attempts = sa.Table(
+    "delivery_attempts",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True, comment="in the order of time"),
+    sa.Column("delivery_id", sa.String(36), nullable=True, index=True, comment="null: a test of the endpoint"),
+    sa.Column("client_id", sa.String(64), nullable=False, index=True),
+    sa.Column("transport", sa.String(16), nullable=False),
+    sa.Column("outcome", sa.String(16), nullable=False, comment="taken, waits, refused or failed"),
+    sa.Column("code", sa.String(64), nullable=True),
+    sa.Column("milliseconds", sa.Integer, nullable=False),
+    sa.Column("sealed", sa.LargeBinary, nullable=True, comment="the beginning of the reply, under the subject's key"),
+    sa.Column("attempted_at", Instant, nullable=False, index=True),
 )

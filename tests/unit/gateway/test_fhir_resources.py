@@ -144,12 +144,13 @@ def test_the_words_of_a_service_request_are_those_of_fhir(urgency: str, relation
     assert {"chain": "filler-order", "split": "order"}[relation] == resource["intent"]
 
 
-@pytest.mark.parametrize("state", ["queued", "available", "leased", "acknowledged", "rejected", "stopped"])
+@pytest.mark.parametrize("state", ["queued", "available", "leased", "acknowledged", "rejected", "abandoned", "stopped"])
 def test_a_delivery_without_news_is_a_valid_task(state: str) -> None:
     """Before the recipient says anything, the delivery alone gives the status, and no business status is made up."""
     resource = task(None, state)
     assert [] == faults(resource)
-    expected = {"acknowledged": "received", "rejected": "failed", "stopped": "cancelled"}.get(state, "requested")
+    failed = dict.fromkeys(("rejected", "abandoned"), "failed")
+    expected = ({"acknowledged": "received", "stopped": "cancelled"} | failed).get(state, "requested")
     assert (expected, False) == (resource["status"], "businessStatus" in resource)
 
 
