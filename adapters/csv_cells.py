@@ -55,7 +55,7 @@ def decode(raw: bytes, declared: str | None = None) -> tuple[str, bool]:
             text = raw.decode(encoding)
         except UnicodeDecodeError:
             continue
-        if "\0" in text:
+        if "\0" in text or (declared and declared != "utf-8" and _is_utf8(raw)):
             break
         if hidden := BIDI_CONTROLS.search(text):
             raise FileRefused(
@@ -79,6 +79,16 @@ def decode(raw: bytes, declared: str | None = None) -> tuple[str, bool]:
         "The file is not text in UTF-8 or windows-1252. Export it as UTF-8 CSV.",
         quarantine=False,
     )
+
+
+def _is_utf8(raw: bytes) -> bool:
+    """
+    Whether bytes said to be of a single-byte encoding are UTF-8 all along: read as declared, their names would be wrong.
+    """
+    try:
+        return not raw.decode("utf-8").isascii()
+    except UnicodeDecodeError:
+        return False
 
 
 def raw_rows(text: str, separator: str = ";", *, open_end: bool = False) -> Iterator[tuple[int, list[str]]]:

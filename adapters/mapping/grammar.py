@@ -60,7 +60,22 @@ def mapping_schema() -> Mapping[str, Any]:
                 "x-title-en": "Tables of codes",
                 "description": "Chaque fichier tables/NOM.csv, et la liste commune dont il donne les codes.",
                 "type": "object",
-                "additionalProperties": {"enum": list(code_lists())},
+                "additionalProperties": {
+                    "if": {"type": "string"},
+                    "then": {"enum": list(code_lists())},
+                    "else": {
+                        "type": "object",
+                        "required": ["codes"],
+                        "additionalProperties": False,
+                        "properties": {
+                            "codes": {"title": "Liste commune", "enum": list(code_lists())},
+                            "partner": {
+                                "title": "Liste de toutes les valeurs du partenaire",
+                                "enum": list(code_lists()),
+                            },
+                        },
+                    },
+                },
             },
             "documents": {"title": "Documents", "type": "array", "minItems": 1, "maxItems": 20, "items": _document()},
             "ignored": {

@@ -125,8 +125,9 @@ def _source(plain: Mapping[str, Any], problems: Problems) -> SourceFormat:
     )
 
 
-def _tables(folder: Traversable, declared: Mapping[str, str], problems: Problems) -> Iterator[tuple[str, Table]]:
-    for name, list_name in declared.items():
+def _tables(folder: Traversable, declared: Mapping[str, Any], problems: Problems) -> Iterator[tuple[str, Table]]:
+    for name, said in declared.items():
+        list_name, partner_list = (said, None) if isinstance(said, str) else (said["codes"], said.get("partner"))
         source = folder / "tables" / f"{name}.csv"
         if not source.is_file():
             problems.add(
@@ -134,7 +135,7 @@ def _tables(folder: Traversable, declared: Mapping[str, str], problems: Problems
             )
             continue
         try:
-            table = Table.read(source, list_name)
+            table = Table.read(source, list_name, partner_list)
         except (ValueError, KeyError) as error:
             problems.add(("tables", name), f"tables/{name}.csv ne se lit pas : {error}.", "This table cannot be read.")
             continue
