@@ -24,6 +24,7 @@ from consent.ledger.sequencer import Sequencer
 from consent.ledger.store import Ledger
 from gateway import telemetry
 from gateway.auth import Auth, create_auth_router
+from gateway.auth.certificates import Certificates
 from gateway.bus import outbox
 from gateway.bus.base import Bus, utc_now
 from gateway.bus.embedded import EmbeddedBus
@@ -130,6 +131,7 @@ def assemble(
         granted_scopes=granted_scopes(services),
         clock=lambda: datetime.now(UTC),
         granting_conventions=granting_conventions(services),
+        certificates=Certificates(settings.proxies, settings.certificate_header, settings.certificate_verified_header),
     )
     return Runtime(services, bus, relay, Courier(services, bus), sequencer, Keeper(services), signer, auth, publication)
 

@@ -68,6 +68,17 @@ class Settings(BaseSettings):
         description="how long a document is kept, sealed, once delivered (CRPA R114-9-7: at most 12)",
     )
     idempotency_days: int = Field(default=7, ge=1, description="how long an answer is given again to the same request")
+    proxy_addresses: str = Field(
+        default="",
+        description="addresses or networks of the reverse proxy, between commas: whose word on client certificates is believed",
+    )
+    certificate_header: str = Field(
+        default="client-cert",
+        description="header in which the proxy passes the client's certificate (RFC 9440, or nginx's escaped PEM)",
+    )
+    certificate_verified_header: str = Field(
+        default="client-verify", description="header in which the proxy says SUCCESS when it verified the chain"
+    )
     keeper_seconds: float = Field(default=60, gt=0, description="how often the keeper looks at what is due")
 
     @property
@@ -94,6 +105,11 @@ class Settings(BaseSettings):
     def marks(self) -> Path:
         """The directory of the high-water mark of what was signed."""
         return self.ledger_marks or self.data_dir / "marks"
+
+    @property
+    def proxies(self) -> tuple[str, ...]:
+        """The addresses and networks of the reverse proxy."""
+        return tuple(filter(None, map(str.strip, self.proxy_addresses.split(","))))
 
     @property
     def public_address(self) -> str:

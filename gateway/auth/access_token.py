@@ -6,7 +6,7 @@ They are short-lived and name the partner, the system, its roles and scopes, so 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -33,12 +33,16 @@ ALGORITHM: Final = "ES256"
 
 @dataclass(frozen=True, slots=True)
 class AccessToken:
-    """One of our own tokens, verified: its bearer, its dates in seconds since 1970, and the key it is bound to, if any."""
+    """
+    One of our own tokens, verified: its bearer, its dates in seconds since 1970, and what it is bound to, if anything.
+
+    `confirmation` is the claim `cnf`: `{"jkt": …}` for a key (RFC 9449), `{"x5t#S256": …}` for a certificate (RFC 8705).
+    """
 
     caller: Caller
     issued_at: int
     expires_at: int
-    bound_to: str | None
+    confirmation: Mapping[str, str]
 
     def check_client(self, client: Any) -> bool:
         """Whether the token was issued to this client; what authlib's revocation endpoint asks."""
@@ -63,10 +67,14 @@ class AccessTokens:
         self._clock = clock
 
     def issue(
-        self, system: System, scope: str, bound_to: str | None = None, conventions: Sequence[str] | None = None
+        self,
+        system: System,
+        scope: str,
+        confirmation: Mapping[str, str] | None = None,
+        conventions: Sequence[str] | None = None,
     ) -> str:
         """
-        Sign a token for `system`, bound to the key of thumbprint `bound_to` when given (RFC 9449 section 6.1).
+        Sign a token for `system`, bound as `confirmation` says.
 
         `conventions` are the hashes of the conventions that grant it; they stand in the claim of that name.
         """
@@ -86,8 +94,8 @@ class AccessTokens:
         }
         if conventions is not None:
             claims["conventions"] = list(conventions)
-        if bound_to:
-            claims["cnf"] = {"jkt": bound_to}
+        if confirmation:
+            claims["cnf"] = dict(confirmation)
         header = {"alg": ALGORITHM, "typ": "at+jwt", "kid": self._signing_key.kid}
         return jwt.encode(header, claims, self._signing_key, algorithms=[ALGORITHM])
 
@@ -139,7 +147,7 @@ class TokenGenerator(JWTBearerTokenGenerator):  # type: ignore[misc]  # authlib 
 
     def access_token_generator(self, client: Any, grant_type: str, user: Any, scope: str) -> str:
         """Sign the access token of an authenticated client."""
-        return self._tokens.issue(client.system, scope, client.bound_to, client.conventions())
+        return self._tokens.issue(client.system, scope, client.confirmation, client.conventions())
 
 
 def _access_token(claims: dict[str, Any]) -> AccessToken:
@@ -152,5 +160,16 @@ def _access_token(claims: dict[str, Any]) -> AccessToken:
     client_id, partner, system, scope, jti = texts
     known = None if conventions is None else frozenset(conventions)
     caller = Caller(client_id, partner, system, frozenset(scope.split()), frozenset(roles), jti, known)
-    bound_to = claims["cnf"]["jkt"] if "cnf" in claims else None
-    return AccessToken(caller, int(claims["iat"]), int(claims["exp"]), bound_to)
+    return AccessToken(caller, int(claims["iat"]), int(claims["exp"]), _confirmation(claims))
+
+
+def _confirmation(claims: Mapping[str, Any]) -> dict[str, str]:
+    """Read `cnf`; one that says something we do not understand must not make a bound token look unbound."""
+    if "cnf" not in claims:
+        return {}
+    cnf = claims["cnf"]
+    if not isinstance(cnf, dict) or not cnf.keys() <= {"jkt", "x5t#S256"} or len(cnf) != 1:
+        raise ValueError("confirmation of another kind")
+    if not all(isinstance(value, str) and value for value in cnf.values()):
+        raise ValueError("confirmation of another type")
+    return cnf

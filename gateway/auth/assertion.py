@@ -6,25 +6,31 @@ The partner keeps its private key; what travels is good for one use, at this gat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import anyio.from_thread
 from authlib.oauth2.rfc7523 import JWTBearerClientAssertion
 from joserfc.errors import JoseError
+from joserfc.jwk import Key
 from joserfc.jwt import ClaimsOption, JWTClaimsRegistry
 
 from gateway.auth.access_token import SKEW
 from gateway.auth.jose import CLIENT_ALGORITHMS, Token, Unreadable, read
-from gateway.auth.keys import algorithms_of, key_named
+from gateway.auth.keys import algorithms_of
+from gateway.auth.profile import Profile
 from gateway.auth.refusal import Refusal
+from gateway.auth.registry import System
 from gateway.auth.replay import is_jti
 
 LIFETIME: Final = 300
 """The longest an assertion may live, in seconds."""
 
 _TYPES = frozenset({"", "jwt", "client-authentication+jwt"})
+
+FindKey = Callable[[System, str | None], Coroutine[Any, Any, Key | None]]
+"""(system, kid) -> the key that the system has under that name, wherever it keeps it."""
 
 UseOnce = Callable[[str, str, datetime], Coroutine[Any, Any, bool]]
 """(client_id, jti, when the assertion stops being acceptable) -> whether it is the first use."""
@@ -39,9 +45,13 @@ class ClientAssertion(JWTBearerClientAssertion):  # type: ignore[misc]  # authli
 
     CLIENT_AUTH_METHOD = "private_key_jwt"
 
-    def __init__(self, issuer: str, use_once: UseOnce, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, audiences: Mapping[Profile, str], find_key: FindKey, use_once: UseOnce, clock: Callable[[], datetime]
+    ) -> None:
+        """`audiences` is the one `aud` of each profile: the two standards name the server differently."""
         super().__init__(leeway=SKEW)
-        self._issuer = issuer
+        self._audiences = audiences
+        self._find_key = find_key
         self._use_once = use_once
         self._clock = clock
 
@@ -58,15 +68,16 @@ class ClientAssertion(JWTBearerClientAssertion):  # type: ignore[misc]  # authli
 
     def process_assertion_claims(self, assertion: str, client: Any) -> dict[str, Any]:
         """Verify the signature, then the claims, then the single use; the last step only for what is otherwise good."""
-        token = _read(assertion)
-        key = key_named(client.system.jwks, token.kid)
+        token, system = _read(assertion), client.system
+        key = anyio.from_thread.run(self._find_key, system, token.kid)
         if key is None:
             raise unknown()
+        profile = system.security.profile
         try:
-            token.verify(key, algorithms_of(key))
+            token.verify(key, [name for name in algorithms_of(key) if name in profile.algorithms])
         except Unreadable as error:
             raise unknown() from error
-        self._check_claims(token.claims, client.get_client_id())
+        self._check_claims(token.claims, system.client_id, self._audiences[profile])
         expires_at = datetime.fromtimestamp(token.claims["exp"] + SKEW, UTC)
         if not anyio.from_thread.run(self._use_once, client.get_client_id(), token.claims["jti"], expires_at):
             raise _refusal(
@@ -75,7 +86,7 @@ class ClientAssertion(JWTBearerClientAssertion):  # type: ignore[misc]  # authli
             )
         return token.claims
 
-    def _check_claims(self, claims: dict[str, Any], client_id: str) -> None:
+    def _check_claims(self, claims: dict[str, Any], client_id: str, audience: str) -> None:
         now = int(self._clock().timestamp())
         himself = ClaimsOption(essential=True, value=client_id)
         known = JWTClaimsRegistry(now=now, leeway=SKEW, iss=himself, sub=himself, exp={"essential": True})
@@ -88,10 +99,10 @@ class ClientAssertion(JWTBearerClientAssertion):  # type: ignore[misc]  # authli
                 "The assertion is expired, not yet valid, or lacks exp, or iss and sub are not the client_id. "
                 "Check the server's clock too.",
             ) from error
-        if claims.get("aud") != self._issuer:
+        if claims.get("aud") != audience:
             raise _refusal(
-                f"aud doit être exactement {self._issuer}, en une seule chaîne et non en liste.",
-                f"aud must be exactly {self._issuer}, as one string and not a list.",
+                f"aud doit être exactement {audience}, en une seule chaîne et non en liste.",
+                f"aud must be exactly {audience}, as one string and not a list.",
             )
         if claims["exp"] - min(claims.get("iat", now), now) > LIFETIME + SKEW:
             raise _refusal(

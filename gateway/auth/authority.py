@@ -14,9 +14,12 @@ from authlib.common.security import is_secure_transport
 from joserfc.jwk import ECKey, KeySet
 
 from gateway.auth.access_token import AccessToken, AccessTokens, Expired
+from gateway.auth.certificates import Certificates
 from gateway.auth.dpop import Proofs
+from gateway.auth.partner_keys import PartnerKeys
 from gateway.auth.registry import System
 from gateway.auth.revocation import Revocations
+from gateway.outgoing import SafeClient
 from gateway.store.database import Database, Transaction
 
 GrantedScopes = Callable[[Transaction, System], Awaitable[frozenset[str]]]
@@ -33,7 +36,8 @@ class Auth:
     The gateway's access side, held in `app.state.auth`.
 
     `issuer` is the gateway's public address, without final slash: what clients write in `aud`. `signing_key` is a private
-    P-256 key with a `kid`; `previous_keys` are published and still verify, for rotation without downtime.
+    P-256 key with a `kid`; `previous_keys` are published and still verify, for rotation without downtime. `certificates` reads
+    what the reverse proxy passes, `outgoing` knocks at the addresses where partners publish their keys.
     """
 
     def __init__(
@@ -46,6 +50,8 @@ class Auth:
         granted_scopes: GrantedScopes,
         clock: Callable[[], datetime],
         granting_conventions: GrantingConventions | None = None,
+        certificates: Certificates | None = None,
+        outgoing: SafeClient | None = None,
     ) -> None:
         """Raises `ValueError` when the issuer or the signing key cannot be used."""
         self.database = database
@@ -56,6 +62,8 @@ class Auth:
         self.clock = clock
         self.revocations = Revocations(database, clock)
         self.proofs = Proofs(database, signing_key, clock)
+        self.certificates = certificates or Certificates()
+        self.partner_keys = PartnerKeys(outgoing or SafeClient())
         self._known: dict[bytes, AccessToken] = {}
 
     async def identify(self, compact: str) -> AccessToken:

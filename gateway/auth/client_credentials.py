@@ -10,6 +10,7 @@ from typing import Any
 from authlib.oauth2.rfc6749.grants import ClientCredentialsGrant
 from authlib.oauth2.rfc6749.models import ClientMixin
 
+from gateway.auth.profile import Method
 from gateway.auth.refusal import Refusal
 from gateway.auth.registry import System
 from gateway.auth.scopes import Scopes
@@ -31,7 +32,7 @@ class Client(ClientMixin):  # type: ignore[misc]  # authlib is not typed
     ) -> None:
         self.system = system
         self.conventions = conventions
-        self.bound_to: str | None = None
+        self.confirmation: dict[str, str] = {}
         self._granted = granted
 
     def get_client_id(self) -> str:
@@ -39,8 +40,9 @@ class Client(ClientMixin):  # type: ignore[misc]  # authlib is not typed
         return self.system.client_id
 
     def check_endpoint_auth_method(self, method: str, endpoint: str) -> bool:
-        """Accept signed assertions only: the gateway shares no secret with anybody."""
-        return method == "private_key_jwt"
+        """Accept the method that was registered; both methods by certificate are one function."""
+        registered = self.system.security.method
+        return method == (Method.TLS if registered is Method.SELF_SIGNED_TLS else registered)
 
     def check_grant_type(self, grant_type: str) -> bool:
         """Accept what machines use."""
@@ -71,22 +73,20 @@ class Client(ClientMixin):  # type: ignore[misc]  # authlib is not typed
 
 
 class Grant(ClientCredentialsGrant):  # type: ignore[misc]  # authlib is not typed
-    """Issues a token to an authenticated system, bound to its key when it sent a proof of possession (RFC 9449 section 5)."""
+    """Issues a token to an authenticated system, bound as its registration demands."""
 
-    TOKEN_ENDPOINT_AUTH_METHODS = ("private_key_jwt",)
+    TOKEN_ENDPOINT_AUTH_METHODS = tuple(Method)
 
     def validate_token_request(self) -> None:
         """Authenticate the client; the proof is read before, so that asking for a nonce does not use up the assertion."""
         proof = self.server.read_proof(self.request)
         super().validate_token_request()
-        if proof is not None:
-            self.server.use_proof(proof)
-            self.client.bound_to = proof.thumbprint
+        self.client.confirmation = self.server.bind(self.request, proof)
 
     def create_token_response(self) -> tuple[int, dict[str, Any], list[tuple[str, str]]]:
         """Write the token and answer; unlike authlib's own, without a log line that holds the token."""
         token = self.generate_token(scope=self.request.payload.scope, include_refresh_token=False)
-        if self.client.bound_to:
+        if "jkt" in self.client.confirmation:
             token["token_type"] = "DPoP"  # noqa: S105 - a scheme's name
         self.save_token(token)
         return 200, token, self.TOKEN_RESPONSE_HEADER

@@ -12,6 +12,7 @@ from authlib.oauth2.rfc7662 import IntrospectionEndpoint
 
 from gateway.auth.access_token import AccessToken, AccessTokens
 from gateway.auth.jose import Unreadable
+from gateway.auth.profile import Method
 from gateway.auth.refusal import described, standard
 from gateway.auth.revocation import Revocations
 
@@ -21,7 +22,7 @@ class Introspection(IntrospectionEndpoint):  # type: ignore[misc]  # authlib is 
     `POST /oauth2/introspect`: `{"active": false}` and nothing else for anything but a live token of the asking system.
     """
 
-    CLIENT_AUTH_METHODS = ("private_key_jwt",)
+    CLIENT_AUTH_METHODS = tuple(Method)
 
     def __init__(self, tokens: AccessTokens, revocations: Revocations) -> None:
         super().__init__()
@@ -70,13 +71,13 @@ class Introspection(IntrospectionEndpoint):  # type: ignore[misc]  # authlib is 
             "exp": token.expires_at,
             "jti": caller.token_id,
             "scope": " ".join(sorted(caller.scopes)),
-            "token_type": "DPoP" if token.bound_to else "Bearer",
+            "token_type": "DPoP" if "jkt" in token.confirmation else "Bearer",
             "partner": caller.partner,
             "system": caller.system,
             "roles": sorted(caller.roles),
         }
         if caller.conventions is not None:
             described["conventions"] = sorted(caller.conventions)
-        if token.bound_to:
-            described["cnf"] = {"jkt": token.bound_to}
+        if token.confirmation:
+            described["cnf"] = dict(token.confirmation)
         return described

@@ -7,17 +7,27 @@ would mean that the partner has just shown its key.
 
 from __future__ import annotations
 
+import base64
 import re
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from typing import Any, Final, cast
 
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509 import Certificate, load_der_x509_certificate
 from joserfc.errors import JoseError
-from joserfc.jwk import ECKey, JWKRegistry, Key, KeySetSerialization, OKPKey, RSAKey
+from joserfc.jwk import ECKey, JWKRegistry, Key, KeySetSerialization, OctKey, OKPKey, RSAKey
 from joserfc.util import base64_to_int
 
+from gateway.auth.certificates import thumbprint
 from gateway.auth.errors import RegistrationRefused
+from gateway.auth.jose import CLIENT_ALGORITHMS
 
 MAX_KEYS: Final = 10
+_PUBLISHED: Final = 50
+"""Keys that are looked at in a set that a partner publishes."""
+
 RSA_BITS: Final = range(2048, 8193)
 """FAPI 2.0 section 5.4: at least 2048; the upper bound keeps one verification cheap."""
 
@@ -27,11 +37,12 @@ _PRIVATE: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 _KID = re.compile(r"[\x21-\x7e]{1,128}")
 
 
-def public_jwks(jwks: object) -> KeySetSerialization:
+def public_jwks(jwks: object, algorithms: Collection[str] = CLIENT_ALGORITHMS) -> KeySetSerialization:
     """
-    Check a JWK set given by a partner and return it reduced to what is needed: `kty`, `kid` and the public members.
+    Check a JWK set given by a partner and return it reduced to what is needed: `kty`, `kid`, the public members, and the
+    thumbprint `x5t#S256` of the certificate when the key comes with one (`x5c`, RFC 8705 section 2.2.2).
 
-    Raises `RegistrationRefused`, naming the key by its rank in the set.
+    Raises `RegistrationRefused`, naming the key by its rank in the set; also for keys that serve none of `algorithms`.
     """
     keys = jwks.get("keys") if isinstance(jwks, Mapping) else None
     if not isinstance(keys, list) or not 0 < len(keys) <= MAX_KEYS:
@@ -40,10 +51,27 @@ def public_jwks(jwks: object) -> KeySetSerialization:
             f'Un jeu de clés JWKS est attendu : {{"keys": [...]}}, de 1 à {MAX_KEYS} clés.',
             f'A JWK set is expected: {{"keys": [...]}}, with 1 to {MAX_KEYS} keys.',
         )
-    kept = [{"kid": _kid(jwk, rank), **_public(jwk, rank)} for rank, jwk in enumerate(keys, 1)]
+    kept = [_kept(jwk, rank, algorithms) for rank, jwk in enumerate(keys, 1)]
     if len({jwk["kid"] for jwk in kept}) != len(kept):
         raise RegistrationRefused("kid_repeated", "Deux clés portent le même kid.", "Two keys have the same kid.")
     return {"keys": list(kept)}
+
+
+def usable_jwks(jwks: object, algorithms: Collection[str]) -> KeySetSerialization:
+    """
+    Keep, of a set that a partner publishes, the keys that could have been registered: others serve other purposes.
+
+    A `kid` that two keys share names neither of them.
+    """
+    keys = jwks.get("keys") if isinstance(jwks, Mapping) else None
+    kept: dict[str, dict[str, Any]] = {}
+    repeated: set[str] = set()
+    for rank, jwk in enumerate(keys[:_PUBLISHED] if isinstance(keys, list) else [], 1):
+        with suppress(RegistrationRefused):
+            key = _kept(jwk, rank, algorithms)
+            repeated |= {key["kid"]} & kept.keys()
+            kept[key["kid"]] = key
+    return {"keys": [key for kid, key in kept.items() if kid not in repeated]}
 
 
 def import_public(jwk: Mapping[str, Any]) -> Key:
@@ -87,6 +115,34 @@ def algorithms_of(key: Key) -> tuple[str, ...]:
             return ()
 
 
+def _kept(jwk: object, rank: int, algorithms: Collection[str]) -> dict[str, Any]:
+    kid = _kid(jwk, rank)
+    public = _public(cast("Mapping[str, Any]", jwk), rank, algorithms)
+    return {"kid": kid, **public, **_certificate(cast("Mapping[str, Any]", jwk), rank)}
+
+
+def _certificate(jwk: Mapping[str, Any], rank: int) -> dict[str, str]:
+    """The thumbprint of the certificate that comes with a key, after checking that it is this key's."""
+    if "x5c" not in jwk:
+        return {}
+    try:
+        certificate = load_der_x509_certificate(base64.b64decode(jwk["x5c"][0], validate=True))
+        key = import_public(jwk)
+        if isinstance(key, OctKey) or key.as_pem(private=False) != _spki(certificate):
+            raise ValueError("another key")
+    except (ValueError, TypeError, LookupError, UnsupportedAlgorithm) as error:
+        raise RegistrationRefused(
+            "key_certificate",
+            f"Clé n° {rank} : x5c doit commencer par le certificat de cette clé (DER en base64).",
+            f"Key no. {rank}: x5c must start with this key's certificate (DER in base64).",
+        ) from error
+    return {"x5t#S256": thumbprint(certificate)}
+
+
+def _spki(certificate: Certificate) -> bytes:
+    return certificate.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
 def _kid(jwk: object, rank: int) -> str:
     kid = jwk.get("kid") if isinstance(jwk, Mapping) else None
     if not isinstance(kid, str) or not _KID.fullmatch(kid):
@@ -98,7 +154,7 @@ def _kid(jwk: object, rank: int) -> str:
     return kid
 
 
-def _public(jwk: Mapping[str, Any], rank: int) -> dict[str, str | list[str]]:
+def _public(jwk: Mapping[str, Any], rank: int, algorithms: Collection[str]) -> dict[str, str | list[str]]:
     if has_private_member(jwk):
         raise RegistrationRefused(
             "key_not_public",
@@ -120,10 +176,11 @@ def _public(jwk: Mapping[str, Any], rank: int) -> dict[str, str | list[str]]:
             f"Clé n° {rank} : seules sont acceptées les clés EC P-256 ou P-384, Ed25519 et RSA de 2048 bits ou plus.",
             f"Key no. {rank}: only EC P-256 or P-384, Ed25519 and RSA keys of 2048 bits or more are accepted.",
         ) from error
-    if jwk.get("alg") not in (None, *algorithms_of(key)):
+    if jwk.get("alg") not in (None, *algorithms_of(key)) or not set(algorithms_of(key)) & set(algorithms):
+        known = ", ".join(algorithms)
         raise RegistrationRefused(
             "key_algorithm",
-            f"Clé n° {rank} : l'algorithme annoncé n'est pas accepté. Acceptés : ES256, ES384, PS256, Ed25519.",
-            f"Key no. {rank}: the declared algorithm is not accepted. Accepted: ES256, ES384, PS256, Ed25519.",
+            f"Clé n° {rank} : son algorithme n'est pas accepté. Acceptés ici : {known}.",
+            f"Key no. {rank}: its algorithm is not accepted. Accepted here: {known}.",
         )
     return key.as_dict(private=False)

@@ -7,19 +7,28 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.auth.jose import CLIENT_ALGORITHMS
+from gateway.auth.profile import Method
 from gateway.auth.scopes import Scopes
 
 TOKEN, INTROSPECT, REVOKE, JWKS = "/oauth2/token", "/oauth2/introspect", "/oauth2/revoke", "/oauth2/jwks"
 WELL_KNOWN = "/.well-known/oauth-authorization-server"
 
 
-def server_metadata(issuer: str) -> dict[str, Any]:
-    """Describe the server at `issuer`; every endpoint authenticates clients in the same single way."""
+def server_metadata(issuer: str, *, certificates: bool = False) -> dict[str, Any]:
+    """
+    Describe the server at `issuer`; every endpoint authenticates clients in the same ways.
+
+    `certificates`: whether a proxy in front passes clients' certificates. The sandbox's secret is not announced: a client
+    that chooses by itself must not choose it.
+    """
+    methods = [Method.PRIVATE_KEY_JWT.value]
+    if certificates:
+        methods += [Method.TLS.value, Method.SELF_SIGNED_TLS.value]
     authenticated = {
         f"{endpoint}_endpoint_{member}": value
         for endpoint in ("token", "introspection", "revocation")
         for member, value in (
-            ("auth_methods_supported", ["private_key_jwt"]),
+            ("auth_methods_supported", methods),
             ("auth_signing_alg_values_supported", list(CLIENT_ALGORITHMS)),
         )
     }
@@ -32,6 +41,7 @@ def server_metadata(issuer: str) -> dict[str, Any]:
         "grant_types_supported": ["client_credentials"],
         # Required by section 2, and empty because there is no authorization endpoint.
         "response_types_supported": [],
+        "tls_client_certificate_bound_access_tokens": certificates,
         "dpop_signing_alg_values_supported": list(CLIENT_ALGORITHMS),
         "scopes_supported": [scope.value for scope in Scopes],
         "service_documentation": issuer + "/docs",

@@ -18,9 +18,9 @@ _STANDARD = {
         "The request is incomplete or malformed.",
     ),
     "invalid_client": (
-        "Le système n'est pas authentifié. Seule la méthode private_key_jwt est acceptée : "
+        "Le système n'est pas authentifié par la méthode qu'il a enregistrée. D'ordinaire private_key_jwt : "
         "envoyez client_assertion_type et client_assertion (RFC 7523).",
-        "The client is not authenticated. Only private_key_jwt is accepted: "
+        "The client is not authenticated with the method that it registered. Usually private_key_jwt: "
         "send client_assertion_type and client_assertion (RFC 7523).",
     ),
     "invalid_grant": (
@@ -34,6 +34,10 @@ _STANDARD = {
     "unsupported_grant_type": (
         "Seul grant_type=client_credentials est accepté.",
         "Only grant_type=client_credentials is accepted.",
+    ),
+    "invalid_dpop_proof": (
+        "Ce système est enregistré pour des jetons liés à une clé : envoyez une preuve dans l'en-tête DPoP (RFC 9449).",
+        "This client is registered for tokens bound to a key: send a proof in the DPoP header (RFC 9449).",
     ),
     "invalid_scope": (
         "Une portée demandée est inconnue ou n'est pas accordée à ce système.",

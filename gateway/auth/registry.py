@@ -6,6 +6,7 @@ Every function works in the caller's transaction, so that a registration stands 
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from joserfc.jwk import KeySetSerialization
 
 from gateway.auth.errors import RegistrationRefused
 from gateway.auth.keys import public_jwks
+from gateway.auth.profile import Method, Security
 from gateway.store.database import Transaction, insert_ignore, instant
 from gateway.store.tables import partners, systems
 from schemas.identity import siret_is_valid
@@ -48,6 +50,8 @@ class System:
     adapter: str
     delivery: str
     delivery_settings: Mapping[str, Any] = field(repr=False)
+    security: Security = field(default_factory=Security)
+    secret: bytes | None = field(default=None, repr=False)
     disabled: bool = False
 
 
@@ -89,19 +93,30 @@ async def add_system(
     client_id: str,
     partner: str,
     name: str,
-    jwks: object,
+    jwks: object = None,
     now: datetime,
+    security: Security | None = None,
+    secret: str | None = None,
+    registration_token: str | None = None,
     roles: Iterable[str] = ("partner",),
     adapter: str = "shared-json",
     delivery: str = "pull",
     delivery_settings: Mapping[str, Any] | None = None,
 ) -> System:
-    """Register a software of a registered partner; raises `RegistrationRefused` (form, keys, partner, already registered)."""
+    """
+    Register a software of a registered partner; raises `RegistrationRefused` (form, keys, partner, already registered).
+
+    `security` says how it authenticates and what its tokens are bound to: by default a key of its own, and DPoP. `secret`
+    goes with the sandbox's client_secret_basic; only its digest is kept.
+    """
+    demanded = (security or Security()).checked()
     system = System(
         client_id=_client_id(client_id),
         partner=partner,
         name=_name(name),
-        jwks=public_jwks(jwks),
+        jwks=_credentials(demanded, jwks, secret),
+        security=demanded,
+        secret=digest(secret),
         roles=_roles(roles),
         adapter=adapter,
         delivery=_delivery(delivery),
@@ -122,6 +137,9 @@ async def add_system(
             adapter=adapter,
             delivery=delivery,
             delivery_settings=system.delivery_settings,
+            security=demanded.as_json(),
+            secret=system.secret,
+            registration_token=digest(registration_token),
             created_at=instant(now),
         )
         .returning(systems.c.client_id)
@@ -149,6 +167,8 @@ async def get_system(tx: Transaction, client_id: str) -> System | None:
         adapter=row.adapter,
         delivery=row.delivery,
         delivery_settings=row.delivery_settings,
+        security=Security.read(row.security),
+        secret=row.secret,
         disabled=row.disabled_at is not None,
     )
 
@@ -165,6 +185,36 @@ async def disable_system(tx: Transaction, client_id: str, now: datetime) -> None
         raise RegistrationRefused(
             "system_unknown", "Ce client_id n'est pas enregistré.", "This client_id is not registered."
         )
+
+
+def digest(secret: str | None) -> bytes | None:
+    """What is kept of a secret that this gateway made: 256 random bits need no slower digest."""
+    return None if secret is None else hashlib.sha256(secret.encode()).digest()
+
+
+def _credentials(security: Security, jwks: object, secret: str | None) -> KeySetSerialization:
+    """Check that a system comes with what its method needs, and with nothing that would authenticate it otherwise."""
+    by_secret, by_address = security.method is Method.SECRET, security.jwks_uri is not None
+    if by_secret != (secret is not None):
+        raise RegistrationRefused(
+            "secret",
+            "Seul client_secret_basic a un secret, et il en faut un.",
+            "client_secret_basic alone has a secret.",
+        )
+    if by_address and jwks is not None:
+        raise RegistrationRefused(
+            "jwks_twice", "Donnez les clés, ou leur adresse, pas les deux.", "Give the keys or their address, not both."
+        )
+    if jwks is None and (by_address or security.method in (Method.SECRET, Method.TLS)):
+        return {"keys": []}
+    kept = public_jwks(jwks, security.profile.algorithms)
+    if security.method is Method.SELF_SIGNED_TLS and not all("x5t#S256" in key for key in kept["keys"]):
+        raise RegistrationRefused(
+            "certificate_missing",
+            "self_signed_tls_client_auth demande le certificat de chaque clé, dans x5c.",
+            "self_signed_tls_client_auth needs each key's certificate, in x5c.",
+        )
+    return kept
 
 
 def _client_id(text: str) -> str:

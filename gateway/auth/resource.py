@@ -14,6 +14,7 @@ from fastapi.security import OAuth2
 from gateway.auth.access_token import AccessToken, Expired
 from gateway.auth.authority import Auth
 from gateway.auth.caller import Caller
+from gateway.auth.certificates import CertificateUnreadable
 from gateway.auth.dpop import ProofRefused, Target
 from gateway.auth.errors import Forbidden, Unauthorized
 from gateway.auth.jose import CLIENT_ALGORITHMS, MAX_CHARACTERS, Unreadable
@@ -95,15 +96,31 @@ async def _identify(auth: Auth, request: Request) -> AccessToken:
             "Le jeton n'est pas de cette passerelle, est altéré, ou a été révoqué.",
             "The token is not from this gateway, was altered, or was revoked.",
         ) from error
-    if (token.bound_to is not None) != (scheme == "dpop"):
+    if ("jkt" in token.confirmation) != (scheme == "dpop"):
         raise _refused(
             auth,
             "Un jeton lié à une clé s'envoie avec Authorization: DPoP et une preuve ; un autre avec Authorization: Bearer.",
             "A token bound to a key is sent with Authorization: DPoP and a proof; any other with Authorization: Bearer.",
         )
-    if token.bound_to is not None:
-        await _check_possession(auth, request, compact, token.bound_to)
+    if "jkt" in token.confirmation:
+        await _check_possession(auth, request, compact, token.confirmation["jkt"])
+    if "x5t#S256" in token.confirmation:
+        _check_certificate(auth, request, token.confirmation["x5t#S256"])
     return token
+
+
+def _check_certificate(auth: Auth, request: Request, bound_to: str) -> None:
+    """Demand the certificate that the token is bound to, on this very connection to the proxy (RFC 8705 section 3)."""
+    try:
+        certificate = auth.certificates.of(request)
+    except CertificateUnreadable:
+        certificate = None
+    if certificate is None or certificate.thumbprint != bound_to:
+        raise _refused(
+            auth,
+            "Ce jeton est lié à un certificat : présentez-le dans la même connexion (TLS mutuel).",
+            "This token is bound to a certificate: present it in the same connection (mutual TLS).",
+        )
 
 
 async def _check_possession(auth: Auth, request: Request, compact: str, bound_to: str) -> None:

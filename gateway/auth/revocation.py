@@ -17,6 +17,7 @@ from authlib.oauth2.rfc7009 import RevocationEndpoint
 
 from gateway.auth.access_token import AccessToken, AccessTokens
 from gateway.auth.jose import Unreadable
+from gateway.auth.profile import Method
 from gateway.auth.refusal import standard
 from gateway.store.database import Database, Transaction, insert_ignore, instant
 from gateway.store.tables import revoked_tokens, systems
@@ -86,7 +87,7 @@ class Revocation(RevocationEndpoint):  # type: ignore[misc]  # authlib is not ty
     What is not a live token of ours is answered 200 (RFC 7009 section 2.2): it opens nothing already.
     """
 
-    CLIENT_AUTH_METHODS = ("private_key_jwt",)
+    CLIENT_AUTH_METHODS = tuple(Method)
 
     def __init__(self, tokens: AccessTokens, revocations: Revocations) -> None:
         super().__init__()

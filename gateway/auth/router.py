@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
 from gateway.auth.authority import Auth
+from gateway.auth.certificates import CertificateUnreadable
 from gateway.auth.metadata import INTROSPECT, JWKS, REVOKE, TOKEN, WELL_KNOWN, server_metadata
 from gateway.auth.refusal import Refusal
 from gateway.auth.server import Server, TokenRequest
@@ -46,7 +47,10 @@ def create_auth_router(auth: Auth) -> APIRouter:
 
     @router.get(WELL_KNOWN, summary="Description du serveur d'autorisation (RFC 8414)")
     async def metadata() -> Response:
-        return JSONResponse(server_metadata(auth.issuer), headers={"Cache-Control": "public, max-age=300"})
+        return JSONResponse(
+            server_metadata(auth.issuer, certificates=auth.certificates.offered),
+            headers={"Cache-Control": "public, max-age=300"},
+        )
 
     return router
 
@@ -55,10 +59,24 @@ async def _answer(auth: Auth, request: Request, endpoint: Callable[[TokenRequest
     try:
         parameters = await _read_form(request)
     except Refusal as refusal:
-        status, body, headers = refusal()
-        return JSONResponse(body, status, dict(headers))
-    asked = TokenRequest(auth.issuer + request.url.path, request.headers, parameters)
+        return _refused(refusal)
+    try:
+        certificate = auth.certificates.of(request)
+    except CertificateUnreadable:
+        return _refused(
+            Refusal(
+                "invalid_request",
+                "Le certificat transmis par le serveur mandataire est illisible : signalez-le à l'exploitant.",
+                "The certificate passed by the proxy cannot be read: tell the operator.",
+            )
+        )
+    asked = TokenRequest(auth.issuer + request.url.path, request.headers, parameters, certificate)
     return await run_in_threadpool(endpoint, asked)
+
+
+def _refused(refusal: Refusal) -> Response:
+    status, body, headers = refusal()
+    return JSONResponse(body, status, dict(headers))
 
 
 async def _read_form(request: Request) -> dict[str, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, NoReturn
+from typing import Any
 
 import anyio.from_thread
 from authlib.oauth2 import AuthorizationServer, OAuth2Error, OAuth2Request
@@ -20,9 +20,13 @@ from starlette.responses import JSONResponse
 from gateway.auth.access_token import TokenGenerator
 from gateway.auth.assertion import ClientAssertion, unknown
 from gateway.auth.authority import Auth
+from gateway.auth.certificates import Certificate
+from gateway.auth.client_authentication import attempted, by_certificate, by_secret
 from gateway.auth.client_credentials import Client, Grant
 from gateway.auth.dpop import Proof, ProofRefused, Target
 from gateway.auth.introspection import Introspection
+from gateway.auth.metadata import TOKEN
+from gateway.auth.profile import Binding, Method, Profile
 from gateway.auth.refusal import Refusal, described, standard
 from gateway.auth.registry import System, get_system
 from gateway.auth.replay import use_once
@@ -56,9 +60,12 @@ class TokenRequest(OAuth2Request):  # type: ignore[misc]  # authlib is not typed
     http and refuse.
     """
 
-    def __init__(self, uri: str, headers: Headers, parameters: Mapping[str, str]) -> None:
+    def __init__(
+        self, uri: str, headers: Headers, parameters: Mapping[str, str], certificate: Certificate | None = None
+    ) -> None:
         super().__init__("POST", uri, headers=headers)
         self.payload = Form(parameters)
+        self.certificate = certificate
 
     @property
     def args(self) -> dict[str, str]:
@@ -77,9 +84,11 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # authlib is not typed
     def __init__(self, auth: Auth) -> None:
         super().__init__()
         self._auth = auth
-        self.register_client_auth_method(
-            ClientAssertion.CLIENT_AUTH_METHOD, ClientAssertion(auth.issuer, self._use_once, auth.clock)
-        )
+        audiences = {Profile.FAPI: auth.issuer, Profile.SMART: auth.issuer + TOKEN}
+        assertion = ClientAssertion(audiences, auth.partner_keys.find, self._use_once, auth.clock)
+        self.register_client_auth_method(Method.PRIVATE_KEY_JWT, assertion)
+        self.register_client_auth_method(Method.TLS, by_certificate(auth.clock))
+        self.register_client_auth_method(Method.SECRET, by_secret)
         self.register_token_generator("default", TokenGenerator(auth.tokens))
         self.register_grant(Grant)
         self.register_endpoint(Introspection(auth.tokens, auth.revocations))
@@ -97,10 +106,8 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # authlib is not typed
         )
 
     def authenticate_client(self, request: TokenRequest, methods: Any, endpoint: str = "token") -> Client:
-        """Authenticate with the signed assertion and nothing else; RFC 6749 section 2.3 forbids two methods at once."""
-        if "authorization" in request.headers or "client_secret" in request.form:
-            _refuse_secret("authorization" in request.headers)
-        client: Client = super().authenticate_client(request, methods, endpoint)
+        """Authenticate with the one method that the request attempts."""
+        client: Client = super().authenticate_client(request, [attempted(request)], endpoint)
         if request.form.get("client_id", client.get_client_id()) != client.get_client_id():
             raise unknown()
         return client
@@ -113,12 +120,30 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # authlib is not typed
         except ProofRefused as error:
             raise self._proof_refusal(error) from error
 
-    def use_proof(self, proof: Proof) -> None:
-        """Let a proof serve once."""
+    def bind(self, request: TokenRequest, proof: Proof | None) -> dict[str, str]:
+        """
+        Say what the token is bound to, as the registration of the authenticated client demands; the claim `cnf`.
+
+        A system of the sandbox, registered for bearer tokens, may bind them all the same.
+        """
+        binding = request.client.system.security.binding
+        if binding is Binding.MTLS:
+            if request.certificate is None:
+                raise Refusal(
+                    "invalid_request",
+                    "Ce système est enregistré pour des jetons liés à son certificat : présentez-le (TLS mutuel).",
+                    "This client is registered for tokens bound to its certificate: present it (mutual TLS).",
+                )
+            return {"x5t#S256": request.certificate.thumbprint}
+        if proof is None:
+            if binding is Binding.DPOP:
+                raise standard("invalid_dpop_proof", headers=self._nonce())
+            return {}
         try:
             anyio.from_thread.run(self._auth.proofs.use, proof)
         except ProofRefused as error:
             raise self._proof_refusal(error) from error
+        return {"jkt": proof.thumbprint}
 
     def save_token(self, token: Mapping[str, Any], request: TokenRequest) -> None:
         """Keep nothing: the token is its own record, and only its refusal is ever stored."""
@@ -142,8 +167,10 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # authlib is not typed
         """Signal nothing: authlib's signals have no listener here."""
 
     def _proof_refusal(self, error: ProofRefused) -> Refusal:
-        nonce = {"DPoP-Nonce": self._auth.proofs.nonces.current()}
-        return Refusal(error.code, error.detail_fr, error.detail_en, headers=nonce)
+        return Refusal(error.code, error.detail_fr, error.detail_en, headers=self._nonce())
+
+    def _nonce(self) -> dict[str, str]:
+        return {"DPoP-Nonce": self._auth.proofs.nonces.current()}
 
     async def _read_system(self, client_id: str) -> System | None:
         async with self._auth.database.read() as tx:
@@ -162,14 +189,3 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # authlib is not typed
     async def _use_once(self, client_id: str, jti: str, expires_at: datetime) -> bool:
         async with self._auth.database.write() as tx:
             return await use_once(tx, client_id, jti, expires_at)
-
-
-def _refuse_secret(in_header: bool) -> NoReturn:
-    """Refuse shared secrets, with 401 when they came in the header (RFC 6749 section 5.2)."""
-    if in_header:
-        raise standard("invalid_client", status=401, headers={"WWW-Authenticate": 'Basic realm="private_key_jwt"'})
-    raise Refusal(
-        "invalid_client",
-        "client_secret n'est pas accepté : ce serveur ne partage aucun secret. Signez une assertion (private_key_jwt, RFC 7523).",
-        "client_secret is not accepted: this server shares no secret. Sign an assertion (private_key_jwt, RFC 7523).",
-    )

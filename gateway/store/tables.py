@@ -43,8 +43,33 @@ systems = sa.Table(
     sa.Column("adapter", sa.String(64), nullable=False, comment="how documents are written for this system"),
     sa.Column("delivery", sa.String(16), nullable=False, comment="pull or webhook"),
     sa.Column("delivery_settings", sa.JSON, nullable=False),
+    sa.Column(
+        "security",
+        sa.JSON,
+        nullable=False,
+        server_default="{}",
+        comment="how it authenticates, what its tokens are bound to",
+    ),
+    sa.Column("secret", sa.LargeBinary(32), nullable=True, comment="SHA-256 of a sandbox secret"),
+    sa.Column(
+        "registration_token",
+        sa.LargeBinary(32),
+        nullable=True,
+        comment="SHA-256; lets the system manage its registration",
+    ),
     sa.Column("created_at", Instant, nullable=False),
     sa.Column("disabled_at", Instant, nullable=True),
+)
+
+invitations = sa.Table(
+    "invitations",
+    metadata,
+    sa.Column("token", sa.LargeBinary(32), primary_key=True, comment="SHA-256 of the initial access token (RFC 7591)"),
+    sa.Column("partner", sa.String(14), sa.ForeignKey("partners.siret"), nullable=False),
+    sa.Column("security", sa.JSON, nullable=False, comment="what the operator allows the systems registered with it"),
+    sa.Column("uses", sa.Integer, nullable=False, comment="registrations that it still lets in"),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("expires_at", Instant, nullable=False, index=True),
 )
 
 assertion_jtis = sa.Table(

@@ -17,6 +17,7 @@ from joserfc.jwk import ECKey
 
 from adapters.registry import ADAPTERS
 from gateway.auth.errors import RegistrationRefused
+from gateway.auth.profile import TRIAL, Security
 from gateway.auth.registry import add_partner, add_system, disable_system
 from gateway.store.database import Database
 from gateway.store.tables import partners
@@ -73,13 +74,26 @@ def add_one_system(
         str, typer.Option(help="Format dans lequel ce logiciel reçoit. / Format it receives.")
     ] = "shared-json",
     role: Annotated[list[str] | None, typer.Option(help="partner, auditor, administrator")] = None,
+    sandbox: Annotated[
+        bool, typer.Option("--sandbox", help="Essai avec des personnes fictives : jetons au porteur. / Trial.")
+    ] = False,
 ) -> None:
     """Enregistrer un logiciel d'une organisation. / Register a software of an organisation."""
     if adapter not in ADAPTERS:
         known = ", ".join(sorted(ADAPTERS))
         say.fail(f"Format inconnu ; connus : {known}.", f"Unknown format; known: {known}.")
     settings = say.settings()
-    say.run(_add_system(client_id, siret, name, json.loads(jwks.read_bytes()), adapter, role or ["partner"]))
+    say.run(
+        _add_system(
+            client_id,
+            siret,
+            name,
+            json.loads(jwks.read_bytes()),
+            adapter,
+            role or ["partner"],
+            TRIAL if sandbox else Security(),
+        )
+    )
     say.result(
         {
             "client_id": client_id,
@@ -115,7 +129,9 @@ async def _add_partner(siret: str, name: str, jwks: Any) -> None:
         say.fail(error.message_fr, error.message_en)
 
 
-async def _add_system(client_id: str, siret: str, name: str, jwks: Any, adapter: str, roles: list[str]) -> None:
+async def _add_system(
+    client_id: str, siret: str, name: str, jwks: Any, adapter: str, roles: list[str], security: Security
+) -> None:
     settings = say.settings()
     body = {
         "change": "system_added",
@@ -123,6 +139,7 @@ async def _add_system(client_id: str, siret: str, name: str, jwks: Any, adapter:
         "client_id": client_id,
         "adapter": adapter,
         "roles": sorted(roles),
+        "security": security.as_json(),
     }
     try:
         async with change(settings, say.keys(settings), body) as tx:
@@ -134,6 +151,7 @@ async def _add_system(client_id: str, siret: str, name: str, jwks: Any, adapter:
                 jwks=jwks,
                 adapter=adapter,
                 roles=roles,
+                security=security,
                 now=datetime.now(UTC),
             )
     except RegistrationRefused as error:

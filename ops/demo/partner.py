@@ -20,6 +20,7 @@ from joserfc.jwk import ECKey
 from consent.conventions.files import read
 from consent.conventions.signature import sign
 from gateway.auth.client import Token, fetch_token
+from gateway.auth.profile import TRIAL, Security
 from gateway.auth.registry import add_partner, add_system
 from gateway.store.database import Database
 from ops.demo.gateway_process import GatewayProcess
@@ -49,7 +50,14 @@ class Partner:
 
     @classmethod
     async def registered(
-        cls, gateway: GatewayProcess, http: httpx.AsyncClient, siret: str, name: str, client_id: str, adapter: str
+        cls,
+        gateway: GatewayProcess,
+        http: httpx.AsyncClient,
+        siret: str,
+        name: str,
+        client_id: str,
+        adapter: str,
+        security: Security = TRIAL,
     ) -> Partner:
         """Make a key pair, and register the organisation and its system as `tdu partner add` does: public key only."""
         key = generate_private_key(SECP256R1())
@@ -62,7 +70,16 @@ class Partner:
         async with database.write() as tx:
             await add_partner(tx, siret=siret, name=name, signing_jwks=jwks, now=now)
             system = f"Logiciel de {name}"
-            await add_system(tx, client_id=client_id, partner=siret, name=system, jwks=jwks, adapter=adapter, now=now)
+            await add_system(
+                tx,
+                client_id=client_id,
+                partner=siret,
+                name=system,
+                jwks=jwks,
+                adapter=adapter,
+                security=security,
+                now=now,
+            )
         await database.close()
         return cls(siret, name, client_id, adapter, pem, http, gateway)
 

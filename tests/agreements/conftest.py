@@ -31,6 +31,7 @@ from consent.ledger.event import Event
 from consent.tables import ledger_events
 from gateway.app import Role, Runtime, assemble, create_app
 from gateway.auth.client import Token, fetch_token
+from gateway.auth.profile import TRIAL
 from gateway.auth.registry import add_partner, add_system
 from gateway.keys import Keys, generate
 from gateway.records import place
@@ -250,7 +251,9 @@ async def opened(directory: Path, database_url: str) -> AsyncIterator[Office]:
         for who, (siret, name, roles) in PARTNERS.items():
             jwks = _jwks(pems[who])
             await add_partner(tx, siret=siret, name=name, signing_jwks=jwks, now=clock())
-            await add_system(tx, client_id=who, partner=siret, name="Logiciel", jwks=jwks, roles=roles, now=clock())
+            await add_system(
+                tx, client_id=who, partner=siret, name="Logiciel", jwks=jwks, roles=roles, security=TRIAL, now=clock()
+            )
     app = create_app(runtime, Role.ALL)
     transport = httpx.ASGITransport(app)
     async with (

@@ -26,12 +26,16 @@ from starlette.responses import JSONResponse
 
 from consent.tables import metadata as consent_metadata
 from gateway.auth import Auth, AuthError, Caller, Scopes, create_auth_router, requires
+from gateway.auth.certificates import Certificates
+from gateway.auth.profile import TRIAL, Binding, Profile, Security
 from gateway.auth.registry import System, add_partner, add_system, disable_system
 from gateway.store.database import Database, Transaction
 from gateway.store.tables import metadata
 
 ISSUER = "https://passerelle.example.org"
 CAF, ASSOCIATION = "99900001100018", "99900003700013"
+PROXY = "192.0.2.7"
+"""The reverse proxy's address: the only one whose word on certificates is believed."""
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 GRANTED = frozenset({Scopes.REFERRAL_SEND, Scopes.STATUS_SEND, Scopes.MAILBOX_READ})
 
@@ -118,6 +122,10 @@ class Desk:
         """Ask for a token."""
         return await self.http.post("/oauth2/token", data=dict(form))
 
+    def behind_proxy(self, peer: str = PROXY) -> httpx.AsyncClient:
+        """A connection that comes from the reverse proxy, or from another address."""
+        return httpx.AsyncClient(transport=httpx.ASGITransport(app=self.app, client=(peer, 4321)), base_url=ISSUER)
+
     async def token(self, client: str = "caf-rsa", scope: str = "") -> str:
         """Get a token."""
         response = await self.ask(self.form(self.assertion(client=client), scope=scope))
@@ -179,7 +187,15 @@ async def _granted(tx: Transaction, system: System) -> frozenset[str]:
 def make_auth(database: Database, keys: Keys, clock: Any) -> Auth:
     """An access side like the one of another process: same database, same keys."""
     previous = KeySet([ECKey.import_key(keys.gateway_before.as_dict(private=False))])
-    return Auth(database, ISSUER, keys.gateway, previous_keys=previous, granted_scopes=_granted, clock=clock)
+    return Auth(
+        database,
+        ISSUER,
+        keys.gateway,
+        previous_keys=previous,
+        granted_scopes=_granted,
+        clock=clock,
+        certificates=Certificates([PROXY]),
+    )
 
 
 def make_app(auth: Auth) -> FastAPI:
@@ -215,14 +231,22 @@ async def desk(database: Database, keys: Keys) -> AsyncIterator[Desk]:
     async with database.write() as tx:
         for siret, name in ((CAF, "CAF de Valombre"), (ASSOCIATION, "Association Le Relais de Valombre")):
             await add_partner(tx, siret=siret, name=name, signing_jwks=keys.public("ed25519"), now=now)
-        for client, partner, names in (
-            ("caf-rsa", CAF, ("es256", "es384", "ps256", "ed25519")),
-            ("caf-ancien", CAF, ("es256",)),
-            ("relais-suivi", ASSOCIATION, ("es256", "other")),
-            ("relais-neuf", ASSOCIATION, ("es256",)),
+        for client, partner, names, security in (
+            ("caf-rsa", CAF, ("es256", "ps256", "ed25519"), TRIAL),
+            ("caf-smart", CAF, ("es384",), Security(profile=Profile.SMART, binding=Binding.BEARER, sandbox=True)),
+            ("caf-dpop", CAF, ("es256",), Security()),
+            ("caf-ancien", CAF, ("es256",), TRIAL),
+            ("relais-suivi", ASSOCIATION, ("es256", "other"), TRIAL),
+            ("relais-neuf", ASSOCIATION, ("es256",), TRIAL),
         ):
             await add_system(
-                tx, client_id=client, partner=partner, name=f"Logiciel {client}", jwks=keys.public(*names), now=now
+                tx,
+                client_id=client,
+                partner=partner,
+                name=f"Logiciel {client}",
+                jwks=keys.public(*names),
+                security=security,
+                now=now,
             )
         await disable_system(tx, "caf-ancien", now)
     clock = Clock()

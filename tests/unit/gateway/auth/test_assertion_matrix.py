@@ -122,8 +122,9 @@ REFUSED: dict[str, dict[str, Case]] = {
         "PS256 with an EC key's kid": lambda d: d.assertion(key=d.keys.ps256, header={"alg": "PS256", "kid": "es256"}),
         "ES384 named, ES256 made": lambda d: _cut(d.assertion(), 0, _header(alg="ES384")),
         "ES256 named, ES384 key": lambda d: _cut(
-            d.assertion(key=d.keys.es384, header={"alg": "ES384"}), 0, _header(kid="es384")
+            d.assertion(client="caf-smart", key=d.keys.es384, header={"alg": "ES384"}), 0, _header(kid="es384")
         ),
+        "ES384 under FAPI": lambda d: d.assertion(key=d.keys.es384, header={"alg": "ES384"}),
         "signature empty": lambda d: _cut(d.assertion(), 2, ""),
         "signature of zeros": lambda d: _cut(d.assertion(), 2, "A" * 86),
         "signature cut": lambda d: d.assertion()[:-4],
@@ -157,6 +158,9 @@ REFUSED: dict[str, dict[str, Case]] = {
         "aud list of two": lambda d: d.assertion(aud=[d.issuer, "https://autre.example.org"]),
         "aud object": lambda d: d.assertion(aud={d.issuer: 1}),
         "no aud": lambda d: d.assertion(aud=...),
+        "SMART: aud the issuer": lambda d: _smart(d, aud=d.issuer),
+        "SMART: aud another of our addresses": lambda d: _smart(d, aud=d.issuer + "/oauth2/revoke"),
+        "SMART: aud a list with the token address": lambda d: _smart(d, aud=[d.issuer + "/oauth2/token"]),
     },
     "lives too long": {
         "exp one day ahead": lambda d: d.assertion(exp=time.time() + 86_400),
@@ -171,7 +175,7 @@ REFUSED: dict[str, dict[str, Case]] = {
         "jti of 257 characters": lambda d: d.assertion(jti="j" * 257),
         "jti list": lambda d: d.assertion(jti=["a"]),
     },
-    "Only private_key_jwt": {
+    "the method that it registered": {
         "client_id alone": lambda d: {"grant_type": "client_credentials", "client_id": "caf-rsa"},
         "assertion type missing": lambda d: d.form(client_assertion_type=...),
         "assertion type of SAML": lambda d: d.form(
@@ -190,6 +194,13 @@ REFUSED: dict[str, dict[str, Case]] = {
     },
 }
 """By what the answer says: a case refused for another reason than its own would prove nothing."""
+
+
+def _smart(desk: Any, **claims: Any) -> str:
+    """An assertion of the system registered under SMART Backend Services."""
+    claims.setdefault("aud", desk.issuer + "/oauth2/token")
+    header = {"alg": "ES384"}
+    return str(desk.assertion(client="caf-smart", key=desk.keys.es384, header=header, **claims))
 
 
 @pytest.mark.parametrize(("says", "case"), [(says, case) for says, cases in REFUSED.items() for case in cases])
@@ -307,7 +318,7 @@ async def test_the_answer_does_not_tell_an_unknown_client_from_a_wrong_key(desk:
 
 ACCEPTED: dict[str, Case] = {
     "ES256": lambda d: d.assertion(),
-    "ES384": lambda d: d.assertion(key=d.keys.es384, header={"alg": "ES384"}),
+    "ES384 and the token address, under SMART": _smart,
     "PS256": lambda d: d.assertion(key=d.keys.ps256, header={"alg": "PS256"}),
     "Ed25519": lambda d: d.assertion(key=d.keys.ed25519, header={"alg": "Ed25519"}),
     "EdDSA, its former name": lambda d: d.assertion(key=d.keys.ed25519, header={"alg": "EdDSA"}),

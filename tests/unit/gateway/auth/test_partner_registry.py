@@ -3,6 +3,7 @@ Registering partners, systems and their keys: what enters is public, asymmetric 
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +15,7 @@ from joserfc.util import int_to_base64
 
 from gateway.auth import RegistrationRefused
 from gateway.auth.keys import public_jwks
+from gateway.auth.profile import TRIAL, Binding, Method, Security
 from gateway.auth.registry import add_partner, add_system, disable_system, get_partner, get_system
 from gateway.store.tables import systems
 
@@ -160,6 +162,10 @@ async def test_a_partner_that_cannot_be_registered_is_refused(desk: Any, code: s
     assert code == refused.value.code
 
 
+def _trial(**changes: Any) -> Security:
+    return replace(TRIAL, **changes)
+
+
 SYSTEMS_REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
     "capitals": ("client_id_invalid", {"client_id": "CAF"}),
     "colon": ("client_id_invalid", {"client_id": "caf:rsa"}),
@@ -172,6 +178,33 @@ SYSTEMS_REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
     "delivery unknown": ("delivery_invalid", {"delivery": "pigeon"}),
     "partner unknown": ("partner_unknown", {"partner": "99900002900010"}),
     "already there": ("system_exists", {"client_id": "caf-rsa"}),
+    "bearer outside the sandbox": ("sandbox_only", {"security": Security(binding=Binding.BEARER)}),
+    "a secret outside the sandbox": (
+        "sandbox_only",
+        {"security": Security(method=Method.SECRET), "jwks": None, "secret": "secret"},
+    ),
+    "no secret": ("secret", {"security": _trial(method=Method.SECRET), "jwks": None}),
+    "a secret beside a key": ("secret", {"secret": "secret"}),
+    "no key": ("jwks_shape", {"jwks": None}),
+    "keys and their address": ("jwks_twice", {"security": _trial(jwks_uri="https://caf.example/jwks")}),
+    "address not https": ("jwks_uri", {"security": _trial(jwks_uri="http://caf.example/jwks"), "jwks": None}),
+    "address of this machine": ("jwks_uri", {"security": _trial(jwks_uri="https://127.0.0.1/jwks"), "jwks": None}),
+    "address on another port": ("jwks_uri", {"security": _trial(jwks_uri="https://caf.example:8443/"), "jwks": None}),
+    "network that is none": (
+        "network",
+        {"security": _trial(jwks_uri="https://caf.example/", network={"networks": ["ici"]}), "jwks": None},
+    ),
+    "certificate without a name": ("tls_subject", {"security": _trial(method=Method.TLS), "jwks": None}),
+    "certificate with two names": (
+        "tls_subject",
+        {"security": _trial(method=Method.TLS, tls_subject={"dn": "CN=a", "san_dns": "a.example"}), "jwks": None},
+    ),
+    "certificate with a name of another kind": (
+        "tls_subject",
+        {"security": _trial(method=Method.TLS, tls_subject={"san_email": "a@b.example"}), "jwks": None},
+    ),
+    "certificate's name for a key": ("tls_subject", {"security": _trial(tls_subject={"dn": "CN=a"})}),
+    "self-signed certificate absent": ("certificate_missing", {"security": _trial(method=Method.SELF_SIGNED_TLS)}),
 }
 
 
@@ -184,6 +217,7 @@ async def test_a_system_that_cannot_be_registered_is_refused(desk: Any, case: st
         "partner": "99900001100018",
         "name": "Essai",
         "jwks": desk.keys.public("es256"),
+        "security": TRIAL,
         **changes,
     }
     async with desk.database.write() as tx:
