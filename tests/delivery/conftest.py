@@ -32,6 +32,7 @@ from consent.ledger.event import Event
 from consent.tables import ledger_events
 from gateway.app import Role, Runtime, assemble, create_app, running
 from gateway.auth.client import Token, fetch_token
+from gateway.auth.profile import TRIAL
 from gateway.auth.registry import add_partner, add_system
 from gateway.keys import Keys, generate
 from gateway.records import place
@@ -114,7 +115,14 @@ class World:
         async with self.runtime.services.database.write() as tx:
             await add_partner(tx, siret=siret, name=client_id, signing_jwks=_jwks(pem), now=now)
             await add_system(
-                tx, client_id=client_id, partner=siret, name="Logiciel", jwks=_jwks(pem), adapter=adapter, now=now
+                tx,
+                client_id=client_id,
+                partner=siret,
+                name="Logiciel",
+                jwks=_jwks(pem),
+                adapter=adapter,
+                security=TRIAL,
+                now=now,
             )
         return Partner(siret, client_id, pem, self.http)
 
