@@ -30,6 +30,7 @@ from gateway.store.tables import documents, exchanges
 from gateway.telemetry import note
 from schemas import Document, Issue, Kind
 from schemas import validate as validate_document
+from schemas.remarks import flagged
 
 CARRIED = frozenset({Kind.REFERRAL, Kind.BILAN, Kind.STATUS})
 """The kinds that pass through `receive`; a consent is recorded by `gateway.agreements`, a convention by its own addresses."""
@@ -74,6 +75,8 @@ def validate(translation: Translation, sender: Document, caller: Caller, service
         issues = _faults(document, line, caller)
         if not issues:
             document, hidden = ingress.cleaned(_kind(document), document)
+            # A NIR whose key is wrong is taken, and whoever receives it is told.
+            document["subject"] = flagged(document["subject"])
             issues = [replace(issue, line=line) for issue in hidden]
         given_id = str(document.get("id", ""))
         document["id"] = services.vault.document_id(caller.partner, given_id)

@@ -3,13 +3,14 @@ Checking documents as they were received: one JSON text, or one document a line 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
 from schemas.issue import Issue, Kind
 from schemas.malformed import MalformedJson
 from schemas.messages import Rule, sentences, with_suggestion
 from schemas.registry import validate
+from schemas.remarks import remarks
 from schemas.strict_json import MAX_BYTES, parse_json
 from schemas.suggestion import Suggester
 
@@ -30,12 +31,14 @@ class Lines(Protocol):
 @dataclass(frozen=True, slots=True)
 class Checked:
     """
-    One document once checked: the line where it begins (from 1), its kind unless it cannot be told, and what is wrong.
+    One document once checked: the line where it begins (from 1), its kind unless it cannot be told, what is wrong, and what
+    is only doubtful (`remarks`).
     """
 
     line: int
     kind: Kind | None
     issues: list[Issue]
+    remarks: list[Issue] = field(default_factory=list)
 
 
 def check(raw: bytes, kind: Kind | None = None, *, tolerant: bool = False, located: bool = True) -> Checked:
@@ -53,7 +56,8 @@ def check(raw: bytes, kind: Kind | None = None, *, tolerant: bool = False, locat
     said = kind or _kind_of(document)
     if isinstance(said, Issue):
         return Checked(1, None, [said])
-    return Checked(1, said, validate(said, document, raw if located else None, tolerant=tolerant))
+    text = raw if located else None
+    return Checked(1, said, validate(said, document, text, tolerant=tolerant), remarks(said, document, text))
 
 
 def check_lines(
@@ -62,14 +66,15 @@ def check_lines(
     """
     Read and validate a stream of documents, one a line, in the memory of one line; blank lines are skipped.
 
-    `located` is how many faulty documents get the columns of their issues (all of them by default): the line is always
+    `located` is how many faulty or doubtful documents get the columns of their issues (all of them by default): the line is always
     there.
     """
     for number, raw in _lines(stream):
         checked = check(raw, kind, tolerant=tolerant, located=located is None or located > 0)
-        if checked.issues and located is not None:
+        if (checked.issues or checked.remarks) and located is not None:
             located -= 1
-        yield Checked(number, checked.kind, [replace(issue, line=number) for issue in checked.issues])
+        found, doubts = ([replace(issue, line=number) for issue in each] for each in (checked.issues, checked.remarks))
+        yield Checked(number, checked.kind, found, doubts)
 
 
 def _lines(stream: Lines) -> Iterator[tuple[int, bytes]]:

@@ -48,7 +48,7 @@ _SPECIMENS: Final = frozenset({"2690549588157"})
 _SIRET = re.compile(r"[0-9]{14}")
 _LA_POSTE: Final = "356000000"
 _COMMUNE = re.compile(r"(?:[013-9][0-9]|2[AB1-9])[0-9]{3}")
-_COUNTRY = re.compile(r"99[0-9]{3}")
+_COUNTRY = re.compile(r"99[0-9]{3}|92352")  # 92352: French Algeria, which civil registers write as a country too
 
 _ISO_DATE = re.compile(r"([0-9]{4})(?:-([0-9]{2})(?:-([0-9]{2}))?)?(?:[T ]00:00(?::00(?:\.0+)?)?Z?)?")
 _FRENCH_DATE = re.compile(r"([0-9]{1,2})[/.\-]([0-9]{1,2})[/.\-]([0-9]{4})")
@@ -161,7 +161,7 @@ def commune_is_valid(code: str) -> bool:
 
 def country_is_valid(code: str) -> bool:
     """
-    Whether `code` has the form of a COG country or territory (`99100` is France).
+    Whether `code` has the form of a COG country or territory (`99100` is France, `92352` was French Algeria).
     """
     return _COUNTRY.fullmatch(code) is not None
 

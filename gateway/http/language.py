@@ -15,8 +15,9 @@ from gateway.auth.scopes import Scopes
 from gateway.errors import Problem, issue_body, not_found
 from gateway.http.bodies import media_type, read_body
 from gateway.http.exchanges import services_of
-from schemas import Kind, catalogue, parse_json, validate
+from schemas import Issue, Kind, catalogue, parse_json, validate
 from schemas.registry import UnknownSchema
+from schemas.remarks import remarks
 from schemas.vocabulary import UnknownCodeList
 
 router = APIRouter(tags=["langage commun"])
@@ -78,9 +79,18 @@ async def get_schema(name: str, major: str) -> Response:
 async def post_validate(
     kind: str, request: Request, _caller: Annotated[Caller, Depends(requires(Scopes.VALIDATE))]
 ) -> dict[str, Any]:
-    """Say everything that is wrong with a document, and keep nothing. / Vérifier un document sans rien garder."""
+    """
+    Say everything that is wrong with a document, and keep nothing. / Vérifier un document sans rien garder.
+
+    `errors` make the document refused; `warnings` do not: they are what the sender should check with the person.
+    """
     if kind not in {member.value for member in Kind}:
-        raise not_found()
+        kinds = ", ".join(Kind)
+        raise Problem(
+            "not_found",
+            f"Il n'y a pas de document de ce genre. Genres possibles : {kinds}.",
+            f"There is no such kind of document. Possible kinds: {kinds}.",
+        )
     declared, limit = media_type(request), services_of(request).settings.max_json_bytes
     if declared != "application/json" and not declared.endswith("+json"):
         raise Problem(
@@ -90,8 +100,13 @@ async def post_validate(
         )
     raw = await read_body(request, limit)
     document = parse_json(raw, max_bytes=limit)
-    issues = await to_thread.run_sync(validate, Kind(kind), document, raw)
-    return {"valid": not issues, "errors": [issue_body(issue) for issue in issues]}
+    issues, doubts = await to_thread.run_sync(_judged, Kind(kind), document, raw)
+    errors, warnings = ([issue_body(issue) for issue in found] for found in (issues, doubts))
+    return {"valid": not issues, "errors": errors, "warnings": warnings}
+
+
+def _judged(kind: Kind, document: Any, raw: bytes) -> tuple[list[Issue], list[Issue]]:
+    return validate(kind, document, raw), remarks(kind, document, raw)
 
 
 def _number(text: str) -> int:

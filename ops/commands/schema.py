@@ -144,21 +144,32 @@ def _reading(file: Path) -> Iterator[BinaryIO]:
 
 
 def _show(report: Report) -> None:
-    for file, issue in report.first:
-        place = f":{issue.line}" + (f":{issue.column}" if issue.column else "") if issue.line else ""
-        typer.echo(f"{file}{place} {issue.pointer or '/'} : {issue.message_fr}")
-    if hidden := report.problems - len(report.first):
-        typer.echo(f"… et {hidden} autres problèmes ; --first en montre plus. / and {hidden} more; --first shows more.")
-    if report.documents > 1 and report.problems:
-        table = Table("Règle", "Endroit", "Nombre", title="Par règle et par endroit / By rule and place")
-        for code, pointer, count in report.counts():
-            table.add_row(code, pointer or "/", str(count))
-        say.stdout.print(table)
+    for found, total, word in (
+        (report.first, report.problems, ""),
+        (report.first_doubts, report.warnings, "à vérifier : "),
+    ):
+        for file, issue in found:
+            place = f":{issue.line}" + (f":{issue.column}" if issue.column else "") if issue.line else ""
+            typer.echo(f"{file}{place} {issue.pointer or '/'} : {word}{issue.message_fr}")
+        if hidden := total - len(found):
+            typer.echo(f"… et {hidden} autres ; --first en montre plus. / and {hidden} more; --first shows more.")
+    if report.documents > 1:
+        _table("Par règle et par endroit / By rule and place", report.counts(report.rules))
+        _table("À vérifier / To be checked", report.counts(report.doubts))
     say.stderr.print(
-        f"{report.documents} document(s), {report.invalid} à corriger, {report.problems} problème(s). "
-        f"/ {report.invalid} to correct, {report.problems} problem(s).",
+        f"{report.documents} document(s), {report.invalid} à corriger, {report.problems} problème(s), "
+        f"{report.warnings} point(s) à vérifier. / {report.invalid} to correct, {report.problems} problem(s), "
+        f"{report.warnings} to be checked.",
         soft_wrap=True,
     )
+
+
+def _table(title: str, counts: list[tuple[str, str, int]]) -> None:
+    if counts:
+        table = Table("Règle", "Endroit", "Nombre", title=title)
+        for code, pointer, count in counts:
+            table.add_row(code, pointer or "/", str(count))
+        say.stdout.print(table)
 
 
 def _check_own_files(as_json: bool) -> None:

@@ -34,7 +34,7 @@ ajv.addVocabulary(OUR_ANNOTATIONS);
 ajv.addFormat("siret", siret);
 ajv.addFormat("partial_date", partialDate);
 ajv.addFormat("cog_commune", /^(?:[013-9][0-9]|2[AB1-9])[0-9]{3}$/);
-ajv.addFormat("cog_country", /^99[0-9]{3}$/);
+ajv.addFormat("cog_country", /^(?:99[0-9]{3}|92352)$/);
 ajv.addFormat("nir", /^[1-478][0-9]{2}(?:0[0-9]|1[0-2]|[23][0-9]|4[0-2]|[5-9][0-9])(?:[0-9]{2}|2[AB])[0-9]{8}$/);
 for (const file of process.argv.slice(2)) ajv.addSchema(JSON.parse(readFileSync(file, "utf8")));
 

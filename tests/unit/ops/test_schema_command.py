@@ -22,6 +22,7 @@ from schemas import Kind, code_list, schema, schema_versions, validate
 
 FOLDER = Path(schemas.__file__).parent
 MINIMAL = json.loads((FOLDER / "status" / "v1" / "valid" / "minimal.json").read_bytes())
+WRONG_KEY = "284073999000163"
 SECRETS = ("269054958815780", "ROUVIÈRE-LANSAC")
 
 
@@ -97,6 +98,19 @@ def test_a_stream_is_counted_by_rule_and_place(tmp_path: Path) -> None:
     assert "/reasons/0/scheme" == report["first"][0]["pointer"]
 
 
+def test_a_wrong_key_is_told_and_refuses_nothing(tmp_path: Path) -> None:
+    """A NIR whose key is wrong is valid: exit 0, and the place to check with the person, on a screen and for a program."""
+    path = written(tmp_path, "flow.ndjson", MINIMAL, MINIMAL | {"subject": {"nir": WRONG_KEY}})
+    done, report = tdu("check", path), json.loads(tdu("check", path, "--json").stdout)
+
+    assert (0, 0) == (done.exit_code, report["problems"])
+    assert done.stdout.startswith("flow.ndjson:2:")
+    assert "/subject/nir : à vérifier : La clé de ce NIR n'est pas la bonne" in done.stdout
+    assert "1 point(s) à vérifier" in done.stderr
+    assert [{"code": "nir_key_wrong", "pointer": "/subject/nir", "count": 1}] == report["warning_counts"]
+    assert WRONG_KEY not in done.stdout + done.stderr + json.dumps(report)
+
+
 def test_any_file_may_be_read_line_by_line(tmp_path: Path) -> None:
     """`--lines` reads a file of another extension as one document a line; without it, it is one document."""
     path = written(tmp_path, "flow.txt", MINIMAL, MINIMAL)
@@ -111,7 +125,7 @@ def test_what_is_left_out_is_said(tmp_path: Path) -> None:
     lines = tdu("check", path, "--first", "2").stdout.splitlines()
 
     assert ["flow.ndjson:1", "flow.ndjson:2"] == [line[:13] for line in lines[:2]]
-    assert lines[2].startswith("… et 3 autres problèmes")
+    assert lines[2].startswith("… et 3 autres")
     assert any("enum" in line and "/status" in line and "5" in line for line in lines[3:])
 
 

@@ -155,7 +155,7 @@ def test_reads_a_siret_with_separators() -> None:
 
 @pytest.mark.parametrize(
     ("code", "commune", "country"),
-    [("75101", True, False), ("2A004", True, False), ("2B033", True, False), ("97411", True, False), ("92352", True, False),
+    [("75101", True, False), ("2A004", True, False), ("2B033", True, False), ("97411", True, False), ("92352", True, True),
      ("39990", True, False), ("99100", True, True), ("99352", True, True), ("20004", False, False), ("2C001", False, False),
      ("1053", False, False), ("75101\n", False, False), ("٧٥١٠١", False, False)],
 )  # fmt: skip
