@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -14,7 +16,7 @@ from rich.console import Console
 
 from ops.commands import say
 from ops.demo.gateway_process import GatewayDidNotStart, GatewayProcess, started
-from ops.demo.partner import PartnerFailed
+from ops.demo.partner import KID, Partner, PartnerFailed
 from ops.demo.story import HOUSEHOLDS, Story
 
 app = typer.Typer()
@@ -33,6 +35,8 @@ def demo(
     ] = HOUSEHOLDS,
 ) -> None:
     """Raconter le travail principal avec trois partenaires fictifs. / Tell the main job with three fictitious partners."""
+    # Whoever ends this ends the gateway too, and its fictitious data go with it.
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     console = Console(stderr=as_json, highlight=False, soft_wrap=True)
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="trait-dunion-") as directory:
@@ -41,31 +45,50 @@ def demo(
                 story = Story(gateway, Path(directory), console, households)
                 figures = say.run(story.tell())
                 figures.seconds = time.monotonic() - begun
-                console.print("\n[bold]8. Les indicateurs[/bold]")
-                console.print(story.table())
                 console.print(f"Durée : {figures.seconds:.0f} s")
                 if as_json:
                     say.result(figures.as_json())
                 if keep:
-                    _stay(gateway, console)
+                    _stay(gateway, story.partners, Path(directory), console)
         except GatewayDidNotStart as error:
             say.fail(f"La passerelle n'a pas démarré :\n{error}", "The gateway did not start.")
         except PartnerFailed as error:
             say.fail(f"Une étape a échoué : {error}", "A step failed.")
     if not (figures.ledger_verified and figures.tampering_detected):
         say.fail("Le journal n'a pas été vérifié comme attendu.", "The ledger was not verified as expected.")
-    console.print(
-        "\nEt maintenant : « make demo KEEP=1 » laisse la passerelle en marche, « make serve » en démarre une, README.md dit la suite."
-    )
+    if not keep:
+        console.print(_NEXT)
 
 
-def _stay(gateway: GatewayProcess, console: Console) -> None:
+_NEXT = """
+Et maintenant :
+   make demo KEEP=1      la même histoire, puis la passerelle reste en marche : son API, ses pages, de quoi l'appeler
+   make serve            une passerelle à vous, vide
+   .venv/bin/tdu adapter try cnaf-rsa adapters/cnaf_rsa/samples/lone-parent-payable/partner.xml
+                         ce que devient un fichier, sans rien envoyer
+   README.md             relier un logiciel, envoyer et recevoir, auditer"""
+
+
+def _stay(gateway: GatewayProcess, partners: tuple[Partner, ...], directory: Path, console: Console) -> None:
+    keys = directory / "keys"
+    keys.mkdir(mode=0o700)
+    for partner in partners:
+        (keys / f"{partner.client_id}.pem").touch(mode=0o600)
+        (keys / f"{partner.client_id}.pem").write_bytes(partner.pem)
+    caf = partners[0].client_id
+    token = f".venv/bin/tdu partner token {caf} {keys / caf}.pem --kid {KID} --issuer {gateway.address}"
     console.print(
-        f"\nLa passerelle reste en marche : {gateway.address}   API : {gateway.address}/docs   "
-        f"journal : {gateway.address}/ledger/checkpoint   (Ctrl+C pour arrêter)"
+        f"\nLa passerelle reste en marche : {gateway.address}\n"
+        f"   l'API            {gateway.address}/docs\n"
+        f"   le langage       {gateway.address}/schemas/\n"
+        f"   façade FHIR      {gateway.address}/fhir/R4/metadata\n"
+        f"   le journal       {gateway.address}/ledger/checkpoint\n"
+        f"   les mesures      {gateway.address}/metrics\n"
+        f"\nPour l'appeler comme la CAF (clés des partenaires : {keys}) :\n"
+        f'   curl -H "Authorization: Bearer $({token})" "{gateway.address}/v1/exchanges?limit=3"\n'
+        "\nCtrl+C l'arrête et efface ses données."
     )
     try:
-        while True:
-            time.sleep(3600)
+        signal.pause()
     except KeyboardInterrupt:
         console.print("Arrêt.")

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import httpx
 
-_START_SECONDS = 60
+_START_SECONDS = 180
 
 
 class GatewayDidNotStart(Exception):

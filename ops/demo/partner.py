@@ -47,6 +47,8 @@ class Partner:
     http: httpx.AsyncClient = field(repr=False)
     gateway: GatewayProcess = field(repr=False)
     token: Token | None = None
+    acknowledged: int = 0
+    """How many deliveries the gateway recorded as acknowledged by this partner."""
 
     @classmethod
     async def registered(
@@ -87,9 +89,7 @@ class Partner:
         self, method: str, path: str, *, expect: tuple[int, ...] = (200, 201, 202), **options: Any
     ) -> httpx.Response:
         """Send one request with a live token; raises `PartnerFailed` when the status is not one of `expect`."""
-        if self.token is None or self.token.expires_at < time.time() + 30:
-            self.token = await self._new_token()
-        headers = self.token.headers | options.pop("headers", {})
+        headers = (await self.signed_in()).headers | options.pop("headers", {})
         if method == "POST":
             headers.setdefault("Idempotency-Key", str(uuid.uuid4()))
         response = await self.http.request(method, self.gateway.address + path, headers=headers, timeout=120, **options)
@@ -105,6 +105,12 @@ class Partner:
                 f"{method} {path.split('?', maxsplit=1)[0]} : {response.status_code} {response.text[:500]}"
             )
         return response
+
+    async def signed_in(self) -> Token:
+        """A token that lives, got by `private_key_jwt` when there is none."""
+        if self.token is None or self.token.expires_at < time.time() + 30:
+            self.token = await self._new_token()
+        return self.token
 
     async def _new_token(self) -> Token:
         return await fetch_token(
@@ -135,7 +141,10 @@ class Partner:
         taken: list[dict[str, Any]] = []
         while answer := await self._take(wait=_PATIENCE if len(taken) < expected else 0):
             taken += answer["deliveries"]
-            await self.call("POST", f"/v1/mailbox/{answer['lease']}/ack")
+            recorded = (await self.call("POST", f"/v1/mailbox/{answer['lease']}/ack")).json()["acknowledged"]
+            if set(recorded) != {delivery["id"] for delivery in answer["deliveries"]}:
+                raise PartnerFailed("what was acknowledged is not what was taken")
+            self.acknowledged += len(recorded)
         if len(taken) != expected:
             raise PartnerFailed(f"{len(taken)} deliveries came, {expected} were permitted")
         return taken
