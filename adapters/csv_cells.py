@@ -179,7 +179,7 @@ def cut(line: int) -> FileRefused:
 
 def wrong_length(line: int) -> FileRefused:
     """
-    The refusal of a file in which a row has more or fewer cells than the header.
+    The refusal of a file in which a row is not as long as the others should be.
     """
     return FileRefused(
         "row_length",

@@ -180,9 +180,16 @@ def _fixed(reader: FlatReader, raw: bytes) -> Rows:
     if text and not source.open_end and not text.endswith("\n"):
         raise cut(text.count("\n") + 1)
     slices = [slice(start - 1, start - 1 + length) for start, length in source.places.values()]
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.strip():
-            yield number, [line.rstrip("\r")[part] for part in slices]
+    width = 0 if source.trimmed else max(part.stop for part in slices)
+    if not text.strip():
+        raise cut(1)
+    for number, ended in enumerate(text.split("\n"), 1):
+        line = ended.rstrip("\r")
+        if not line.strip():
+            continue
+        if len(line) < width:
+            raise wrong_length(number)
+        yield number, [line[part] for part in slices]
 
 
 def _xlsx(reader: FlatReader, raw: bytes) -> Rows:

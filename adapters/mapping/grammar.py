@@ -144,6 +144,7 @@ def _source() -> dict[str, Any]:
             },
             "nothing": {"title": "Mots qui veulent dire « rien »", "type": "array", "items": {"type": "string"}},
             "open_end": {"title": "La dernière ligne peut ne pas être finie", "type": "boolean"},
+            "trimmed": {"title": "Les espaces de fin de ligne peuvent manquer", "type": "boolean"},
             "line_end": {"title": "Fin de ligne écrite", "enum": ["lf", "crlf"]},
             "bom": {"title": "Écrire la marque d'ordre (BOM) que les tableurs attendent", "type": "boolean"},
         },

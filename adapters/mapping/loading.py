@@ -120,6 +120,7 @@ def _source(plain: Mapping[str, Any], problems: Problems) -> SourceFormat:
         places={column: (start, length) for column, (start, length) in columns.items()} if fixed and columns else {},
         nothing=frozenset(plain.get("nothing", ("NULL", "null"))) | {""},
         open_end=plain.get("open_end", False),
+        trimmed=plain.get("trimmed", False),
         line_end=_LINE_ENDS[plain.get("line_end", "lf")],
         bom=plain.get("bom", False),
     )

@@ -38,6 +38,7 @@ class SourceFormat:
     places: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     nothing: frozenset[str] = frozenset({"", "NULL", "null"})
     open_end: bool = False
+    trimmed: bool = False
     line_end: str = "\n"
     bom: bool = False
 

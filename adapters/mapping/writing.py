@@ -3,9 +3,9 @@ From shared documents to the partner's file: the rules read backwards, then what
 """
 
 import json
+import re
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
 from functools import lru_cache
 from io import BytesIO
 from typing import Any, Final
@@ -24,6 +24,7 @@ from adapters.tables import Table
 from schemas import Document
 
 _FIXED_TIME: Final = (1980, 1, 1, 0, 0, 0)
+_HOUR: Final = re.compile(rb">[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z<")
 Cells = dict[str, Any]
 
 
@@ -110,7 +111,7 @@ def _spread(rule: Rule, texts: Sequence[Any], cells: Cells) -> None:
             f"{separator.rstrip()} ".join(map(str, filled)) if separator.strip() else separator.join(map(str, filled)),
         )
         return
-    if rule.target.many and len(rule.sources) == 1 and len(filled) > 1:
+    if rule.target.many and len(rule.sources) == 1 and filled:
         cells.setdefault(rule.sources[0], filled)
         return
     for source, text in zip(rule.sources if rule.target.many else rule.sources[:1], filled, strict=False):
@@ -150,7 +151,7 @@ def _columns(mapping: MappingFile) -> list[str]:
 def _text(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(_text, value))
-    return str(value) if not isinstance(value, bool) else ("true" if value else "false")
+    return ("true" if value else "false") if isinstance(value, bool) else str(value)
 
 
 def _rows(mapping: MappingFile, found: Sequence[Cells]) -> Iterator[list[str]]:
@@ -190,7 +191,6 @@ def _write_xlsx(mapping: MappingFile, found: Sequence[Cells]) -> bytes:
     A workbook whose bytes depend on its content alone: the hours that the format stores are fixed.
     """
     book = openpyxl.Workbook()
-    book.properties.created = book.properties.modified = datetime(1980, 1, 1)  # noqa: DTZ001
     sheet: Any = book.active
     if mapping.source.sheet:
         sheet.title = mapping.source.sheet
@@ -211,7 +211,7 @@ def _same_bytes(raw: bytes) -> bytes:
         for name in sorted(archive.namelist()):
             entry = zipfile.ZipInfo(name, _FIXED_TIME)
             entry.compress_type = zipfile.ZIP_DEFLATED
-            out.writestr(entry, archive.read(name))
+            out.writestr(entry, _HOUR.sub(b">1980-01-01T00:00:00Z<", archive.read(name)))
     return fixed.getvalue()
 
 

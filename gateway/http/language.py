@@ -10,6 +10,7 @@ from anyio import to_thread
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import JSONResponse, Response
 
+from adapters.mapping.grammar import mapping_schema
 from gateway.auth.resource import Caller, requires
 from gateway.auth.scopes import Scopes
 from gateway.errors import Problem, issue_body, not_found
@@ -53,6 +54,12 @@ async def get_codes(name: str) -> Response:
         return JSONResponse(catalogue.code_list_document(name), headers=_PUBLIC)
     except UnknownCodeList:
         raise not_found() from None
+
+
+@router.get("/schemas/mapping/v1.json")
+async def get_mapping_schema() -> Response:
+    """The schema of `mapping.yaml`, for editors. / Le schéma des fichiers de correspondance, pour les éditeurs."""
+    return JSONResponse(mapping_schema(), headers=_PUBLIC, media_type=_SCHEMA)
 
 
 @router.get("/schemas/{name}/v{major}.bundle.json")

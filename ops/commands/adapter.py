@@ -1,5 +1,5 @@
 """
-`tdu adapter`: try a format on one's own files, on one's own machine; nothing is sent or kept.
+`tdu adapter`: make an adapter, try it on one's own files, sit the exam; nothing is sent or kept.
 """
 
 from __future__ import annotations
@@ -7,46 +7,115 @@ from __future__ import annotations
 import uuid
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
-from rich.table import Table
 
 from adapters import registry
 from adapters.base import Adapter, AdapterError, Context, Translation
-from adapters.report import Treatment
+from adapters.coverage import measure, report_text
+from adapters.exam import Sitting, sit
+from adapters.mapping.engine import Explained, MappingAdapter
+from adapters.mapping.loading import FILE
 from ops.commands import say
+from ops.kit import certificate, scaffold, showing
+from ops.kit.acceptance import accept
+from ops.kit.folders import enclosing, find_adapter, real_folder
 from schemas import Kind, validate
 
 app = typer.Typer(no_args_is_help=True, help="Les formats des partenaires. / The partners' formats.")
 
-Name = Annotated[str, typer.Argument(help="Nom de l'adaptateur, par exemple cnaf-rsa. / Name of the adapter.")]
-File = Annotated[Path, typer.Argument(help="Fichier du partenaire. / The partner's file.", exists=True, dir_okay=False)]
-
-_ELEMENTS_SHOWN = 40
+Name = Annotated[
+    str,
+    typer.Argument(
+        help="Nom d'un adaptateur, ou dossier qui contient mapping.yaml. / Name of an adapter, or a folder."
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Pour un programme. / For a program.")]
 
 
 @app.command("list")
 def list_adapters() -> None:
     """Lister les formats connus. / List the known formats."""
-    for adapter in registry.ADAPTERS.values():
-        typer.echo(f"{adapter.name:24} {adapter.title}")
+    for name, adapter in registry.ADAPTERS.items():
+        typer.echo(f"{name:24} {adapter.title}")
+
+
+@app.command("new")
+def new(
+    name: Annotated[
+        str, typer.Argument(help="Nom du format : minuscules, chiffres, tirets. / Lower case, digits, dashes.")
+    ],
+    form: Annotated[str, typer.Option("--format", help=", ".join(scaffold.FORMATS))] = "csv",
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            help="Partir de la première ligne d'un fichier CSV ou XLSX. / Start from a file's first line.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
+    into: Annotated[
+        Path | None, typer.Option(help="Dossier où le créer. / Folder to make it in.", file_okay=False)
+    ] = None,
+    package: Annotated[
+        bool, typer.Option("--package", help="Dans un paquet à part, à installer. / In a package of its own.")
+    ] = False,
+) -> None:
+    """Créer le dossier d'un nouveau format, puis lui faire passer l'examen. / Make the folder of a new format."""
+    if not scaffold.NAME.fullmatch(name) or name in registry.ADAPTERS:
+        say.fail(
+            "Ce nom est déjà pris, ou n'est pas fait de minuscules, chiffres et tirets.",
+            "This name is taken, or is not made of lower case, digits and dashes.",
+            2,
+        )
+    if form not in scaffold.FORMATS:
+        known = ", ".join(scaffold.FORMATS)
+        say.fail(f"Formats possibles : {known}.", f"Possible formats: {known}.", 2)
+    place = into or (Path.cwd() if package else scaffold.home() or Path.cwd())
+    try:
+        if package:
+            place = scaffold.package(name, place)
+        folder = scaffold.draft(name, source, place) if source else scaffold.make(name, form, place)
+        if package:
+            scaffold.as_module(folder)
+    except FileExistsError as error:
+        say.fail(f"{error} existe déjà.", f"{error} already exists.", 2)
+    except AdapterError as error:
+        say.fail(error.message_fr, error.message_en)
+    showing.made(folder)
+    adapter = _new_adapter(name, folder)
+    if adapter is not None:
+        list(accept(adapter, folder))
+        raise typer.Exit(showing.exam(sit(Sitting(adapter, folder))))
 
 
 @app.command("try")
 def try_adapter(
-    name: Name,
-    file: File,
+    first: Annotated[
+        str, typer.Argument(metavar="[ADAPTATEUR] FICHIER", help="Adaptateur (nom ou dossier), puis fichier.")
+    ],
+    second: Annotated[str | None, typer.Argument(hidden=True)] = None,
     row: Annotated[
-        int | None, typer.Option(min=1, help="Ne montrer que le n-ième document. / Show only the n-th document.")
+        int | None,
+        typer.Option(min=1, help="Expliquer le n-ième enregistrement. / Explain the n-th record."),
     ] = None,
+    as_json: Json = False,
 ) -> None:
-    """Traduire un fichier : documents sur stdout, remarques sur stderr. / Translate a file."""
-    translation = _translated(_adapter(name), file)
+    """Traduire un fichier et dire d'où vient chaque valeur ; l'adaptateur se devine s'il n'est pas donné. / Translate a file."""
+    file = Path(second if second is not None else first)
+    if not file.is_file():
+        say.fail(f"{file} n'est pas un fichier.", f"{file} is not a file.", 2)
+    adapter = find_adapter(first) if second is not None else _guess(file)
+    if row is not None and isinstance(adapter, MappingAdapter):
+        showing.explained(_explained(adapter, file, row), file, as_json=as_json)
+        raise typer.Exit(0)
+    translation = _translated(adapter, file)
     shown = translation.documents if row is None else translation.documents[row - 1 : row]
     say.result([translated.document for translated in shown])
-    for issue in translation.issues:
-        say.stderr.print(f"{file.name}:{issue.line or '?'} {issue.pointer} : {issue.message_fr}")
+    showing.issues(translation.issues, file)
+    showing.unmapped(translation.unmapped)
     faults = sum(bool(validate(Kind(each.document["kind"]), each.document)) for each in translation.documents)
     say.stderr.print(
         f"{len(translation.documents)} documents, {len(translation.issues)} remarques, {faults} non conformes."
@@ -54,49 +123,187 @@ def try_adapter(
     raise typer.Exit(1 if faults else 0)
 
 
+@app.command("accept")
+def accept_samples(
+    name: Name,
+    case: Annotated[str | None, typer.Option(help="Un seul cas. / One case only.")] = None,
+) -> None:
+    """Écrire ce que l'adaptateur donne pour ses exemples, à relire avant de l'enregistrer. / Write what the samples give."""
+    adapter = find_adapter(name)
+    folder = real_folder(adapter)
+    for file in accept(adapter, folder, case):
+        typer.echo(file.relative_to(folder))
+
+
+@app.command("exam")
+def exam(
+    name: Annotated[str, typer.Argument(help="Nom, dossier, ou all. / Name, folder, or all.")],
+    as_json: Json = False,
+    large: Annotated[
+        bool, typer.Option("--large", help="Poser aussi les questions à 50 Mo. / Ask the 50 MB questions too.")
+    ] = False,
+    write: Annotated[
+        Path | None, typer.Option("--certificate", help="Écrire le certificat, signé. / Write the signed certificate.")
+    ] = None,
+    record: Annotated[
+        bool, typer.Option("--record", help="L'inscrire au journal des preuves. / Record it in the ledger.")
+    ] = False,
+) -> None:
+    """Faire passer l'examen : questions, niveau, et ce qu'il reste à écrire. / Sit the exam."""
+    found = list(registry.ADAPTERS.values()) if name == "all" else [find_adapter(name)]
+    results = [sit(Sitting(adapter, large=large)) for adapter in found]
+    if as_json:
+        say.result([showing.as_json(result) for result in results] if name == "all" else showing.as_json(results[0]))
+    codes = [0 if as_json and result.passed else 1 if as_json else showing.exam(result) for result in results]
+    if (write or record) and not any(codes) and name != "all":
+        _certify(found[0], results[0].level.value, certificate.certificate_text(
+            found[0], real_folder(found[0]), results[0], datetime.now(UTC)), write, record=record)  # fmt: skip
+    raise typer.Exit(max(codes))
+
+
+@app.command("verify")
+def verify_certificate(
+    name: Name,
+    file: Annotated[Path, typer.Argument(help="Certificat signé. / Signed certificate.", exists=True, dir_okay=False)],
+    vkey: Annotated[str, typer.Option(help="Clé publique du journal. / The ledger's public key.")],
+) -> None:
+    """Vérifier un certificat : signature, et fichiers inchangés. / Verify a certificate: signature, same files."""
+    adapter = find_adapter(name)
+    try:
+        say.result(certificate.verify(file.read_bytes(), vkey, adapter, real_folder(adapter)))
+    except ValueError as error:
+        say.fail(f"Ce certificat ne vaut pas pour ces fichiers : {error}.", f"This certificate does not hold: {error}.")
+
+
 @app.command("report")
 def report(
-    name: Name,
-    file: File,
-    as_json: Annotated[bool, typer.Option("--json", help="Pour un programme. / For a program.")] = False,
+    name: Annotated[
+        str | None, typer.Argument(help="Nom ou dossier ; tous par défaut. / Name or folder; all by default.")
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Argument(help="Fichier du partenaire. / The partner's file.", exists=True, dir_okay=False)
+    ] = None,
+    as_json: Json = False,
+    write: Annotated[
+        bool,
+        typer.Option(
+            "--write", help="Écrire adapters/COVERAGE.md et mapping.schema.json. / Write the published files."
+        ),
+    ] = False,
 ) -> None:
-    """Dire ce qui est repris, gardé, laissé et pourquoi. / Say what is carried, kept, left out and why."""
-    coverage = _translated(_adapter(name), file).coverage
-    if as_json:
-        say.result(coverage.as_document())
-        return
-    table = Table(
-        "Élément",
-        "Traitement",
-        "Nombre",
-        "Vers, ou raison",
-        title=", ".join(f"{k} {v}" for k, v in coverage.totals().items()),
-    )
-    lines = [line for line in coverage.lines if line.treatment is not Treatment.GROUP]
-    for line in lines[:_ELEMENTS_SHOWN]:
-        table.add_row(line.path, line.treatment.value, str(line.count), line.target or line.reason)
-    say.stdout.print(table)
-    if len(lines) > _ELEMENTS_SHOWN:
-        say.stderr.print(
-            f"… et {len(lines) - _ELEMENTS_SHOWN} autres : --json les donne tous. / --json gives them all."
+    """Dire ce que portent et perdent les formats, ou ce que devient chaque élément d'un fichier. / Say what is carried, lost."""
+    if write:
+        _write_published()
+    elif name is None:
+        showing.formats([measure(adapter) for adapter in registry.ADAPTERS.values()], as_json=as_json)
+    elif file is None:
+        showing.elements(find_adapter(name), as_json=as_json)
+    else:
+        translation = _translated(find_adapter(name), file)
+        showing.coverage(translation.coverage, as_json=as_json)
+        showing.unmapped(translation.unmapped)
+
+
+@app.command("schema")
+def schema() -> None:
+    """Écrire le JSON Schema de mapping.yaml, pour les éditeurs. / Print the JSON Schema of mapping.yaml."""
+    typer.echo(scaffold.schema_text(), nl=False)
+
+
+def _new_adapter(name: str, folder: Path) -> Adapter | None:
+    """
+    The adapter of a new folder; None for a Python one that is not where Python finds it.
+    """
+    if (folder / FILE).is_file():
+        return MappingAdapter(folder.resolve())
+    return registry.discover().get(name) if scaffold.home() == folder.parent else None
+
+
+def _write_published() -> None:
+    folder = scaffold.home()
+    if folder is None:
+        say.fail(
+            "Cette commande écrit dans une copie du projet.", "This command writes in a checkout of the project.", 2
         )
+    text = report_text(measure(adapter) for adapter in registry.ADAPTERS.values())
+    (folder / "COVERAGE.md").write_text(text, encoding="utf-8")
+    scaffold.write_schema(folder)
 
 
-def _adapter(name: str) -> Adapter:
-    try:
-        return registry.get(name)
-    except registry.UnknownAdapter as error:
-        say.fail(error.message_fr, error.message_en, 2)
+def _certify(adapter: Adapter, level: str, text: str, write: Path | None, *, record: bool) -> None:
+    from consent.ledger.note import Signer  # noqa: PLC0415  # an exam alone needs no key
+    from ops.configuration import change  # noqa: PLC0415
+
+    settings = say.settings()
+    keys = say.keys(settings)
+    signer = Signer(settings.origin, keys.ledger)
+    if write:
+        write.write_text(certificate.sign(text, signer), encoding="utf-8")
+        say.stderr.print(f"{write} ; clé : {signer.vkey}", markup=False, soft_wrap=True)
+    if record:
+        body = {
+            "change": "adapter_certified",
+            "adapter": adapter.name,
+            "level": level,
+            "files_sha256": certificate.folder_digest(real_folder(adapter)),
+        }
+
+        async def recorded() -> None:
+            async with change(settings, keys, body):
+                pass
+
+        say.run(recorded())
 
 
-def _translated(adapter: Adapter, file: Path) -> Translation:
-    context = Context(
+def _guess(file: Path) -> Adapter:
+    """
+    The adapter in whose folder the file is, else the only one that does not refuse it.
+    """
+    if found := enclosing(file):
+        return found
+    raw, accepting = file.read_bytes(), []
+    for adapter in registry.ADAPTERS.values():
+        try:
+            if adapter.to_shared(raw, _context()).documents:
+                accepting.append(adapter)
+        except AdapterError:
+            continue
+    if len(accepting) != 1:
+        names = ", ".join(adapter.name for adapter in accepting or registry.ADAPTERS.values())
+        say.fail(
+            f"{'Plusieurs formats lisent' if accepting else 'Aucun format ne lit'} ce fichier ; dites lequel : {names}.",
+            f"{'Several formats read' if accepting else 'No format reads'} this file; say which: {names}.",
+            2,
+        )
+    say.stderr.print(f"{accepting[0].name} ({accepting[0].title})", markup=False)
+    return accepting[0]
+
+
+def _context() -> Context:
+    return Context(
         organisation={"siret": "99900001100018", "name": "Essai"},
         purpose="inform_about_rights",
         now=datetime.now(UTC),
         document_id=lambda _key: str(uuid.uuid4()),
     )
+
+
+def _translated(adapter: Adapter, file: Path) -> Translation:
     try:
-        return adapter.to_shared(file.read_bytes(), context)
+        return adapter.to_shared(file.read_bytes(), _context())
     except AdapterError as error:
-        say.fail(f"{file.name}:{error.line or '?'}:{error.column or '?'} : {error.message_fr}", error.message_en)
+        _refused(file, error)
+
+
+def _explained(adapter: MappingAdapter, file: Path, row: int) -> Explained:
+    try:
+        found = adapter.explain(file.read_bytes(), _context(), row)
+    except AdapterError as error:
+        _refused(file, error)
+    if found is None:
+        say.fail(f"Il n'y a pas d'enregistrement n° {row}.", f"There is no record number {row}.", 2)
+    return found
+
+
+def _refused(file: Path, error: AdapterError) -> NoReturn:
+    say.fail(f"{file.name}:{error.line or '?'}:{error.column or '?'} : {error.message_fr}", error.message_en)

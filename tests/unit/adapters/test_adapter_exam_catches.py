@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters._template.adapter import Template
+from adapters._template.python.adapter import Template
 from adapters.base import Translation, warning
 from adapters.report import Coverage
 from adapters.testing import EXAM_CONTEXT, HOSTILE, AdapterContract

@@ -2,7 +2,7 @@
 Every adapter of the project sits the common exam: those of today and any folder added tomorrow.
 """
 
-from adapters._template.adapter import Template
+from adapters._template.python.adapter import Template
 from adapters.registry import ADAPTERS
 from adapters.testing import AdapterContract
 

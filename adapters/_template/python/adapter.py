@@ -29,7 +29,7 @@ class Template:
     kinds_out = frozenset({Kind.REFERRAL})
 
     def __init__(self) -> None:
-        folder = files("adapters._template") / "tables"
+        folder = files("adapters._template.python") / "tables"
         # Every element of the format, with its treatment: the exam finds those that are not in the list.
         self.fields = read_rules(folder / "elements.csv")
         # Meaning is in tables, each bound to the shared list whose codes it gives.

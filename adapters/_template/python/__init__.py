@@ -1,0 +1,3 @@
+"""
+A small adapter that works, to copy when starting a new one.
+"""

@@ -1,0 +1,72 @@
+"""
+Writes what an adapter gives for its samples, for a person to read again: the expected files of the exam.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from adapters.base import Adapter, AdapterError
+from adapters.exam import Sitting
+from adapters.samples import told_by
+
+_EXTENSIONS = {
+    "text/csv": "csv",
+    "text/plain": "txt",
+    "application/json": "json",
+    "application/x-ndjson": "ndjson",
+    "application/xml": "xml",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
+}
+
+
+def accept(adapter: Adapter, folder: Path, only: str | None = None) -> Iterator[Path]:
+    """
+    Write `shared.json` and `issues.json` of each case that has a `partner.*`, and each `back.*` that is there, from what the
+    adapter does today; when no case has a `back.*` yet, the first one without a remark gets it. Gives the files that changed.
+    """
+    sitting = Sitting(adapter, folder)
+    first_back = adapter.kinds_out and not any(case.back is not None for case in sitting.cases)
+    for case in sitting.cases:
+        if only not in {None, case.name}:
+            continue
+        place = folder / "samples" / case.name
+        documents, ordinary = case.shared, False
+        if case.partner is not None:
+            translation, refusal = sitting.translated(case.partner)
+            told = told_by(translation, refusal)
+            documents = [each.document for each in translation.documents] if translation else None
+            ordinary = bool(documents) and not told
+            yield from _write(place / "shared.json", None if documents is None else _json(documents))
+            yield from _write(place / "issues.json", _json(told) if told else None)
+        if documents and (case.back is not None or (first_back and ordinary)):
+            first_back = False
+            try:
+                written = adapter.to_partner(documents)
+            except AdapterError:
+                continue
+            yield from _write(next(place.glob("back.*"), place / f"back.{_extension(adapter)}"), written)
+
+
+def _extension(adapter: Adapter) -> str:
+    return _EXTENSIONS.get(adapter.output_media_type.partition(";")[0], "bin")
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, indent=2).encode() + b"\n"
+
+
+def _write(file: Path, content: bytes | None) -> Iterator[Path]:
+    before = file.read_bytes() if file.is_file() else None
+    if before == content:
+        return
+    if content is None:
+        file.unlink()
+    elif before is not None and file.suffix == ".json" and json.loads(before) == json.loads(content):
+        return
+    else:
+        file.write_bytes(content)
+    yield file

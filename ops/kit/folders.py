@@ -1,0 +1,54 @@
+"""
+From the word a person types, the name of an adapter or the path of its folder, to the adapter.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from adapters import registry
+from adapters.base import Adapter
+from adapters.exam import folder_of
+from adapters.mapping.engine import MappingAdapter
+from adapters.mapping.loading import FILE
+from adapters.mapping.problems import MappingRefused
+from ops.commands import say
+
+
+def find_adapter(word: str) -> Adapter:
+    """
+    The adapter of that name, or the one of that folder; stops with sentences when there is none or when it cannot be used.
+    """
+    folder = Path(word)
+    try:
+        if (folder / FILE).is_file():
+            return MappingAdapter(folder.resolve())
+        return registry.get(word)
+    except MappingRefused as refused:
+        for problem in refused.problems:
+            say.stderr.print(
+                f"{problem.file}:{problem.line}:{problem.column} {problem.message_fr}", markup=False, soft_wrap=True
+            )
+        say.fail(
+            f"{len(refused.problems)} choses à corriger dans cette correspondance.",
+            f"{len(refused.problems)} things to correct in this mapping: {refused.problems[0].message_en}",
+        )
+    except registry.UnknownAdapter as error:
+        say.fail(f"{error.message_fr} Ou donnez un dossier qui contient {FILE}.", error.message_en, 2)
+
+
+def real_folder(adapter: Adapter) -> Path:
+    """
+    The folder of an adapter on this machine's disk.
+    """
+    return Path(str(folder_of(adapter)))
+
+
+def enclosing(file: Path) -> Adapter | None:
+    """
+    The adapter in whose folder a file is, or None.
+    """
+    for folder in file.resolve().parents:
+        if (folder / FILE).is_file():
+            return find_adapter(str(folder))
+    return None

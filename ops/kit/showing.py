@@ -1,0 +1,143 @@
+"""
+How `tdu adapter` speaks to people: the exam, the explanation of a record, the coverage of a format or of a file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from adapters.base import Adapter, Unmapped
+from adapters.coverage import FormatCoverage
+from adapters.exam import Result
+from adapters.mapping.engine import Explained
+from adapters.quality import Level
+from adapters.report import Coverage, Treatment, count_rules
+from ops.commands import say
+from schemas import Issue
+
+_ELEMENTS_SHOWN = 40
+_LEVELS = {Level.NONE: "aucun", Level.BRONZE: "bronze", Level.SILVER: "argent", Level.GOLD: "or"}
+
+
+def made(folder: Path) -> None:
+    """Name the files of a new folder."""
+    say.stderr.print(f"Créé · made: {folder}", markup=False, soft_wrap=True)
+    for file in sorted(folder.rglob("*")):
+        if file.is_file() and "__pycache__" not in file.parts:
+            say.stderr.print(f"  {file.relative_to(folder)}", markup=False)
+
+
+def exam(result: Result) -> int:
+    """Show an exam; gives the exit code, 0 when every question was passed."""
+    for answer in result.answers:
+        mark = "[red]✗[/red]" if answer.findings else "[green]✓[/green]"
+        say.stdout.print(f"{mark} {answer.title_fr} [dim]· {answer.title_en}[/dim]")
+        for finding in answer.findings:
+            say.stdout.print(f"    {escape(finding.where)} : {escape(finding.message_fr)}")
+    say.stdout.print(f"{result.adapter} : niveau {_LEVELS[result.level]} · level {result.level.value}")
+    if result.next_steps:
+        say.stdout.print("Pour le niveau suivant · for the next level:")
+        for step in result.next_steps:
+            say.stdout.print(f"  {escape(step.where)} : {escape(step.message_fr)}")
+    return 0 if result.passed else 1
+
+
+def as_json(result: Result) -> dict[str, Any]:
+    """An exam as plain values."""
+    return {
+        "adapter": result.adapter,
+        "passed": result.passed,
+        "level": result.level.value,
+        "answers": [asdict(answer) for answer in result.answers],
+        "next_steps": [asdict(step) for step in result.next_steps],
+    }
+
+
+def explained(found: Explained, file: Path, *, as_json: bool) -> None:
+    """Show what one record became, and which rule gave each value."""
+    if as_json:
+        say.result({**asdict(found), "issues": [asdict(issue) for issue in found.issues]})
+        return
+    say.stdout.print(f"{file.name}:{found.line or '?'}", markup=False)
+    say.stdout.print(json.dumps(found.record, ensure_ascii=False, indent=2), markup=False)
+    table = Table("Place commune", "Valeur", "Vient de", "Règle (mapping.yaml)", show_lines=False)
+    for given in found.given:
+        value = given.value if isinstance(given.value, str) else json.dumps(given.value, ensure_ascii=False)
+        table.add_row(escape(given.target), escape(value), escape(given.source), f"ligne {given.line}")
+    say.stdout.print(table)
+    for document in found.documents:
+        say.stdout.print(json.dumps(document, ensure_ascii=False, indent=2), markup=False)
+    issues(found.issues, file)
+    if not found.documents:
+        say.stderr.print("Aucun document : l'enregistrement n'est pas repris. / No document.")
+
+
+def issues(found: Iterable[Issue], file: Path) -> None:
+    """Show what the sender is told, with its place."""
+    for issue in found:
+        place = ":".join(str(part) for part in (file.name, issue.line or "?", issue.column) if part is not None)
+        say.stderr.print(f"{place} {issue.pointer} : {issue.message_fr}", markup=False, soft_wrap=True)
+
+
+def unmapped(found: Sequence[Unmapped]) -> None:
+    """Show the values without a shared code, the most frequent first; this screen is the partner's own."""
+    if not found:
+        return
+    table = Table("Table", "Élément", "Valeur", "Nombre", "", title="Valeurs sans code commun")
+    for each in found[:_ELEMENTS_SHOWN]:
+        said = "vue, laissée exprès" if each.known else "absente de la table"
+        table.add_row(f"tables/{each.table}.csv", escape(each.path), escape(each.value), str(each.count), said)
+    say.stderr.print(table)
+
+
+def formats(found: Sequence[FormatCoverage], *, as_json: bool) -> None:
+    """Show a line for each format."""
+    if as_json:
+        say.result([each.as_document() for each in found])
+        return
+    table = Table("Format", "Sens", "Niveau", "Repris", "Gardés", "Écartés", "Codes", "Perdus", title="Couverture")
+    for each in found:
+        counts = [str(each.elements[t.value]) for t in (Treatment.MAPPED, Treatment.KEPT, Treatment.IGNORED)]
+        lost = str(len(each.lost)) if each.direction == "⇄" else ""
+        table.add_row(each.adapter.name, each.direction, _LEVELS[each.level], *counts, str(each.codes), lost)
+    say.stdout.print(table)
+
+
+def elements(adapter: Adapter, *, as_json: bool) -> None:
+    """Show every element of a format and what becomes of it."""
+    rules = adapter.fields.values()
+    if as_json:
+        say.result({"totals": count_rules(adapter.fields), "elements": [asdict(rule) for rule in rules]})
+        return
+    table = Table("Élément", "Traitement", "Vers, ou raison", title=_totals(count_rules(adapter.fields)))
+    for rule in rules:
+        if rule.treatment is not Treatment.GROUP:
+            table.add_row(escape(rule.path), rule.treatment.value, escape(rule.target or rule.reason))
+    say.stdout.print(table)
+
+
+def coverage(found: Coverage, *, as_json: bool) -> None:
+    """Show what became of each element of a file."""
+    if as_json:
+        say.result(found.as_document())
+        return
+    table = Table("Élément", "Traitement", "Nombre", "Vers, ou raison", title=_totals(found.totals()))
+    lines = [line for line in found.lines if line.treatment is not Treatment.GROUP]
+    for line in lines[:_ELEMENTS_SHOWN]:
+        table.add_row(escape(line.path), line.treatment.value, str(line.count), escape(line.target or line.reason))
+    say.stdout.print(table)
+    if len(lines) > _ELEMENTS_SHOWN:
+        say.stderr.print(
+            f"… et {len(lines) - _ELEMENTS_SHOWN} autres : --json les donne tous. / --json gives them all."
+        )
+
+
+def _totals(counts: dict[str, int]) -> str:
+    return ", ".join(f"{treatment} {count}" for treatment, count in counts.items())

@@ -1,0 +1,59 @@
+"""
+A new adapter works from its first minute: each template, made under another name, passes the exam.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from adapters.exam import Sitting, sit
+from adapters.mapping.engine import MappingAdapter
+from adapters.quality import Level
+from ops.kit import scaffold
+from ops.kit.acceptance import accept
+
+
+@pytest.mark.parametrize("form", [form for form in scaffold.FORMATS if form != "python"])
+def test_a_new_folder_passes_the_exam_at_once(form: str, tmp_path: Path) -> None:
+    """Nothing to write, nothing to correct: the exam is passed, and says what the next level asks for."""
+    folder = scaffold.make("mon-logiciel", form, tmp_path)
+    adapter = MappingAdapter(folder)
+    changed = {file.name for file in accept(adapter, folder)}
+    result = sit(Sitting(adapter))
+
+    assert adapter.name == "mon-logiciel" and adapter.title == "Mon logiciel"
+    assert changed == {"shared.json"}  # the identifiers, which depend on the adapter's name
+    assert [answer for answer in result.answers if answer.findings] == []
+    assert result.level is Level.SILVER and result.next_steps
+
+
+def test_a_folder_is_never_written_over(tmp_path: Path) -> None:
+    """A name that is taken is refused before anything is written."""
+    scaffold.make("mon-logiciel", "csv", tmp_path)
+    with pytest.raises(FileExistsError):
+        scaffold.make("mon-logiciel", "xml", tmp_path)
+
+
+def test_a_draft_names_every_column_and_reads_nothing_else(tmp_path: Path) -> None:
+    """From a partner's file: usual names are proposed, the others are to be decided, no cell of a person is copied."""
+    source = tmp_path / "export.csv"
+    source.write_text(
+        "N° dossier;Nom de naissance;Prénom;Date de naissance;Tél.;Zone\nSECRET-1;OLIVARDE;Zoé;12/05/1961;0199000123;Est\n",
+        encoding="cp1252",
+    )
+    folder = scaffold.draft("mon-logiciel", source, tmp_path)
+    adapter = MappingAdapter(folder)
+
+    written = "".join(file.read_text(encoding="utf-8") for file in folder.rglob("*") if file.is_file())
+    assert "SECRET-1" not in written and "OLIVARDE" not in written
+    assert set(adapter.fields) == {
+        "/N° dossier",
+        "/Nom de naissance",
+        "/Prénom",
+        "/Date de naissance",
+        "/Tél.",
+        "/Zone",
+    }
+    assert adapter.fields["/Zone"].reason == "À décider, avec le partenaire"
+    findings = [finding.message_fr for answer in sit(Sitting(adapter)).answers for finding in answer.findings]
+    assert any("posez samples/<cas>/partner.*" in finding for finding in findings)
