@@ -11,6 +11,7 @@ event, and each holder of a receipt can check that day's work.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 from consent.ledger.checkpoint import OpenCheckpoint, open_checkpoint
@@ -37,10 +38,11 @@ from consent.ledger.merkle import ProofInvalid, leaf_hash, verify_consistency
 from consent.ledger.note import COSIGNATURE, ED25519, NoteInvalid, Verifier, decode_base64
 from consent.ledger.report import INVALID, UNUSABLE, VALID, Finding, Report
 from consent.ledger.subset import subset_root
-from consent.ledger.summary import canonical, summarize
+from consent.ledger.summary import canonical, matches, summarize
 
 FORMAT = "trait-dunion/answer@v1"
 MAX_LINE = 16_000_000
+_BEGINS = b'{"answer":'
 
 Place = tuple[int, int]
 
@@ -75,18 +77,6 @@ class Asked:
             raise ValueError("a person's list has no days")
         return cls(kind, value, first, last, wanted)
 
-    def matches(self, summary: Mapping[str, Any]) -> bool:
-        """Whether a row is among those wanted: by time (from included, until excluded), partner, convention, purpose, types."""
-        wanted = self.wanted
-        at = summary["occurred_at"]
-        return (
-            (wanted.get("from") or "") <= at < (wanted.get("until") or "~")
-            and wanted.get("partner") in (None, *summary["partners"])
-            and wanted.get("convention") in (None, *summary["conventions"])
-            and wanted.get("purpose") in (None, *summary["purposes"])
-            and (wanted.get("types") is None or summary["type"] in wanted["types"])
-        )
-
     def belongs(self, day: int, summary: Mapping[str, Any]) -> bool:
         """Whether a row may be in the list of a day."""
         if self.kind == PERSON:
@@ -108,6 +98,12 @@ class _Tally:
     rows: int = 0
     matching: int = 0
     disclosed: int = 0
+
+
+def is_answer(path: Path) -> bool:
+    """Whether a file is an answer, by its first bytes. Raises OSError."""
+    with path.open("rb") as file:
+        return file.read(len(_BEGINS)) == _BEGINS
 
 
 def verify_answer(lines: Iterable[bytes], vkey: str, *, witnesses: Sequence[str] = ()) -> Report:
@@ -335,7 +331,7 @@ def _check_continued(cut: _List, found: _List | None, page: Mapping[str, Any]) -
 
 
 def _check_row(asked: Asked, of: _List, row: _Row, tally: _Tally) -> None:
-    if not asked.belongs(of.day, row.summary) or row.matches != asked.matches(row.summary):
+    if not asked.belongs(of.day, row.summary) or row.matches != matches(row.summary, asked.wanted):
         raise _Refused("row_not_asked", row.line)
     tally.matching += row.matches
     if row.shown is None:

@@ -23,6 +23,7 @@ from consent.ledger.note import Signer
 from consent.ledger.sequencer import Sequencer
 from consent.ledger.store import Ledger
 from gateway import telemetry
+from gateway.audit.indexing import Indexer
 from gateway.auth import Auth, create_auth_router
 from gateway.auth.certificates import Certificates
 from gateway.bus import outbox
@@ -83,6 +84,7 @@ class Runtime:
     relay: Relay
     courier: Courier
     sequencer: Sequencer
+    indexer: Indexer
     keeper: Keeper
     signer: Signer
     auth: Auth
@@ -133,32 +135,33 @@ def assemble(
         granting_conventions=granting_conventions(services),
         certificates=Certificates(settings.proxies, settings.certificate_header, settings.certificate_verified_header),
     )
-    return Runtime(services, bus, relay, Courier(services, bus), sequencer, Keeper(services), signer, auth, publication)
+    courier, indexer, keeper = Courier(services, bus), Indexer(services), Keeper(services)
+    return Runtime(services, bus, relay, courier, sequencer, indexer, keeper, signer, auth, publication)
 
 
 @asynccontextmanager
 async def running(runtime: Runtime, role: Role) -> AsyncIterator[Loops]:
     """Open the bus and run the loops of a role until the block ends; a loop that dies is told, and the process is not ready."""
     stop = asyncio.Event()
-    loops: dict[Role, list[Coroutine[Any, Any, None]]] = {
-        Role.RELAY: [runtime.relay.run(stop)],
-        Role.COURIER: [runtime.courier.run(stop)],
-        Role.SEQUENCER: [runtime.sequencer.run(stop)],
-        Role.KEEPER: [runtime.keeper.run(stop)],
+    loops: dict[str, tuple[Role, Coroutine[Any, Any, None]]] = {
+        "relay": (Role.RELAY, runtime.relay.run(stop)),
+        "courier": (Role.COURIER, runtime.courier.run(stop)),
+        "sequencer": (Role.SEQUENCER, runtime.sequencer.run(stop)),
+        "indexer": (Role.SEQUENCER, runtime.indexer.run(stop)),
+        "keeper": (Role.KEEPER, runtime.keeper.run(stop)),
     }
     async with AsyncExitStack() as stack:
         stack.push_async_callback(runtime.services.database.close)
         await runtime.bus.open()
         stack.push_async_callback(runtime.bus.close)
         tasks = []
-        for loop_role, coroutines in loops.items():
-            for coroutine in coroutines:
-                if role in (Role.ALL, loop_role):
-                    task = asyncio.create_task(coroutine, name=loop_role.value)
-                    task.add_done_callback(_tell)
-                    tasks.append(task)
-                else:
-                    coroutine.close()
+        for name, (loop_role, coroutine) in loops.items():
+            if role in (Role.ALL, loop_role):
+                task = asyncio.create_task(coroutine, name=name)
+                task.add_done_callback(_tell)
+                tasks.append(task)
+            else:
+                coroutine.close()
         try:
             yield Loops(tasks)
         finally:

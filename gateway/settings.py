@@ -79,6 +79,7 @@ class Settings(BaseSettings):
     certificate_verified_header: str = Field(
         default="client-verify", description="header in which the proxy says SUCCESS when it verified the chain"
     )
+    index_seconds: float = Field(default=2, gt=0, description="how often the ledger's index takes in what is new")
     keeper_seconds: float = Field(default=60, gt=0, description="how often the keeper looks at what is due")
 
     @property

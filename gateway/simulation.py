@@ -123,12 +123,15 @@ def _check(question: Question, sender: Document, services: Services) -> None:
 
 
 def _faults(question: Question, sender: Document, services: Services) -> list[Issue]:
-    """What the schema refuses in the document, or in the person alone, whose schema is that of any document's subject."""
+    """What the schema refuses in the document, or in the person alone."""
     if question.document is not None:
         whole = {**question.document, "sender": sender}
         return validate(question.kind, whole) or cleaned(question.kind, whole)[1]
-    if question.subject is None:
-        return []
+    return [] if question.subject is None else faults_of_person(question.subject, sender, services)
+
+
+def faults_of_person(subject: Document, sender: Document, services: Services) -> list[Issue]:
+    """What the schema refuses in a person alone, whose schema is that of any document's subject."""
     carrier = {
         "kind": "status",
         "schema_version": "1.0",
@@ -136,7 +139,7 @@ def _faults(question: Question, sender: Document, services: Services) -> list[Is
         "created_at": services.clock().isoformat(timespec="seconds"),
         "sender": sender,
         "purpose": "follow_up",
-        "subject": question.subject,
+        "subject": subject,
         "referral_id": str(uuid.uuid4()),
         "status": "accepted",
         "sequence": 1,

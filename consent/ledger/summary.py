@@ -31,6 +31,20 @@ def summarize(event_type: str, occurred_at: str, actor: str, body: Mapping[str, 
     return canonical({"actor": actor, "occurred_at": occurred_at, "type": event_type, **told})
 
 
+def matches(summary: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """
+    Whether an event is among those wanted: `from` (included) and `until` (excluded) as events write instants, `partner`,
+    `convention`, `purpose`, `types`; what is absent or null is not looked at.
+    """
+    return (
+        (wanted.get("from") or "") <= summary["occurred_at"] < (wanted.get("until") or "~")
+        and wanted.get("partner") in (None, *summary["partners"])
+        and wanted.get("convention") in (None, *summary["conventions"])
+        and wanted.get("purpose") in (None, *summary["purposes"])
+        and (wanted.get("types") is None or summary["type"] in wanted["types"])
+    )
+
+
 def canonical(value: Mapping[str, Any]) -> bytes:
     """JSON with its names sorted and no space: the one spelling of a summary (RFC 8785 for what a summary holds)."""
     return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()

@@ -18,7 +18,20 @@ _RESOURCES = {
         "Une orientation, pour qui l'a envoyée ou reçue : la personne et les professionnels sont dans la ressource. "
         "Chaque lecture est inscrite au registre."
     ),
+    "AuditEvent": (
+        "Un événement du journal des preuves, pour un auditeur : masqué, ou ouvert pour un motif donné (reason). "
+        "La recherche dit tout ce que demande le critère ; sa preuve se demande à /v1/ledger/search."
+    ),
     "Task": "Le suivi d'une orientation par un destinataire, sous l'identifiant de la livraison.",
+}
+
+
+_SEARCHED: dict[str, list[Element]] = {
+    "AuditEvent": [
+        {"name": "date", "type": "date", "documentation": "ge et lt, une date ou un instant avec décalage."},
+        {"name": "agent", "type": "token", "documentation": "Le SIRET d'une organisation nommée par l'événement."},
+        {"name": "subtype", "type": "token", "documentation": "Un type du catalogue des événements."},
+    ]
 }
 
 
@@ -38,7 +51,8 @@ def capability_statement(address: str, version: str, date: str) -> Element:
         {
             "type": name,
             "documentation": documentation,
-            "interaction": [{"code": "read"}],
+            "interaction": [{"code": "read"}, *([{"code": "search-type"}] if name in _SEARCHED else [])],
+            "searchParam": _SEARCHED.get(name, []),
             "versioning": "no-version",
             "referencePolicy": ["literal", "logical", "local"],
         }

@@ -74,6 +74,32 @@ _REASON: Final = {
     "properties": {"reason": {"enum": ["temporary", "unreadable", "unknown_person", "not_for_us", "other"]}},
 }
 
+_SEARCH: Final[dict[str, Any]] = {
+    "type": "object",
+    "description": "Sans critère : tous les événements. Le contenu est masqué sauf motif.",
+    "properties": {
+        "subject": {"description": "La personne, ou {pseudonym} avec partner.", "$ref": "/schemas/person/v1.json"},
+        "partner": {"type": "string", "description": "SIRET d'une organisation nommée par les événements."},
+        "convention": {"type": "string"},
+        "purpose": {"$ref": "/schemas/codes/purpose.json"},
+        "types": {"type": "array", "items": {"type": "string"}},
+        "from": {"type": "string", "format": "date-time", "description": "Compris."},
+        "until": {"type": "string", "format": "date-time", "description": "Non compris."},
+        "view": {"enum": ["masked", "opened"]},
+        "reason": {"$ref": "/schemas/codes/audit_reason.json"},
+        "case": {"type": "string", "description": "Référence d'un dossier, jamais un nom."},
+        "cursor": {"type": "string"},
+        "limit": {"type": "integer", "minimum": 1, "maximum": 1000},
+    },
+}
+_EXPORT: Final = {
+    "type": "object",
+    "properties": {
+        **{name: rule for name, rule in _SEARCH["properties"].items() if name not in ("cursor", "limit")},
+        "format": {"enum": ["ndjson", "csv", "fhir"]},
+    },
+}
+
 BODIES: Final[dict[str, dict[str, Any]]] = {
     "/v1/referrals": {_JSON: {"$ref": "/schemas/referral/v1.json"}},
     "/v1/bilans": {_JSON: {"$ref": "/schemas/bilan/v1.json"}},
@@ -86,6 +112,8 @@ BODIES: Final[dict[str, dict[str, Any]]] = {
     "/v1/conventions": {key: {"$ref": "/schemas/convention/v1.json"} for key in ("application/yaml", _JSON)},
     "/v1/conventions/{convention_id}/sign": {_JSON: _SIGNATURE},
     "/v1/decisions/simulate": {_JSON: _QUESTION},
+    "/v1/ledger/search": {_JSON: _SEARCH},
+    "/v1/ledger/export": {_JSON: _EXPORT},
     "/v1/mailbox/{delivery}/nack": {_JSON: _REASON},
     "/v1/validate/{kind}": {_JSON: _OBJECT},
     "/v1/inbound/{adapter_name}": {key: {"type": "string", "format": "binary"} for key in _FILES},

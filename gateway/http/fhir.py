@@ -1,5 +1,5 @@
 """
-The FHIR R4 façade: CapabilityStatement, ServiceRequest and Task.
+The FHIR R4 façade: CapabilityStatement, ServiceRequest, Task, and AuditEvent for auditors.
 """
 
 from __future__ import annotations
@@ -9,15 +9,23 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import JSONResponse, Response
 
+from gateway.audit import reading as audit
+from gateway.audit.criteria import View
+from gateway.audit.indexing import settled
+from gateway.audit.search import search
 from gateway.auth.resource import Caller, requires
 from gateway.auth.scopes import Scopes
+from gateway.errors import not_found
 from gateway.fhir import reading
+from gateway.fhir.audit_event import audit_event
+from gateway.fhir.audit_search import bundle, criteria_of
 from gateway.fhir.capability import capability_statement
 from gateway.http.exchanges import Id, services_of
 
 router = APIRouter(prefix="/fhir/R4", tags=["FHIR R4"])
 
 Reader = Annotated[Caller, Depends(requires(Scopes.EXCHANGE_READ))]
+Auditor = Annotated[Caller, Depends(requires(Scopes.LEDGER_READ))]
 
 
 @router.get("/metadata")
@@ -38,6 +46,29 @@ async def service_request(referral_id: Id, request: Request, caller: Reader) -> 
 async def task(delivery_id: Id, request: Request, caller: Reader) -> Response:
     """The follow-up of a referral by one recipient as a Task. / Le suivi d'une orientation en Task."""
     return _fhir(await reading.task(caller, services_of(request), delivery_id))
+
+
+@router.get("/AuditEvent/{event_id}")
+async def read_audit_event(
+    event_id: Id, request: Request, caller: Auditor, reason: str | None = None, case: str | None = None
+) -> Response:
+    """A ledger event as an AuditEvent; masked without `reason`. / Un événement du journal en AuditEvent."""
+    services = services_of(request)
+    row = await audit.event(event_id, View.read(None, reason, case), caller, services)
+    if row["summary"] is None:
+        raise not_found()
+    return _fhir(audit_event(row, services.settings.public_address))
+
+
+@router.get("/AuditEvent")
+async def search_audit_events(request: Request, caller: Auditor) -> Response:
+    """Search by `date`, `agent`, `subtype`; a person is only ever searched for by POST /v1/ledger/search. / Chercher dans le journal."""
+    services = services_of(request)
+    criteria = criteria_of(request.query_params.multi_items())
+    if criteria.cursor is None:
+        await settled(services)
+    found = await search(criteria, caller, services, through="fhir")
+    return _fhir(bundle(found, criteria, services.settings.public_address))
 
 
 def _fhir(resource: dict[str, Any]) -> Response:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from consent.completeness import is_answer, verify_answer
 from consent.ledger.note import Signer
 from consent.verify import Report, verify_directory, verify_receipt
 from ops.commands import say
@@ -23,7 +24,8 @@ def verify(
     path: Annotated[
         Path,
         typer.Argument(
-            help="Dossier d'un journal exporté, ou reçu .tlog-proof. / Exported log, or receipt.", exists=True
+            help="Dossier d'un journal exporté, reçu .tlog-proof ou réponse d'un audit. / Exported log, receipt or answer.",
+            exists=True,
         ),
     ],
     vkey: Annotated[
@@ -42,7 +44,10 @@ def verify(
     if path.is_dir():
         report = verify_directory(path, vkey, state=state, witnesses=witness or ())
     elif vkey is None:
-        say.fail("Pour un reçu, donnez --vkey.", "For a receipt, give --vkey.", 2)
+        say.fail("Pour un reçu ou une réponse, donnez --vkey.", "For a receipt or an answer, give --vkey.", 2)
+    elif is_answer(path):
+        with path.open("rb") as lines:
+            report = verify_answer(lines, vkey, witnesses=witness or ())
     else:
         report = verify_receipt(path.read_bytes(), vkey, witnesses=witness or ())
     _tell(report, as_json)

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 CUT = Path(__file__).with_name("fhir-r4.schema.json")
-PRODUCED = ("CapabilityStatement", "OperationOutcome", "ServiceRequest", "Task")
+PRODUCED = ("AuditEvent", "Bundle", "CapabilityStatement", "OperationOutcome", "ServiceRequest", "Task")
+BUNDLED = ("AuditEvent",)
 CONTAINED = ("DocumentReference", "Patient", "Practitioner", "PractitionerRole", "QuestionnaireResponse")
 
 
@@ -19,11 +20,14 @@ def cut(source: dict[str, Any]) -> dict[str, Any]:
     """
     Keep the definitions reachable from what is produced, without their descriptions.
 
-    `contained` may then hold only what the gateway contains. The enumeration of versions, which forgets the version of
+    `contained` may then hold only what the gateway contains, and a Bundle what it bundles. The enumeration of versions, which forgets the version of
     the standard itself, gets 4.0.1 (value set FHIR-version of R4).
     """
     definitions = source["definitions"]
     definitions["ResourceList"] = {"oneOf": [{"$ref": f"#/definitions/{name}"} for name in CONTAINED]}
+    definitions["Bundle_Entry"]["properties"]["resource"] = {
+        "oneOf": [{"$ref": f"#/definitions/{name}"} for name in BUNDLED]
+    }
     definitions["CapabilityStatement"]["properties"]["fhirVersion"]["enum"].append("4.0.1")
     kept: set[str] = set()
     waiting = list(PRODUCED)

@@ -264,7 +264,7 @@ def test_the_capability_statement_is_valid() -> None:
     """It names the two resources that can be read, and where to get a token."""
     statement = capability_statement(ADDRESS, "1.0", "2026-03-02")
     assert [] == faults(statement)
-    assert ["ServiceRequest", "Task"] == [each["type"] for each in statement["rest"][0]["resource"]]
+    assert ["ServiceRequest", "AuditEvent", "Task"] == [each["type"] for each in statement["rest"][0]["resource"]]
     assert f"{ADDRESS}/oauth2/token" in set(strings(statement))
 
 
