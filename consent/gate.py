@@ -55,6 +55,7 @@ class Request:
     """
     The question: a kind of document, for a purpose, from one SIRET to another, at an instant.
 
+    `channel` is how it comes in or goes out (code list `channel`); None when neither is happening now.
     Raises ValueError when `at` has no offset; it is kept in UTC.
     """
 
@@ -63,6 +64,7 @@ class Request:
     sender: str
     recipient: str
     at: datetime
+    channel: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "at", in_utc(self.at))
@@ -141,7 +143,7 @@ def decide(
 
     (1) the purpose is one of the closed list; controlling or sanctioning is none of them    CRPA L114-8 II
     then, for each flow of a convention that goes that way, until one permits:
-    (2) the convention is in force, signed by all, and provides for this purpose             RGPD art. 5(2)
+    (2) the convention is in force, signed by all, and provides for purpose and channel      RGPD art. 5(2)
     (3) the flow states its legal basis                                                      RGPD art. 6(1)
     (4) the person did not object: nothing outweighs an objection                            RGPD art. 21
     (5) where the flow requires it, the person agreed, and has not gone back on it           RGPD art. 7
@@ -176,7 +178,7 @@ def _weigh(request: Request, candidate: Candidate, coverage: Coverage, *, object
     """
     flow, mask = candidate.flow, candidate.flow.mask
     # (2)
-    if (obstacle := candidate.obstacle(request.purpose, request.at)) is not None:
+    if (obstacle := candidate.obstacle(request.purpose, request.at, request.channel)) is not None:
         return 2, obstacle, candidate
     # (3)
     if flow.basis is None:

@@ -84,6 +84,12 @@ PURPOSE_NOT_IN_CONVENTION: Final = Reason(
     "La convention ne prévoit pas cet envoi pour cette finalité.",
     "The convention does not provide for this transmission for this purpose.",
 )
+CHANNEL_NOT_ALLOWED: Final = Reason(
+    "channel_not_allowed",
+    "RGPD art. 32 ; CRPA R114-9-6",
+    "La convention ne prévoit pas ce moyen de transmission (ses « channels ») : passez par un de ceux qu'elle nomme.",
+    "The convention does not provide for this channel (its `channels`): use one that it names.",
+)
 LEGAL_BASIS_MISSING: Final = Reason(
     "legal_basis_missing",
     "RGPD art. 6(1)",
@@ -171,6 +177,7 @@ CATALOGUE: Final[Mapping[str, Reason]] = MappingProxyType(
             CONVENTION_EXPIRED,
             CONVENTION_SUPERSEDED,
             PURPOSE_NOT_IN_CONVENTION,
+            CHANNEL_NOT_ALLOWED,
             LEGAL_BASIS_MISSING,
             OBJECTION,
             AGREEMENT_MISSING,

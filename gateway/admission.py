@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from adapters.base import Adapter, AdapterError, Context, FileRefused, Translation
 from consent.gate import Request
 from consent.gate import decide as ask_gate
-from gateway import ingress
+from gateway import ingress, volumes
 from gateway.auth.caller import Caller
 from gateway.crossing import Acceptance, Arrival, Crossing, Rows, Ruling
 from gateway.errors import Problem, issue_body
@@ -137,7 +137,8 @@ async def decide(tx: Transaction, arrivals: Sequence[Arrival], services: Service
             recipients = named or conventions.routes(crossing.kind, sender, purpose, now)
             for recipient in dict.fromkeys(recipients):
                 person = state[crossing.subject_id]
-                request = Request(crossing.kind, purpose, sender, recipient, person.seen_at(now))
+                at, channel = person.seen_at(now), arrival.caller.channel
+                request = Request(crossing.kind, purpose, sender, recipient, at, channel)
                 decision = ask_gate(request, conventions, person.agreements, person.objections)
                 crossing.rulings.append(Ruling(recipient, decision, request.at))
         used = [ruling.decision.convention for crossing in arrival.waiting for ruling in crossing.permitted]
@@ -148,7 +149,7 @@ async def record(tx: Transaction, arrivals: Sequence[Arrival], services: Service
     """
     (5) Record each decision, its ledger event, and what may leave, all in the caller's transaction.
 
-    A document that may go nowhere is not kept: only the refusal is.
+    A document that may go nowhere is not kept: only the refusal is. Raises `Problem` volume_exceeded.
     """
     keys = await subjects.data_keys(tx, {crossing.subject_id for crossing in _waiting(arrivals)}, services.vault)
     rows = Rows(now)
@@ -161,6 +162,7 @@ async def record(tx: Transaction, arrivals: Sequence[Arrival], services: Service
         (crossing.subject_id, ruling.recipient) for crossing in _waiting(arrivals) for ruling in crossing.permitted
     ]
     await subjects.remember_aliases(tx, aliases, services.vault)
+    await volumes.count(tx, volumes.used_by(arrivals), await services.conventions.in_force(tx, now), now)
 
 
 def answer(arrivals: Sequence[Arrival]) -> list[tuple[Attempt, Any]]:

@@ -202,6 +202,7 @@ class Rows:
             "kind": crossing.kind.value,
             "purpose": crossing.document["purpose"],
             "client_id": caller.client_id,
+            "channel": caller.channel,
             "rules": rules(),
             "decisions": [
                 told(ruling.decision, ruling.at) | {"recipient": ruling.recipient} for ruling in crossing.rulings

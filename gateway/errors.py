@@ -34,6 +34,11 @@ TITLES: Mapping[str, tuple[int, str, str]] = {
     "convention_invalid": (422, "La convention n'est pas valable", "The convention is not valid"),
     "endpoint_invalid": (422, "La remise ne peut pas être réglée ainsi", "Delivery cannot be set up so"),
     "signature_invalid": (422, "La signature n'est pas valable", "The signature is not valid"),
+    "volume_exceeded": (
+        429,
+        "La convention ne permet pas autant de documents",
+        "The convention does not allow so many documents",
+    ),
     "idempotency_key_reused": (
         422,
         "Clé d'idempotence déjà employée pour une autre requête",

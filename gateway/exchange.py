@@ -122,7 +122,7 @@ async def deliver(
         taken = await take(tx, caller, limit, kinds, services, now)
         services.fault_point("deliver.taken")
         # (2) ask the gate again
-        await handover.decide_again(tx, taken, services)
+        await handover.decide_again(tx, taken, services, caller.channel)
         services.fault_point("deliver.decided")
         # (3) project and translate
         handed = handover.translate(taken, adapter, services)

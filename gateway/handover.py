@@ -49,8 +49,12 @@ class Handover:
     stopped: tuple[Taken, ...] = field(default=())
 
 
-async def decide_again(tx: Transaction, taken: Sequence[Taken], services: Services) -> None:
-    """(2) Ask the gate again with what is in force now; an erased person's document is gone, and is refused."""
+async def decide_again(tx: Transaction, taken: Sequence[Taken], services: Services, channel: str | None = None) -> None:
+    """
+    (2) Ask the gate again with what is in force now; an erased person's document is gone, and is refused.
+
+    `channel` is the one that something is about to leave by; None when nothing leaves yet.
+    """
     now = services.clock()
     conventions = await services.conventions.in_force(tx, now)
     state = await standing(tx, {item.subject_id for item in taken})
@@ -61,7 +65,8 @@ async def decide_again(tx: Transaction, taken: Sequence[Taken], services: Servic
             item.decision = decide_notice(item.recipient)
             continue
         person = state[item.subject_id]
-        request = Request(item.kind, item.purpose, item.sender, item.recipient, person.seen_at(now))
+        at = person.seen_at(now)
+        request = Request(item.kind, item.purpose, item.sender, item.recipient, at, channel)
         item.decision = ask_gate(request, conventions, person.agreements, person.objections)
         item.decided_at = request.at
 
@@ -137,6 +142,7 @@ def _disclosure(parcel: Parcel, lease: str, caller: Caller, now: datetime) -> An
         "sender": item.sender,
         "recipient": item.recipient,
         "client_id": caller.client_id,
+        "channel": caller.channel,
         "lease": lease,
         "pseudonym": projection.document["subject"]["pseudonym"],
         "left": list(projection.left),

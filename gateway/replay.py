@@ -161,7 +161,9 @@ def _decide(numbered: Numbered, recorded: Mapping[str, Any], past: PastConventio
     if body["kind"] == Kind.CONSENT:
         return decide_notice(recorded["recipient"])
     at = moment(recorded["decided_at"])
-    request = Request(Kind(body["kind"]), body["purpose"], recorded["sender"], recorded["recipient"], at)
+    request = Request(
+        Kind(body["kind"]), body["purpose"], recorded["sender"], recorded["recipient"], at, body.get("channel")
+    )
     standing = person.before(numbered.seq)
     return decide(request, past.before(numbered.seq, at), standing.agreements, standing.objections)
 

@@ -28,10 +28,14 @@ from gateway.store.tables import (
     inbox,
     quarantine,
     revoked_tokens,
+    volumes,
 )
 
 _INBOX_DAYS: Final = 30
 """How long a message of the bus is remembered as done: far beyond what a broker would deliver again."""
+
+_VOLUME_DAYS: Final = 2
+"""How long the counts of a day and of its minutes are kept."""
 
 _LIMIT_MONTHS: Final = 12
 
@@ -49,14 +53,16 @@ async def tokens(services: Services, now: datetime, _limit: int) -> int:
 
 
 async def answers(services: Services, now: datetime, limit: int) -> int:
-    """Forget the answers kept for idempotency, and the messages that were taken from the bus long ago."""
+    """Forget the answers kept for idempotency, the messages taken from the bus long ago, and the counts of past days."""
     done = 0
     for table, column, days in (
         (idempotency_keys, idempotency_keys.c.created_at, services.settings.idempotency_days),
         (inbox, inbox.c.received_at, _INBOX_DAYS),
     ):
         done += await _delete(services, table, column < instant(now - days * _DAY), limit)
-    return done
+    # Days and minutes both begin with their date.
+    old = volumes.c.period < instant(now - _VOLUME_DAYS * _DAY)[:10]
+    return done + await _delete(services, volumes, old, limit)
 
 
 async def files(services: Services, now: datetime, limit: int) -> int:

@@ -6,12 +6,11 @@ conventions its tokens name, so that nobody sends under a text that has changed 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Final
 
 from consent.conventions.collection import Conventions
-from consent.conventions.convention import Convention, ConventionState
 from gateway.auth.authority import GrantedScopes, GrantingConventions
 from gateway.auth.caller import Caller
 from gateway.auth.registry import System
@@ -38,8 +37,6 @@ _OF_KIND = {
     Kind.STATUS: frozenset({Scopes.STATUS_SEND}),
 }
 
-_NEVER_SIGNED: Final = (ConventionState.PROPOSED, ConventionState.REJECTED)
-
 
 def granted_scopes(services: Services) -> GrantedScopes:
     """
@@ -53,7 +50,7 @@ def granted_scopes(services: Services) -> GrantedScopes:
         scopes = {scope for role in system.roles for scope in _OF_ROLE[role]}
         if "partner" in system.roles:
             now = services.clock()
-            for convention in _in_force(await services.conventions.in_force(tx, now), system.partner, now):
+            for convention in (await services.conventions.in_force(tx, now)).in_force(system.partner, now):
                 for flow in convention.flows:
                     if flow.sender == system.partner:
                         scopes |= _OF_KIND.get(flow.kind, frozenset())
@@ -80,7 +77,7 @@ def claimed(conventions: Conventions, partner: str, now: datetime) -> tuple[str,
 
     Beyond MAX_HASHES, one text `all:` and the SHA-256 of these hashes, one a line: any change then asks for a new token.
     """
-    hashes = sorted({convention.hash for convention in _in_force(conventions, partner, now)})
+    hashes = sorted({convention.hash for convention in conventions.in_force(partner, now)})
     if len(hashes) <= MAX_HASHES:
         return tuple(hashes)
     return ("all:" + hashlib.sha256("\n".join(hashes).encode()).hexdigest(),)
@@ -104,15 +101,3 @@ def demand_current(caller: Caller, used: Iterable[str], conventions: Conventions
         "The convention that decides this transmission has changed since your token. Take a new token, then send again: nothing was recorded.",
         headers={"WWW-Authenticate": 'Bearer error="invalid_token", error_description="convention_outdated"'},
     )
-
-
-def _in_force(conventions: Conventions, partner: str, now: datetime) -> Iterator[Convention]:
-    """The conventions of a partner that let something leave now; a version that a newer one replaced is none of them."""
-    replaced = ""
-    for convention in conventions:  # by id, newest version first
-        if convention.id == replaced or convention.state in _NEVER_SIGNED or now < convention.starts:
-            continue
-        replaced = convention.id
-        in_force = convention.state is ConventionState.VALID and now < convention.ends
-        if in_force and partner in convention.parties:
-            yield convention

@@ -63,7 +63,9 @@ async def simulate(question: Question, sender: Document, caller: Caller, service
         person, key = await _known(tx, question, caller, services)
         now = services.clock()
         conventions = await services.conventions.in_force(tx, now)
-        request = Request(question.kind, question.purpose, caller.partner, question.recipient, person.seen_at(now))
+        request = Request(
+            question.kind, question.purpose, caller.partner, question.recipient, person.seen_at(now), caller.channel
+        )
         decision = decide(request, conventions, person.agreements, person.objections)
         if decision.permit and decision.convention is not None:
             demand_current(caller, [decision.convention.hash], conventions, now)
@@ -73,6 +75,7 @@ async def simulate(question: Question, sender: Document, caller: Caller, service
             "purpose": question.purpose,
             "recipient": question.recipient,
             "client_id": caller.client_id,
+            "channel": caller.channel,
             "rules": rules(),
             "decision": told(decision, request.at),
         }

@@ -12,6 +12,7 @@ from typing import Any, Final
 import orjson
 import sqlalchemy as sa
 
+from consent.conventions.collection import Conventions
 from consent.gate import Decision
 from consent.projection import Projection
 from gateway.auth.resource import Caller
@@ -35,6 +36,34 @@ _NEVER: Final = ("~", "~")
 """After every place in the order."""
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """
+    Which deliveries somebody comes for: those to its organisation, of some kinds (None: of all), but not what was accepted
+    under the conventions (`closed`, ids) that do not allow its channel: this stays for another channel to take.
+    """
+
+    recipient: str
+    kinds: frozenset[Kind] | None
+    closed: tuple[str, ...]
+
+    @classmethod
+    def by(cls, caller: Caller, kinds: frozenset[Kind] | None, conventions: Conventions, now: datetime) -> Wanted:
+        """What a caller may take by its channel."""
+        closed = conventions.closed(caller.partner, caller.channel, now)
+        return cls(caller.partner, kinds, tuple(convention.id for convention in closed))
+
+    def among(self, of: Any = deliveries) -> sa.ColumnElement[bool]:
+        """The condition, on the table or an alias of it."""
+        conditions: list[sa.ColumnElement[bool]] = [of.c.recipient == self.recipient]
+        if self.kinds is not None:
+            conditions.append(of.c.kind.in_(sorted(kind.value for kind in self.kinds)))
+        if self.closed:
+            decided_by = of.c.decision["convention"]["id"].as_string()
+            conditions.append(sa.or_(decided_by.is_(None), decided_by.not_in(self.closed)))
+        return sa.and_(*conditions)
+
+
 @dataclass(slots=True)
 class Taken:
     """One delivery on its way out, filled step by step."""
@@ -56,8 +85,10 @@ class Taken:
 
 async def waiting(caller: Caller, services: Services, kinds: frozenset[Kind] | None) -> bool:
     """Whether something waits in the caller's mailbox; asked often, so it locks and opens nothing."""
+    now = services.clock()
+    wanted = Wanted.by(caller, kinds, services.conventions.latest, now)
     async with services.database.read() as tx:
-        query = sa.select(deliveries.c.id).where(_available(caller, kinds, services.clock())).limit(1)
+        query = sa.select(deliveries.c.id).where(_available(wanted, now)).limit(1)
         return (await tx.execute(query)).first() is not None
 
 
@@ -69,17 +100,18 @@ async def take(
 
     About one person, among the kinds asked for, nothing is taken before what came earlier: it is taken with it, or waits.
     """
+    wanted = Wanted.by(caller, kinds, await services.conventions.in_force(tx, now), now)
     query = (
-        ROWS.where(_available(caller, kinds, now))
+        ROWS.where(_available(wanted, now))
         .order_by(deliveries.c.created_at, deliveries.c.id)
         .limit(limit)
         .with_for_update(skip_locked=True, of=deliveries)
     )
-    rows = await _in_order(tx, (await tx.execute(query)).all(), caller, kinds)
+    rows = await _in_order(tx, (await tx.execute(query)).all(), wanted)
     return await _open(tx, rows, services)
 
 
-async def _in_order(tx: Transaction, rows: Sequence[Any], caller: Caller, kinds: frozenset[Kind] | None) -> list[Any]:
+async def _in_order(tx: Transaction, rows: Sequence[Any], wanted: Wanted) -> list[Any]:
     """
     Leave out the rows before which another about the same person must be handed over first.
 
@@ -93,7 +125,7 @@ async def _in_order(tx: Transaction, rows: Sequence[Any], caller: Caller, kinds:
     for people in chunks(sorted({row.subject_id for row in rows})):
         query = (
             sa.select(deliveries.c.subject_id, deliveries.c.created_at, deliveries.c.id)
-            .where(_wanted(caller, kinds), deliveries.c.state.in_(OPEN), deliveries.c.subject_id.in_(people))
+            .where(wanted.among(), deliveries.c.state.in_(OPEN), deliveries.c.subject_id.in_(people))
             .where(deliveries.c.created_at <= last)
         )
         for row in await tx.execute(query):
@@ -103,22 +135,17 @@ async def _in_order(tx: Transaction, rows: Sequence[Any], caller: Caller, kinds:
     return [row for row in rows if (row.created_at, row.id) < blocked.get(row.subject_id, _NEVER)]
 
 
-def _available(caller: Caller, kinds: frozenset[Kind] | None, now: datetime) -> sa.ColumnElement[bool]:
+def _available(wanted: Wanted, now: datetime) -> sa.ColumnElement[bool]:
     """What may be taken now: free and due, and no earlier one about the same person that is neither."""
     earlier = deliveries.alias("earlier")
     before = sa.tuple_(earlier.c.created_at, earlier.c.id) < sa.tuple_(deliveries.c.created_at, deliveries.c.id)
     waited_for = (
         sa.exists()
-        .where(earlier.c.subject_id == deliveries.c.subject_id, _wanted(caller, kinds, earlier), before)
+        .where(earlier.c.subject_id == deliveries.c.subject_id, wanted.among(earlier), before)
         .where(earlier.c.state.in_(OPEN), ~_free(now, earlier))
         .correlate(deliveries)
     )
-    return sa.and_(_wanted(caller, kinds), _free(now), ~waited_for)
-
-
-def _wanted(caller: Caller, kinds: frozenset[Kind] | None, of: Any = deliveries) -> sa.ColumnElement[bool]:
-    mine: sa.ColumnElement[bool] = of.c.recipient == caller.partner
-    return mine if kinds is None else sa.and_(mine, of.c.kind.in_(sorted(kind.value for kind in kinds)))
+    return sa.and_(wanted.among(), _free(now), ~waited_for)
 
 
 def _free(now: datetime, of: Any = deliveries) -> sa.ColumnElement[bool]:

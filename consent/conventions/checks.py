@@ -17,6 +17,20 @@ MAX_CANONICAL_BYTES: Final = 90_000
 Place: TypeAlias = tuple[int, int]
 """A line and a column, from 1."""
 
+_CHANNELS: Final = (
+    (
+        frozenset({"api", "inbound", "sftp"}),
+        "Aucun canal ne permet d'envoyer : ajoutez « api », « inbound » ou « sftp ».",
+        "No channel lets anything be sent: add `api`, `inbound` or `sftp`.",
+    ),
+    (
+        frozenset({"mailbox", "webhook", "sftp", "light"}),
+        "Aucun canal ne permet de recevoir : ajoutez « mailbox », « webhook », « sftp » ou « light ».",
+        "No channel lets anything be received: add `mailbox`, `webhook`, `sftp` or `light`.",
+    ),
+)
+"""The ways in, then the ways out: a convention needs one of each."""
+
 _NEVER_NIR: Final = frozenset({"association", "siae", "delegataire_rsa"})
 """The roles that no convention may entitle to the NIR; a choice of this project, to be checked by a lawyer."""
 
@@ -59,6 +73,9 @@ def _crosschecks(document: Document) -> Iterator[Issue]:
     yield from _size(document)
     yield from _unique_names(document)
     yield from _validity(document)
+    for channels, message_fr, message_en in _CHANNELS:
+        if channels.isdisjoint(document["channels"]):
+            yield Issue("channel_missing", "/channels", message_fr, message_en)
     yield from _parties(document)
     for index, flow in enumerate(document["flows"]):
         yield from _flow(flow, f"/flows/{index}", document)

@@ -51,9 +51,10 @@ class Candidate:
         """
         return ConventionRef(self.convention.id, self.convention.version, self.convention.hash, self.flow.id)
 
-    def obstacle(self, purpose: str, at: datetime) -> Reason | None:
+    def obstacle(self, purpose: str, at: datetime, channel: str | None = None) -> Reason | None:
         """
-        Why this flow cannot be used for a purpose at an instant (in UTC); None when nothing stands in the way.
+        Why this flow cannot be used for a purpose at an instant (in UTC), through a channel when one is known; None when
+        nothing stands in the way.
         """
         convention = self.convention
         if convention.state is not ConventionState.VALID:
@@ -67,7 +68,8 @@ class Candidate:
             return reasons.CONVENTION_SUPERSEDED
         if purpose not in self.flow.purposes:
             return reasons.PURPOSE_NOT_IN_CONVENTION
-        return None
+        barred = channel is not None and channel not in convention.channels
+        return reasons.CHANNEL_NOT_ALLOWED if barred else None
 
 
 class Conventions:
@@ -84,11 +86,15 @@ class Conventions:
         self._all = sorted(conventions, key=lambda convention: (convention.id, -convention.version))
         self._by_path: dict[tuple[Kind, str, str], tuple[Candidate, ...]] = {}
         self._by_sender: dict[tuple[Kind, str], tuple[Candidate, ...]] = {}
+        self._by_party: dict[str, list[Convention]] = {}
+        self._by_hash = {convention.hash: convention for convention in self._all}
         newer: list[Convention] = []
         for convention in self._all:
             newer = [version for version in newer if version.id == convention.id]
             if any(version.version == convention.version for version in newer):
                 raise ValueError(f"convention {convention.id} version {convention.version} is given twice")
+            for siret in convention.parties:
+                self._by_party.setdefault(siret, []).append(convention)
             for flow in convention.flows:
                 self._index(Candidate(convention, flow, tuple(newer)))
             newer.append(convention)
@@ -110,6 +116,30 @@ class Conventions:
         The flows that go that way, whatever their state: by convention id, newest version first, then as in the file.
         """
         return self._by_path.get((kind, sender, recipient), ())
+
+    def of_hash(self, convention_hash: str) -> Convention | None:
+        """
+        The convention of a hash, in its present state; None when it is not known.
+        """
+        return self._by_hash.get(convention_hash)
+
+    def in_force(self, party: str, at: datetime) -> Iterator[Convention]:
+        """
+        The conventions of a party (SIRET) that let something leave at an instant, by id; of each the version in force only.
+        """
+        replaced = ""
+        for convention in self._by_party.get(party, ()):  # by id, newest version first
+            if convention.id == replaced or convention.state not in _ONCE_SIGNED or at < convention.starts:
+                continue
+            replaced = convention.id
+            if convention.state is ConventionState.VALID and at < convention.ends:
+                yield convention
+
+    def closed(self, party: str, channel: str, at: datetime) -> tuple[Convention, ...]:
+        """
+        The conventions in force of a party that do not allow a channel.
+        """
+        return tuple(each for each in self.in_force(party, at) if channel not in each.channels)
 
     def routes(self, kind: Kind, sender: str, purpose: str, at: datetime) -> tuple[str, ...]:
         """

@@ -3,9 +3,9 @@ What a convention becomes in the machines: scopes of tokens, routes, field masks
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
-from consent.conventions.convention import Convention, Flow, Route
+from consent.conventions.convention import Convention, Flow, Limits, Route
 from schemas import Document, Kind
 
 
@@ -15,7 +15,8 @@ class Compiled:
     A convention, compiled.
 
     `scopes` by SIRET, sorted; `routes` in the order of the file; `field_masks` by flow id: the most that may ever leave
-    and, apart, what leaves without any agreement of the person; `retention` in months by class.
+    and, apart, what leaves without any agreement of the person; `retention` in months by class; `channels` and `limits` as
+    the gate and the volumes apply them.
     """
 
     id: str
@@ -25,6 +26,8 @@ class Compiled:
     routes: tuple[Route, ...]
     field_masks: Mapping[str, "FieldMask"]
     retention: Mapping[str, int]
+    channels: tuple[str, ...]
+    limits: Limits
 
     def as_json(self) -> Document:
         """
@@ -49,6 +52,8 @@ class Compiled:
                 for flow, mask in self.field_masks.items()
             },
             "retention": dict(self.retention),
+            "channels": list(self.channels),
+            "limits": {name: value for name, value in asdict(self.limits).items() if value is not None},
         }
 
 
@@ -75,6 +80,8 @@ def compile_convention(convention: Convention) -> Compiled:
         routes=tuple(Route(flow.kind, flow.sender, flow.recipient, flow.purposes) for flow in flows),
         field_masks={flow.id: _field_mask(flow) for flow in flows},
         retention={rule["class"]: rule["months"] for rule in convention.document["retention"]},
+        channels=tuple(convention.document["channels"]),
+        limits=convention.limits,
     )
 
 

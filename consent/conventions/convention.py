@@ -110,13 +110,23 @@ class Route:
     purposes: frozenset[str]
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """
+    How many documents each sender may pass under the convention, by day (in France) and by minute; None: no limit.
+    """
+
+    per_day: int | None = None
+    per_minute: int | None = None
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Convention:
     """
     A sharing agreement as the gate reads it.
 
     `state` is computed elsewhere (`lifecycle.state_at`) and given: a convention read from a file is `proposed` and lets
-    nothing leave. `starts` is included and `ends` is not, both in UTC. `hash` is the lowercase hexadecimal SHA-256
+    nothing leave. `channels` are the ways in and out that it allows. `starts` is included and `ends` is not, both in UTC. `hash` is the lowercase hexadecimal SHA-256
     of the RFC 8785 form of `document`: what the parties sign and what tokens carry.
     """
 
@@ -127,6 +137,8 @@ class Convention:
     ends: datetime
     parties: Mapping[str, Party]
     flows: tuple[Flow, ...] = field(repr=False)
+    channels: frozenset[str]
+    limits: Limits
     hash: str = field(repr=False)
     document: Mapping[str, Any] = field(repr=False)
 
@@ -149,6 +161,8 @@ class Convention:
             ends=midnight(document["validity"]["until"], days=1),
             parties=MappingProxyType(parties),
             flows=tuple(_flow(flow, parties, bases) for flow in document["flows"]),
+            channels=frozenset(document["channels"]),
+            limits=Limits(**document.get("limits", {})),
             hash=canonical_hash(document),
             document=document,
         )

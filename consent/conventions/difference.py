@@ -57,6 +57,18 @@ _SENTENCES: Final = {
         "Une organisation peut désormais recevoir le NIR.",
         "An organisation may now receive the NIR.",
     ),
+    "channel_added": (
+        "Un moyen d'envoyer ou de recevoir est ajouté.",
+        "A channel to send or to receive is added.",
+    ),
+    "volume_raised": (
+        "Un émetteur peut transmettre davantage de documents.",
+        "A sender may pass more documents.",
+    ),
+    "delegation_added": (
+        "Une organisation agit désormais pour une autre.",
+        "An organisation now acts for another one.",
+    ),
     "validity_extended": (
         "La convention s'applique plus longtemps.",
         "The convention applies longer.",
@@ -102,8 +114,21 @@ def _of_rules(old: Convention, new: Convention) -> Iterator[Change]:
     for siret, party in new.parties.items():
         if party.nir_entitled and siret not in entitled:
             yield _change("nir_entitlement_added", (siret,))
+    for channel in sorted(new.channels - old.channels):
+        yield _change("channel_added", (channel,))
+    yield from _of_limits(old, new)
+    for siret, party in new.parties.items():
+        if party.acts_for and party.acts_for != (old.parties[siret].acts_for if siret in old.parties else None):
+            yield _change("delegation_added", (siret, party.acts_for))
     if new.ends > old.ends:
         yield _change("validity_extended", (new.document["validity"]["until"],))
+
+
+def _of_limits(old: Convention, new: Convention) -> Iterator[Change]:
+    for name in ("per_day", "per_minute"):
+        before, after = getattr(old.limits, name), getattr(new.limits, name)
+        if before is not None and (after is None or after > before):
+            yield _change("volume_raised", (name,), [] if after is None else [str(after)])
 
 
 def _paths(convention: Convention) -> dict[Way, tuple[Flow, ...]]:

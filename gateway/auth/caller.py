@@ -4,7 +4,7 @@ Who is speaking, as the rest of the gateway sees it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,3 +23,8 @@ class Caller:
     roles: frozenset[str]
     token_id: str
     conventions: frozenset[str] | None = None
+    channel: str = "api"
+
+    def through(self, channel: str) -> Caller:
+        """The same caller, by another of the channels that conventions name (code list `channel`)."""
+        return replace(self, channel=channel)

@@ -102,6 +102,7 @@ async def post_inbound(
     """Send a file in one's own format. / Déposer un fichier dans son propre format."""
     adapter = _adapter(adapter_name, request)
     raw = await read_body(request, services_of(request).settings.max_file_bytes)
+    caller = caller.through("inbound")
     return await _take_in(request, caller, attempt_of(request, caller, key, raw), raw, adapter)
 
 

@@ -21,6 +21,7 @@ from gateway.exchange import deliver
 from gateway.handover import Handover, Parcel
 from gateway.http.bodies import read_json
 from gateway.http.exchanges import Id, services_of
+from gateway.services import Services
 from gateway.store.database import instant
 from gateway.taken import waiting
 
@@ -46,7 +47,7 @@ async def pull(
     With `Accept: text/csv` (or the type of the system's own format), the documents of that format come as one file, whose
     lease is in the header `Lease-Id`; the others stay for the next call.
     """
-    services = services_of(request)
+    services, caller = services_of(request), caller.through("mailbox")
     async with services.database.read() as tx:
         system = await get_system(tx, caller.client_id)
     if system is None:
@@ -61,9 +62,11 @@ async def pull(
         if await waiting(caller, services, kinds):
             handed = await deliver(caller=caller, adapter=adapter, limit=limit, kinds=kinds, services=services)
             if handed.parcels:
-                return _file(handed, adapter.name) if as_file else JSONResponse(_listed(handed))
+                listed = _listed(handed) | _elsewhere(caller, services)
+                return _file(handed, adapter.name) if as_file else JSONResponse(listed)
         if loop.time() >= deadline:
-            return Response(status_code=204) if as_file else JSONResponse({"lease": None, "deliveries": []})
+            nothing = {"lease": None, "deliveries": []} | _elsewhere(caller, services)
+            return Response(status_code=204) if as_file else JSONResponse(nothing)
         await asyncio.sleep(min(0.2, max(0.0, deadline - loop.time())))
 
 
@@ -91,6 +94,13 @@ async def nack(
         caller, delivery, services_of(request), refusal=str(reason), permanent=reason != "temporary"
     )
     return {"refused": refused}
+
+
+def _elsewhere(caller: Caller, services: Services) -> dict[str, Any]:
+    """The conventions of the caller that do not allow the mailbox, with their channels: what they let leave waits for these."""
+    closed = services.conventions.latest.closed(caller.partner, caller.channel, services.clock())
+    shown = [{"convention": each.id, "channels": sorted(each.channels)} for each in closed]
+    return {"elsewhere": shown} if shown else {}
 
 
 def _listed(handed: Handover) -> dict[str, Any]:

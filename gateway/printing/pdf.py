@@ -120,7 +120,6 @@ def _heading(sheet: Sheet) -> list[Flowable]:
 
 def _sections(sheet: Sheet) -> list[Flowable]:
     entitled = [Row(party.name, party.nir_ground) for party in sheet.parties if party.nir_ground]
-    volume = f" Au plus {sheet.per_day} documents par jour." if sheet.per_day else ""
     return [
         *_section("1. Les parties", _parties(sheet.parties)),
         *_section("2. Les finalités", *_listed(sheet.purposes)),
@@ -147,7 +146,7 @@ def _sections(sheet: Sheet) -> list[Flowable]:
                 f"La convention s'applique du {sheet.since} au {sheet.until} inclus, une fois signée par toutes les parties. "
                 "Chaque partie peut la suspendre ou la dénoncer : les échanges en cours s'arrêtent aussitôt."
             ),
-            _text(f"Canaux : {' ; '.join(sheet.channels)}.{volume}"),
+            _text(f"Canaux : {' ; '.join(sheet.channels)}. {sheet.volumes}"),
         ),
         KeepTogether(_signing(sheet)),
     ]

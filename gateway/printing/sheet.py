@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
-from consent.conventions.convention import Convention, Flow, LegalBasis
+from consent.conventions.convention import Convention, Flow, LegalBasis, Limits
 from gateway.titles import Group, grouped
 from schemas import code_list, fields
 
@@ -99,7 +99,7 @@ class Sheet:
     flows: tuple[FlowSheet, ...]
     retention: tuple[Row, ...]
     channels: tuple[str, ...]
-    per_day: str
+    volumes: str
     signatures: tuple[SignatureSheet, ...]
 
 
@@ -108,7 +108,6 @@ def sheet(convention: Convention, signatures: Sequence[Mapping[str, str]] = ()) 
     Write a convention in French; `signatures` are those kept by the gateway (`party`, `kid`, `signed_at`), none by default.
     """
     document = convention.document
-    per_day = document.get("limits", {}).get("per_day")
     return Sheet(
         id=convention.id,
         version=convention.version,
@@ -126,7 +125,7 @@ def sheet(convention: Convention, signatures: Sequence[Mapping[str, str]] = ()) 
             for rule in document["retention"]
         ),
         channels=tuple(label("channel", code) for code in document["channels"]),
-        per_day=f"{per_day:,}".replace(",", "\N{NO-BREAK SPACE}") if per_day else "",
+        volumes=_volumes(convention.limits),
         signatures=_signatures(convention, signatures),
     )
 
@@ -170,6 +169,12 @@ def _party(party: Mapping[str, Any], convention: Convention) -> PartySheet:
         dpo=dpo["name"],
         dpo_email=dpo["email"],
     )
+
+
+def _volumes(limits: Limits) -> str:
+    units = ((limits.per_day, "par jour"), (limits.per_minute, "par minute"))
+    said = [f"{number:,} documents {unit}".replace(",", "\N{NO-BREAK SPACE}") for number, unit in units if number]
+    return f"Chaque émetteur transmet au plus {' et '.join(said)}." if said else ""
 
 
 def _basis(basis: Mapping[str, Any], convention: Convention) -> Row:

@@ -38,6 +38,11 @@ class ConventionBook:
         self._until = _FOREVER
         self._since = _FOREVER
 
+    @property
+    def latest(self) -> Conventions:
+        """What was last read, for a hint: a convention may have changed since."""
+        return self._collection
+
     async def in_force(self, tx: Transaction, now: datetime) -> Conventions:
         """Every convention known, each in its state at `now`; for use within `tx` only."""
         query = sa.select(generations.c.value).where(generations.c.name == _GENERATION).with_for_update(read=True)

@@ -257,6 +257,15 @@ idempotency_keys = sa.Table(
     sa.Column("created_at", Instant, nullable=False, index=True),
 )
 
+volumes = sa.Table(
+    "volumes",
+    metadata,
+    sa.Column("convention_id", sa.String(64), primary_key=True),
+    sa.Column("sender", sa.String(14), primary_key=True),
+    sa.Column("period", sa.String(20), primary_key=True, comment="a day in France, or a minute in UTC"),
+    sa.Column("documents", sa.Integer, nullable=False, comment="accepted from this sender under the convention"),
+)
+
 quarantine = sa.Table(
     "quarantine",
     metadata,

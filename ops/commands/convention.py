@@ -35,6 +35,9 @@ _NARROWED = {
     "agreement_weakened": "L'accord demandé change de nature, ou doit être mieux prouvé.",
     "retention_lengthened": "Des données sont conservées moins longtemps.",
     "nir_entitlement_added": "Une organisation ne peut plus recevoir le NIR.",
+    "channel_added": "Un moyen d'envoyer ou de recevoir est retiré.",
+    "volume_raised": "Un émetteur peut transmettre moins de documents.",
+    "delegation_added": "Une organisation n'agit plus pour une autre.",
     "validity_extended": "La convention s'applique moins longtemps.",
 }
 """The reverse of each widening."""
@@ -108,6 +111,10 @@ def compile_file(file: File, as_json: Json = False) -> None:
     typer.echo("\nDestructions programmées")
     for code, months in compiled.retention.items():
         typer.echo(f"  {code_list('retention_class')[code].label_fr} : {months} mois")
+    typer.echo("\nCanaux et volumes")
+    typer.echo(f"  {' ; '.join(code_list('channel')[code].label_fr for code in compiled.channels)}")
+    for name, documents in compiled.as_json()["limits"].items():
+        typer.echo(f"  au plus {documents} documents {_UNITS[name]} et par émetteur")
 
 
 @app.command("print")
@@ -187,6 +194,9 @@ def _tell_change(change: Change, before: Convention, after: Convention) -> None:
         typer.echo(
             f"             {_months(before, change.where[0])} mois devient {_months(after, change.where[0])} mois"
         )
+    if change.code == "volume_raised":
+        before_and_after = [getattr(each.limits, change.where[0]) or "sans limite" for each in (before, after)]
+        typer.echo(f"             {before_and_after[0]} devient {before_and_after[1]}")
     if change.code == "fields_added":
         for group in grouped(Kind(change.where[0]), change.details):
             for within, titles in group.fields.items():
@@ -203,11 +213,16 @@ def _months(convention: Convention, retention_class: str) -> int:
 def _word(part: str, parties: dict[str, str]) -> str:
     if part in parties:
         return parties[part]
+    if part in _UNITS:
+        return _UNITS[part]
     known = next((codes[part] for codes in map(code_list, _LISTS) if part in codes), None)
     return known.label_fr if known else part
 
 
-_LISTS = ("document_kind", "purpose", "retention_class")
+_LISTS = ("document_kind", "purpose", "retention_class", "channel")
+
+_UNITS = {"per_day": "par jour", "per_minute": "par minute"}
+"""The limits of a convention, in words."""
 
 
 def _titled(kind: Kind, patterns: Sequence[str]) -> list[dict[str, str]]:

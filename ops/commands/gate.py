@@ -54,12 +54,13 @@ def explain(
     at: Annotated[
         datetime | None, typer.Option(help="Instant de la décision, en UTC ; par défaut maintenant. / Instant, in UTC.")
     ] = None,
+    channel: Annotated[str | None, typer.Option(help="Canal (api, inbound, mailbox…). / Channel.")] = None,
     as_json: Json = False,
 ) -> None:
     """Dire si un envoi passerait, étape par étape, et quels champs ; sortie 1 s'il est refusé. / Explain a decision."""
     known = [read_file(file).in_state("valid" if as_signed else "proposed") for file in conventions]
     now = at.replace(tzinfo=UTC) if at else datetime.now(UTC)
-    request = Request(kind, purpose, sender, recipient, now)
+    request = Request(kind, purpose, sender, recipient, now, channel)
     objections = [Objection("1", None, None, now, now + timedelta(days=1))] if objection else []
     decision = decide(request, _collected(known), [_agreement(file) for file in consent or ()], objections)
     if as_json:

@@ -400,6 +400,29 @@ def test_lifting_an_exception_or_asking_for_less_evidence_is_a_widening() -> Non
     assert {("/subject/birth_place/name",)} == {change.details for change in found if change.code == "fields_added"}
 
 
+def test_another_channel_a_larger_volume_and_a_delegation_are_widenings() -> None:
+    """What passes elsewhere, in greater number or through somebody else's hands is told to who signs; less of it is not."""
+    old_document = departement()
+    old_document |= {"channels": ["api", "mailbox"], "limits": {"per_day": 100, "per_minute": 10}}
+    new_document = copy.deepcopy(old_document) | {"channels": ["api", "mailbox", "light"], "limits": {"per_day": 101}}
+    new_document["parties"][1]["acts_for"] = CAF
+    old, new = Convention.from_document(old_document), Convention.from_document(new_document)
+    assert [
+        ("channel_added", ("light",), ()),
+        ("volume_raised", ("per_day",), ("101",)),
+        ("volume_raised", ("per_minute",), ()),
+        ("delegation_added", (DEPARTEMENT, CAF), ()),
+    ] == [(change.code, change.where, change.details) for change in differences(old, new)]
+    assert () == differences(new, old)
+
+
+@pytest.mark.parametrize("channels", [["api", "inbound"], ["mailbox", "light"]])
+def test_a_convention_by_which_nothing_can_come_in_or_go_out_is_refused(channels: list[str]) -> None:
+    """One way in and one way out are needed, and SFTP is both."""
+    assert [("channel_missing", "/channels")] == codes_of(departement() | {"channels": channels})
+    assert [] == codes_of(departement() | {"channels": ["sftp"]})
+
+
 def test_a_convention_compiles_to_scopes_routes_masks_and_retention() -> None:
     """Everything the machines apply comes from the file."""
     compiled = compile_convention(read(raw("tznr-caf-association.yaml")))
@@ -409,6 +432,8 @@ def test_a_convention_compiles_to_scopes_routes_masks_and_retention() -> None:
         (route.kind, route.sender, route.recipient) for route in compiled.routes
     ]
     assert 36 == compiled.retention["exchange_trace"]
+    assert {"per_day": 200_000} == compiled.as_json()["limits"]
+    assert ["api", "inbound", "mailbox", "webhook", "light"] == compiled.as_json()["channels"]
     masks = compiled.field_masks
     assert () == masks["orientation"].without_agreement
     assert "/subject/birth_name" in masks["orientation"].at_most

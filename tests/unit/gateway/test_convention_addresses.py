@@ -130,7 +130,7 @@ async def test_nobody_puts_a_version_in_the_place_of_a_convention_of_others(in_p
         other = _text(9).replace(CAF.encode(), CCAS.encode()).replace(DEPARTEMENT.encode(), MSA.encode())
         headers = {"Content-Type": "application/yaml"}
         taken = await ccas.call("POST", "/v1/conventions", content=other, headers=headers, expect=(409,))
-        same = _text(1).replace(b"per_day: 50000", b"per_day: 50001")
+        same = _text(1).replace(b"per_day: 500000", b"per_day: 500001")
         clash = await caf.call("POST", "/v1/conventions", content=same, headers=headers, expect=(409,))
         again = await caf.call("POST", "/v1/conventions", content=_text(), headers=headers)
         assert {} == await _send(caf)
