@@ -36,7 +36,7 @@ check: $(STAMPS)/dev ## Vérifie le code sans le lancer : style, types, couches,
 	@$(PYTEST) -q tests/claims
 
 bench: $(STAMPS)/runtime ## Mesure les débits et les délais sur cette machine | Measure throughput and latency on this machine
-	@$(BIN)/tdu bench all
+	@$(WITH_SERVICES) $(BIN)/tdu bench all
 
 faults: $(STAMPS)/dev ## Coupe tout à chaque étape et vérifie que rien ne se perd | Break everything at every step and check that nothing is lost
 	@$(WITH_SERVICES) $(PYTEST) tests/fault $(PYTEST_ARGS)

@@ -26,6 +26,7 @@ from gateway import telemetry
 from gateway.audit.indexing import Indexer
 from gateway.auth import Auth, create_auth_router
 from gateway.auth.certificates import Certificates
+from gateway.auth.registry import PartnerNames
 from gateway.bus import outbox
 from gateway.bus.base import Bus, utc_now
 from gateway.bus.embedded import EmbeddedBus
@@ -118,6 +119,7 @@ def assemble(
         vault=Vault(keys.root),
         ledger=Ledger(),
         conventions=ConventionBook(),
+        names=PartnerNames(database),
         wake=wake,
         measures=publication.measures,
     )

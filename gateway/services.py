@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from consent.ledger.store import Ledger
+from gateway.auth.registry import PartnerNames
 from gateway.metrics import NOTHING, Measures
 from gateway.settings import Settings
 from gateway.store.conventions import ConventionBook
@@ -47,6 +48,7 @@ class Services:
     vault: Vault
     ledger: Ledger
     conventions: ConventionBook
+    names: PartnerNames
     together: GroupCommit[Arrival] = field(default_factory=GroupCommit)
     clock: Callable[[], datetime] = _now
     fault_point: Callable[[str], None] = _no_fault

@@ -40,6 +40,10 @@ class DpopKey(httpx.Auth):
         """Use a token bound to this key."""
         return DpopKey(self._key, access_token, self._nonces)
 
+    def nonce_of(self, address: str) -> str:
+        """The last nonce that a server gave; empty before its first answer."""
+        return self._nonces.get(httpx.URL(address).netloc.decode(), "")
+
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Send the request with its proof; once more if the server wants a nonce that it has just given."""
         host = request.url.netloc.decode()

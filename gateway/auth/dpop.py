@@ -20,8 +20,9 @@ from joserfc.util import urlsafe_b64encode
 from gateway.auth.access_token import SKEW
 from gateway.auth.jose import CLIENT_ALGORITHMS, Unreadable, read
 from gateway.auth.keys import algorithms_of, has_private_member, import_public
-from gateway.auth.replay import is_jti, use_once
+from gateway.auth.replay import Use, is_jti, use_all
 from gateway.store.database import Database
+from gateway.store.group_commit import GroupCommit
 
 LIFETIME: Final = 60
 """Seconds during which a proof is acceptable."""
@@ -97,6 +98,7 @@ class Proofs:
         self.nonces = Nonces(signing_key, clock)
         self._database = database
         self._clock = clock
+        self._together: GroupCommit[Use] = GroupCommit()
 
     def read(self, headers: Sequence[str], target: Target) -> Proof:
         """Check everything but the single use (RFC 9449 section 4.3), without the database; raises `ProofRefused`."""
@@ -122,14 +124,18 @@ class Proofs:
 
     async def use(self, proof: Proof) -> None:
         """Let a proof serve once, whichever process receives the copies; raises `ProofRefused`."""
-        async with self._database.write() as tx:
-            # No client_id holds a colon: the two kinds of owners cannot meet.
-            first = await use_once(tx, f"dpop:{proof.thumbprint}", proof.jti, proof.expires_at)
-        if not first:
+        # No client_id holds a colon: the two kinds of owners cannot meet.
+        use = Use(f"dpop:{proof.thumbprint}", proof.jti, proof.expires_at)
+        await self._together.join(use, self._record)
+        if not use.first:
             raise _refused(
                 "Cette preuve a déjà servi. Signez-en une par requête, avec un nouveau jti.",
                 "This proof was used before. Sign one for each request, with a new jti.",
             )
+
+    async def _record(self, uses: Sequence[Use]) -> None:
+        async with self._database.write() as tx:
+            await use_all(tx, uses)
 
     def _check_claims(self, claims: dict[str, Any], target: Target) -> float:
         if claims.get("htm") != target.method or not _same_address(claims.get("htu"), target.address):

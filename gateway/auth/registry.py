@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,12 +20,14 @@ from joserfc.jwk import KeySetSerialization
 from gateway.auth.errors import RegistrationRefused
 from gateway.auth.keys import public_jwks
 from gateway.auth.profile import Method, Security
-from gateway.store.database import Transaction, insert_ignore, instant
+from gateway.store.database import Database, Transaction, insert_ignore, instant
 from gateway.store.tables import partners, systems
 from schemas.identity import siret_is_valid
 
 ROLES: Final = frozenset({"partner", "auditor", "administrator"})
 DELIVERIES: Final = frozenset({"pull", "webhook"})
+
+NAMES_SECONDS: Final = 60.0
 
 _CLIENT_ID = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?")
 
@@ -36,6 +39,30 @@ class Partner:
     siret: str
     name: str
     signing_jwks: KeySetSerialization
+
+
+class PartnerNames:
+    """
+    The organisations' names, which stand in every document they send: read again after `NAMES_SECONDS`.
+
+    Only the name may be that old; whether a system still has access is `gateway.auth.revocation`'s.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._known: dict[str, tuple[float, str]] = {}
+
+    async def of(self, siret: str) -> str | None:
+        """Give the name of an organisation, or None."""
+        read_at, name = self._known.get(siret, (float("-inf"), ""))
+        if time.monotonic() - read_at < NAMES_SECONDS:
+            return name
+        async with self._database.read() as tx:
+            partner = await get_partner(tx, siret)
+        if partner is None:
+            return None
+        self._known[siret] = (time.monotonic(), partner.name)
+        return partner.name
 
 
 @dataclass(frozen=True, slots=True)

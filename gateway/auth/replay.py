@@ -5,6 +5,8 @@ Single use: a signed assertion or proof is accepted once, whichever process rece
 from __future__ import annotations
 
 import re
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -20,19 +22,44 @@ def is_jti(value: object) -> bool:
     return isinstance(value, str) and bool(_JTI.fullmatch(value))
 
 
-async def use_once(tx: Transaction, owner: str, jti: str, expires_at: datetime) -> bool:
+@dataclass(slots=True, eq=False)
+class Use:
     """
-    Record that `owner` used `jti`; False when it was used before.
+    The use of an identifier by its owner; `first` is told by `use_all`.
 
-    One INSERT on a unique key: of any number of simultaneous copies, the database lets exactly one through.
     `expires_at` is when the bearer of the jti stops being acceptable, clock skew included; the row may go after that.
     """
-    added = await tx.execute(
-        insert_ignore(assertion_jtis, tx)
-        .values(client_id=owner, jti=jti, expires_at=instant(expires_at))
-        .returning(assertion_jtis.c.jti)
-    )
-    return added.first() is not None
+
+    owner: str
+    jti: str
+    expires_at: datetime
+    first: bool = False
+
+    @property
+    def apart(self) -> frozenset[Hashable]:
+        """Two copies are never recorded by one statement: the second must find the first."""
+        return frozenset({(self.owner, self.jti)})
+
+
+async def use_once(tx: Transaction, owner: str, jti: str, expires_at: datetime) -> bool:
+    """Record that `owner` used `jti`; False when it was used before. See `use_all`."""
+    use = Use(owner, jti, expires_at)
+    await use_all(tx, [use])
+    return use.first
+
+
+async def use_all(tx: Transaction, uses: Sequence[Use]) -> None:
+    """
+    Record uses, all different, and tell of each whether it is the first.
+
+    One INSERT on a unique key: of any number of simultaneous copies, the database lets exactly one through.
+    """
+    rows = [{"client_id": use.owner, "jti": use.jti, "expires_at": instant(use.expires_at)} for use in uses]
+    columns = assertion_jtis.c.client_id, assertion_jtis.c.jti
+    added = await tx.execute(insert_ignore(assertion_jtis, tx).returning(*columns), rows)
+    first = {(row.client_id, row.jti) for row in added}
+    for use in uses:
+        use.first = (use.owner, use.jti) in first
 
 
 async def forget_expired(tx: Transaction, now: datetime) -> int:

@@ -13,7 +13,6 @@ from starlette.responses import JSONResponse, Response
 from adapters import registry as adapters
 from adapters.base import Adapter, FileRefused
 from gateway import admission, following
-from gateway.auth.registry import get_partner
 from gateway.auth.resource import Caller, requires
 from gateway.auth.scopes import Scopes
 from gateway.errors import Problem, issue_body, not_found
@@ -53,11 +52,10 @@ def attempt_of(request: Request, caller: Caller, key: str | None, raw: bytes) ->
 
 async def sender_of(request: Request, caller: Caller) -> Document:
     """The caller's organisation as it stands in documents: from the register, never from the body."""
-    async with services_of(request).database.read() as tx:
-        partner = await get_partner(tx, caller.partner)
-    if partner is None:
+    name = await services_of(request).names.of(caller.partner)
+    if name is None:
         raise not_found()
-    return {"siret": partner.siret, "name": partner.name}
+    return {"siret": caller.partner, "name": name}
 
 
 @router.post("/v1/referrals", status_code=202)

@@ -51,10 +51,11 @@ class Database:
             self._writer = _sqlite_engine(url, "BEGIN IMMEDIATE", pool_size=1)
             self._reader = _sqlite_engine(url, "BEGIN", pool_size=pool_size)
         elif self.dialect == "postgresql":
+            # No connection beyond the pool: it would be opened for one transaction and closed after it, which costs ten.
             # A server that stopped answering must not hold a request or a loop for ever.
             limits = {"timeout": _CONNECT_SECONDS, "command_timeout": _COMMAND_SECONDS}
             self._writer = self._reader = create_async_engine(
-                url, pool_size=pool_size, max_overflow=pool_size, pool_pre_ping=True, connect_args=limits
+                url, pool_size=pool_size, max_overflow=0, pool_pre_ping=True, connect_args=limits
             )
         else:
             raise ValueError(f"unsupported database: {self.dialect}; use sqlite+aiosqlite or postgresql+asyncpg")

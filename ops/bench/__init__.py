@@ -8,5 +8,6 @@ from typing import Final
 BENCHES: Final[Mapping[str, str]] = {
     "schemas": "ops.bench.schemas",
     "gate": "ops.bench.gate",
+    "ingest": "ops.bench.ingest",
 }
 """Each bench by name, and its module, read only when it is run."""

@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import os
+from typing import Annotated, Final
 
 import typer
 import uvicorn
+from fastapi import FastAPI
 
 from gateway import logs, telemetry
 from gateway.app import Role, assemble, create_app
@@ -21,10 +23,16 @@ from ops.migrations import migrate
 
 app = typer.Typer()
 
+_ROLE: Final = "TDU_SERVE_ROLE"
+"""How the command tells its processes what they do."""
+
 
 @app.command()
 def serve(
     role: Annotated[Role, typer.Option(help="Ce que fait ce processus. / What this process does.")] = Role.ALL,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Processus qui servent l'API, avec --role api. / Processes, with --role api.")
+    ] = 1,
 ) -> None:
     """Démarrer la passerelle (réglages : variables TDU_…). / Start the gateway."""
     settings = say.settings()
@@ -33,11 +41,15 @@ def serve(
         settings.data_dir.mkdir(parents=True, exist_ok=True)
         generate(settings)
         say.run(_prepare(settings))
-    provider = telemetry.set_up(settings)
-    app = create_app(assemble(settings, say.keys(settings)), role)
+    if workers > 1 and role is not Role.API:
+        say.fail("--workers va avec --role api.", "--workers goes with --role api.", 2)
+    say.keys(settings)  # missing ones are told here, and not by each process
+    os.environ[_ROLE] = role.value
     say.stderr.print(f"Trait d'union ({role.value}) : {settings.public_address}   API : {settings.public_address}/docs")
     uvicorn.run(
-        app,
+        "ops.commands.serve:application",
+        factory=True,
+        workers=workers,
         host=settings.host,
         port=settings.port,
         http=PatientProtocol,
@@ -48,8 +60,14 @@ def serve(
         timeout_keep_alive=20,
         limit_concurrency=1000,
     )
-    if provider is not None:
-        provider.shutdown()
+
+
+def application() -> FastAPI:
+    """The application of one process, as uvicorn makes it in each: by the settings of its environment."""
+    settings = say.settings()
+    logs.set_up(settings.log_level)
+    telemetry.set_up(settings)
+    return create_app(assemble(settings, say.keys(settings)), Role(os.environ[_ROLE]))
 
 
 async def _prepare(settings: Settings) -> None:

@@ -39,15 +39,15 @@ class GatewayProcess:
 
 @contextmanager
 def started(
-    directory: Path, settings: Mapping[str, str] | None = None, roles: Sequence[str] = ("all",)
+    directory: Path, settings: Mapping[str, str] | None = None, roles: Sequence[str] = ("all",), workers: int = 1
 ) -> Iterator[GatewayProcess]:
     """
     Start a gateway in `directory`, wait until it is ready, stop it at the end.
 
     By default the embedded one, in one process. `settings` are other TDU_ variables (a database, a bus) and `roles` the
-    processes it is made of; the first one serves the API.
+    processes it is made of; the first one serves the API, by so many `workers`.
     """
-    port = _free_port()
+    port = free_port()
     address = f"http://127.0.0.1:{port}"
     outside = {name: value for name, value in os.environ.items() if not name.startswith("TDU_")}
     environment = outside | {
@@ -64,8 +64,8 @@ def started(
         subprocess.run(_tdu("init"), env=environment, stdout=output, stderr=output, check=False)
         processes = [
             subprocess.Popen(
-                _tdu("serve", "--role", role),
-                env=environment | {"TDU_PORT": str(port if rank == 0 else _free_port())},
+                _tdu("serve", "--role", role, *(["--workers", str(workers)] if rank == 0 and workers > 1 else [])),
+                env=environment | {"TDU_PORT": str(port if rank == 0 else free_port())},
                 stdout=output,
                 stderr=output,
             )
@@ -93,7 +93,8 @@ def _tdu(*words: str) -> list[str]:
     return [sys.executable, "-m", "ops.cli", *words]
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine on which nobody listens now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
