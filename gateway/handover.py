@@ -4,6 +4,7 @@ The steps of `exchange.deliver`, each a plain function: ask the gate again, proj
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -27,6 +28,11 @@ from gateway.store.tables import deliveries
 from gateway.taken import Taken, update
 from schemas import Kind
 
+_log = logging.getLogger(__name__)
+
+_UNWRITTEN_PAUSE = timedelta(minutes=10)
+"""How long a document that its recipient's adapter could not write waits for a mended one."""
+
 _HAND_OVER = telemetry.messaging("hand_over", "receive", system=telemetry.bus_system(""), destination="mailbox")
 
 
@@ -41,12 +47,13 @@ class Parcel:
 
 @dataclass(frozen=True, slots=True)
 class Handover:
-    """Everything handed over under one lease, and what was stopped at the last moment."""
+    """Everything handed over under one lease, what was stopped at the last moment, and what no adapter could write."""
 
     lease: str
     until: datetime
     parcels: tuple[Parcel, ...]
     stopped: tuple[Taken, ...] = field(default=())
+    unwritten: tuple[Taken, ...] = field(default=())
 
 
 async def decide_again(tx: Transaction, taken: Sequence[Taken], services: Services, channel: str | None = None) -> None:
@@ -72,8 +79,14 @@ async def decide_again(tx: Transaction, taken: Sequence[Taken], services: Servic
 
 
 def translate(taken: Sequence[Taken], adapter: Adapter, services: Services) -> Handover:
-    """(3) Cut each document to what the gate permits, and write it in the recipient's format."""
-    parcels, stopped = [], []
+    """
+    (3) Cut each document to what the gate permits, and write it in the recipient's format.
+
+    One that the adapter fails to write waits for a mended adapter, and does not hold back the others.
+    """
+    parcels: list[Parcel] = []
+    stopped: list[Taken] = []
+    unwritten: list[Taken] = []
     for item in taken:
         if item.document is None or item.decision is None or not item.decision.permit:
             stopped.append(item)
@@ -81,9 +94,16 @@ def translate(taken: Sequence[Taken], adapter: Adapter, services: Services) -> H
         pseudonym = services.vault.pseudonym(item.subject_id, item.recipient)
         item.projection = project(item.document, item.decision, pseudonym)
         writer = adapter if item.kind in adapter.kinds_out else registry.get("shared-json")
-        parcels.append(Parcel(item, writer.output_media_type, writer.to_partner([item.projection.document])))
+        try:
+            content = writer.to_partner([item.projection.document])
+        except Exception as error:  # adapters are many, and written by many: whatever one of them raises
+            said = {"delivery": item.delivery_id, "adapter": writer.name, "error": type(error).__name__}
+            _log.error("handover.unwritten", extra=said)
+            unwritten.append(item)
+            continue
+        parcels.append(Parcel(item, writer.output_media_type, content))
     until = services.clock() + timedelta(seconds=services.settings.lease_seconds)
-    return Handover(str(uuid.uuid4()), until, tuple(parcels), tuple(stopped))
+    return Handover(str(uuid.uuid4()), until, tuple(parcels), tuple(stopped), tuple(unwritten))
 
 
 async def record(tx: Transaction, handed: Handover, caller: Caller, services: Services, now: datetime) -> None:
@@ -102,6 +122,8 @@ async def record(tx: Transaction, handed: Handover, caller: Caller, services: Se
         await update(tx, [parcel.taken for parcel in handed.parcels], change)
         pairs = [(parcel.taken.subject_id, parcel.taken.recipient) for parcel in handed.parcels]
         await subjects.remember_aliases(tx, pairs, services.vault)
+    later = {"next_attempt_at": instant(now + _UNWRITTEN_PAUSE), "last_error": "unwritten", "updated_at": instant(now)}
+    await update(tx, handed.unwritten, later)
     events += await stop(tx, handed.stopped, services, now)
     await services.ledger.append(tx, events)
 

@@ -99,7 +99,7 @@ async def post_inbound(
 ) -> Response:
     """Send a file in one's own format. / Déposer un fichier dans son propre format."""
     adapter = _adapter(adapter_name, request)
-    raw = await read_body(request, services_of(request).settings.max_file_bytes)
+    raw = await _file(request)
     caller = caller.through("inbound")
     return await _take_in(request, caller, attempt_of(request, caller, key, raw), raw, adapter)
 
@@ -111,7 +111,7 @@ async def try_adapter(
     """Translate a file and keep nothing. / Essayer un fichier : rien n'est gardé."""
     services = services_of(request)
     adapter = _adapter(adapter_name, request)
-    raw = await read_body(request, services.settings.max_file_bytes)
+    raw = await _file(request)
     sender = await sender_of(request, caller)
     try:
         translation = await to_thread.run_sync(admission.translate, raw, adapter, sender, services.clock(), services)
@@ -156,12 +156,28 @@ async def get_receipt(
 def _adapter(name: str, request: Request) -> Adapter:
     adapter = adapters.ADAPTERS.get(name)
     if adapter is None:
-        raise not_found()
+        known = ", ".join(sorted(adapters.ADAPTERS))
+        raise Problem(
+            "not_found",
+            f"Ce format n'est pas connu ici. Ceux qui le sont : {known}.",
+            f"This format is not known here. Those that are: {known}.",
+        )
     declared = media_type(request)
     if declared not in {*adapter.media_types, "application/octet-stream"}:
         accepted = ", ".join(adapter.media_types)
         raise Problem("unsupported_media_type", f"Types acceptés ici : {accepted}.", f"Accepted here: {accepted}.")
     return adapter
+
+
+async def _file(request: Request) -> bytes:
+    raw = await read_body(request, services_of(request).settings.max_file_bytes)
+    if not raw.strip():
+        raise Problem(
+            "malformed_request",
+            "Le corps est vide : envoyez le fichier lui-même (avec curl : --data-binary @fichier).",
+            "The body is empty: send the file itself (with curl: --data-binary @file).",
+        )
+    return raw
 
 
 async def _post_shared(request: Request, caller: Caller, key: str | None, kind: str) -> Response:

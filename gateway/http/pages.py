@@ -61,6 +61,32 @@ _PROBLEM = """<!doctype html>
 """
 
 
+_HOME = """<!doctype html>
+<html lang="fr">
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>Trait d'union</title></head>
+<body>
+<main>
+<h1>Trait d'union</h1>
+<p>La passerelle d'interopérabilité du secteur social. Cette adresse sert les logiciels des partenaires.</p>
+<p lang="en">The interoperability gateway of the social sector. This address serves the partners' software.</p>
+<ul>
+<li><a href="/docs">L'API</a> : envoyer, recevoir, suivre, prouver <span lang="en">(the API)</span></li>
+<li><a href="/schemas/">Le langage commun</a> : ce qu'est une orientation, un bilan, un accord <span lang="en">(the shared language)</span></li>
+<li><a href="/fhir/R4/metadata">La façade FHIR R4</a> <span lang="en">(the FHIR R4 façade)</span></li>
+<li><a href="/ledger/checkpoint">La tête signée du journal</a>, que chacun peut vérifier <span lang="en">(the signed head of the public log)</span></li>
+</ul>
+</main>
+</body>
+</html>
+"""
+
+
+@router.get("/")
+async def home() -> Response:
+    """Say what this is to a person who opens the gateway's address in a browser."""
+    return HTMLResponse(_HOME, headers=_SECURE)
+
+
 @router.get("/docs")
 async def docs() -> Response:
     """Show the API's description in a browser."""

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from gateway.auth.errors import AuthError
-from gateway.errors import TITLES, Problem, issue_body, not_found
+from gateway.errors import TITLES, Problem, issue_body
 from gateway.fhir.outcome import operation_outcome
 from schemas import Issue, MalformedJson
 
@@ -52,6 +52,13 @@ def render(request: Request, problem: Problem) -> Response:
         body["errors"] = [issue_body(issue) for issue in problem.issues[:_SHOWN]]
         body["error_count"] = len(problem.issues)
     return ProblemResponse(body, problem.status, problem.headers)
+
+
+_NOWHERE = Problem(
+    "not_found",
+    "Il n'y a rien à cette adresse. Celles de l'API sont décrites à /docs.",
+    "There is nothing at this address. Those of the API are described at /docs.",
+)
 
 
 def install(app: FastAPI) -> None:
@@ -102,7 +109,7 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> Response:
         if error.status_code == 404:
-            return render(request, not_found())
+            return render(request, _NOWHERE)
         code = next((code for code, (status, *_) in TITLES.items() if status == error.status_code), "malformed_request")
         return render(
             request,
