@@ -4,8 +4,7 @@ The acknowledgement: the last step of `exchange.deliver`, when the recipient say
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from time import time_ns
 from typing import Any
 
@@ -14,20 +13,18 @@ import sqlalchemy as sa
 from consent.ledger.event import EventType
 from gateway import telemetry
 from gateway.auth.resource import Caller
+from gateway.delivery import endpoints
+from gateway.delivery.base import Policy
 from gateway.errors import Problem, not_found
 from gateway.records import record_of
 from gateway.services import Services
 from gateway.store import subjects
-from gateway.store.database import Transaction, instant
+from gateway.store.database import instant
 from gateway.store.tables import deliveries
 from gateway.taken import ROWS, Taken, taken_of, update
 from schemas import Kind
 
 _ACKNOWLEDGE = telemetry.messaging("acknowledge", "settle", system=telemetry.bus_system(""), destination="mailbox")
-
-_MAX_REFUSALS = 10
-"""After so many refusals by its recipient, a delivery waits for a person."""
-
 
 _MAY_REFUSE = frozenset({"leased"})
 _MAY_ACKNOWLEDGE = frozenset({"leased", "available"})
@@ -58,8 +55,15 @@ async def acknowledge(
             raise Problem("conflict", "Cette livraison est déjà close.", "This delivery is already closed.")
         keys = await subjects.data_keys(tx, {row.subject_id for row in open_rows}, services.vault)
         taken = [taken_of(row, keys.get(row.subject_id), None) for row in open_rows]
-        await _close(tx, taken, refusal, permanent, now)
-        await services.ledger.append(tx, [_closing(item, refusal, caller, services, now) for item in taken])
+        if refusal is None:
+            await update(tx, taken, acknowledged(now))
+        else:
+            endpoint = await endpoints.get(tx, caller.client_id, services.vault)
+            policy = endpoint.policy if endpoint else Policy()
+            for times in sorted({row.refusals for row in open_rows}):
+                alike = [item for row, item in zip(open_rows, taken, strict=True) if row.refusals == times]
+                await update(tx, alike, refused(times + 1, refusal, permanent, policy, now))
+        await services.ledger.append(tx, [closing(item, refusal, caller.client_id, services, now) for item in taken])
         services.fault_point("acknowledge.recorded")
     services.wake()
     services.measures.closed(taken, refusal)
@@ -67,24 +71,26 @@ async def acknowledge(
     return already + [row.id for row in open_rows]
 
 
-async def _close(tx: Transaction, taken: Sequence[Taken], refusal: str | None, permanent: bool, now: datetime) -> None:
-    at = instant(now)
-    if refusal is None:
-        await update(tx, taken, {"state": "acknowledged", "acknowledged_at": at, "updated_at": at})
-        return
-    final = sa.true() if permanent else deliveries.c.attempts >= _MAX_REFUSALS
-    change = {
-        "state": sa.case((final, "rejected"), else_="available"),
-        "next_attempt_at": instant(now + timedelta(seconds=30)),
+def acknowledged(now: datetime) -> dict[str, Any]:
+    """What an acknowledgement changes in a delivery."""
+    return {"state": "acknowledged", "acknowledged_at": instant(now), "updated_at": instant(now)}
+
+
+def refused(refusals: int, code: str, final: bool, policy: Policy, now: datetime) -> dict[str, Any]:
+    """What a refusal of its own, the `refusals`th, changes in a delivery: it comes again later, or is set aside."""
+    return {
+        "state": "rejected" if final or refusals >= policy.refusals else "available",
+        "refusals": refusals,
+        "next_attempt_at": instant(now + policy.wait(refusals)),
         "lease": None,
         "leased_until": None,
-        "last_error": refusal,
-        "updated_at": at,
+        "last_error": code,
+        "updated_at": instant(now),
     }
-    await update(tx, taken, change)
 
 
-def _closing(item: Taken, refusal: str | None, caller: Caller, services: Services, now: datetime) -> Any:
+def closing(item: Taken, refusal: str | None, client_id: str, services: Services, now: datetime) -> Any:
+    """The event of an acknowledgement (`refusal` None) or of a refusal."""
     notice = item.kind is Kind.CONSENT
     if refusal is not None:
         event_type = EventType.DISCLOSURE_REJECTED
@@ -94,7 +100,7 @@ def _closing(item: Taken, refusal: str | None, caller: Caller, services: Service
         "delivery_id": item.delivery_id,
         "exchange_id": item.exchange_id,
         "recipient": item.recipient,
-        "client_id": caller.client_id,
+        "client_id": client_id,
         **({"reason": refusal} if refusal else {}),
     }
     return record_of(event_type, now, item.recipient, body, item.key or services.vault.own)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -32,11 +32,16 @@ from gateway.bus.base import Bus, utc_now
 from gateway.bus.embedded import EmbeddedBus
 from gateway.bus.rabbitmq import RabbitBus
 from gateway.bus.relay import Relay
+from gateway.delivery.base import Transport
 from gateway.delivery.courier import Courier
+from gateway.delivery.dispatcher import Dispatcher
+from gateway.delivery.signing import MessageSigner
+from gateway.delivery.webhook import WebhookTransport
 from gateway.http import (
     consents,
     conventions,
     decisions,
+    endpoints,
     exchanges,
     fhir,
     language,
@@ -55,6 +60,7 @@ from gateway.keeper import Keeper
 from gateway.keys import Keys
 from gateway.loops import Loops
 from gateway.metrics import Publication
+from gateway.outgoing import Resolve, SafeClient, system_resolver
 from gateway.scopes import granted_scopes, granting_conventions
 from gateway.services import Services
 from gateway.settings import Settings
@@ -90,6 +96,10 @@ class Runtime:
     signer: Signer
     auth: Auth
     publication: Publication
+    outgoing: SafeClient
+    message_signer: MessageSigner
+    transports: Mapping[str, Transport]
+    dispatcher: Dispatcher
 
 
 def assemble(
@@ -98,8 +108,9 @@ def assemble(
     *,
     clock: Callable[[], datetime] | None = None,
     fault_point: Callable[[str], None] | None = None,
+    resolve: Resolve = system_resolver,
 ) -> Runtime:
-    """Put the parts together; opens nothing yet. `clock` and `fault_point` are for the tests."""
+    """Put the parts together; opens nothing yet. `clock`, `fault_point` and `resolve` are for the tests."""
     database = Database(settings.database)
     bus: Bus = EmbeddedBus(database)
     if settings.bus_url:
@@ -137,8 +148,26 @@ def assemble(
         granting_conventions=granting_conventions(services),
         certificates=Certificates(settings.proxies, settings.certificate_header, settings.certificate_verified_header),
     )
-    courier, indexer, keeper = Courier(services, bus), Indexer(services), Keeper(services)
-    return Runtime(services, bus, relay, courier, sequencer, indexer, keeper, signer, auth, publication)
+    outgoing = SafeClient(settings.outgoing_ca_file, resolve)
+    message_signer = MessageSigner(services.vault.message_key())
+    transports: dict[str, Transport] = {"webhook": WebhookTransport(outgoing, message_signer, services.clock)}
+    dispatcher = Dispatcher(services, transports)
+    return Runtime(
+        services=services,
+        bus=bus,
+        relay=relay,
+        courier=Courier(services, bus, dispatcher.nudge),
+        sequencer=sequencer,
+        indexer=Indexer(services),
+        keeper=Keeper(services),
+        signer=signer,
+        auth=auth,
+        publication=publication,
+        outgoing=outgoing,
+        message_signer=message_signer,
+        transports=transports,
+        dispatcher=dispatcher,
+    )
 
 
 @asynccontextmanager
@@ -148,12 +177,16 @@ async def running(runtime: Runtime, role: Role) -> AsyncIterator[Loops]:
     loops: dict[str, tuple[Role, Coroutine[Any, Any, None]]] = {
         "relay": (Role.RELAY, runtime.relay.run(stop)),
         "courier": (Role.COURIER, runtime.courier.run(stop)),
+        "dispatcher": (Role.COURIER, runtime.dispatcher.run(stop)),
         "sequencer": (Role.SEQUENCER, runtime.sequencer.run(stop)),
         "indexer": (Role.SEQUENCER, runtime.indexer.run(stop)),
         "keeper": (Role.KEEPER, runtime.keeper.run(stop)),
     }
     async with AsyncExitStack() as stack:
         stack.push_async_callback(runtime.services.database.close)
+        stack.push_async_callback(runtime.outgoing.close)
+        for transport in runtime.transports.values():
+            stack.push_async_callback(transport.close)
         await runtime.bus.open()
         stack.push_async_callback(runtime.bus.close)
         tasks = []
@@ -199,6 +232,8 @@ def create_app(runtime: Runtime, role: Role = Role.ALL) -> FastAPI:
     app.state.bus = runtime.bus
     app.state.publication = runtime.publication
     app.state.vkey = runtime.signer.vkey
+    app.state.transports = runtime.transports
+    app.state.message_signer = runtime.message_signer
     problems.install(app)
     app.include_router(machine.router)
     app.include_router(metrics.router)
@@ -207,6 +242,7 @@ def create_app(runtime: Runtime, role: Role = Role.ALL) -> FastAPI:
         for module in (
             exchanges,
             mailbox,
+            endpoints,
             consents,
             receipts,
             withdrawals,

@@ -101,17 +101,23 @@ async def take_in(arrivals: Sequence[Arrival], services: Services) -> None:
 
 
 async def deliver(
-    *, caller: Caller, adapter: Adapter, limit: int, kinds: frozenset[Kind] | None, services: Services
+    *,
+    caller: Caller,
+    adapter: Adapter,
+    limit: int,
+    kinds: frozenset[Kind] | None,
+    services: Services,
+    one_a_person: bool = False,
 ) -> Handover:
     """
-    Hand over to a partner what the bus brought to its mailbox, of some `kinds` only (None: of all).
+    Hand over to a partner what the bus brought for it, of some `kinds` only (None: of all), whatever the transport.
 
     (1) take        what is available, under a lease    ┐
     (2) ask         the gate again: withdrawn since?    │ one
     (3) project     and translate                       │ transaction
     (4) record      the disclosure                      ┘
     (5) hand over   by returning
-    (6) acknowledge later, by `acknowledgement.acknowledge`
+    (6) acknowledge later, by `acknowledgement.acknowledge` or `delivery.settlement.settle`
 
     The disclosure is durable before anything is handed over. A lease that ends without acknowledgement offers its
     deliveries again, and each handing over is a disclosure of its own. Safe to call concurrently.
@@ -119,7 +125,7 @@ async def deliver(
     now, began = services.clock(), time_ns()
     async with services.database.write() as tx:
         # (1) take
-        taken = await take(tx, caller, limit, kinds, services, now)
+        taken = await take(tx, caller, limit, kinds, services, now, one_a_person=one_a_person)
         services.fault_point("deliver.taken")
         # (2) ask the gate again
         await handover.decide_again(tx, taken, services, caller.channel)

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+import orjson
+
 from adapters import registry
 from adapters.base import Adapter
 from consent.gate import Request, decide_notice
@@ -33,6 +35,9 @@ _log = logging.getLogger(__name__)
 _UNWRITTEN_PAUSE = timedelta(minutes=10)
 """How long a document that its recipient's adapter could not write waits for a mended one."""
 
+_JSON = ("application/json", "application/x-ndjson")
+"""One document of either is one JSON value, and is shown as such."""
+
 _HAND_OVER = telemetry.messaging("hand_over", "receive", system=telemetry.bus_system(""), destination="mailbox")
 
 
@@ -43,6 +48,23 @@ class Parcel:
     taken: Taken
     media_type: str
     content: bytes
+
+    def shown(self) -> dict[str, Any]:
+        """Write the delivery as JSON, the same for every transport: what it is, and its `document`, or its `content` as text."""
+        taken = self.taken
+        assert taken.projection is not None
+        told = {
+            "id": taken.delivery_id,
+            "exchange": taken.exchange_id,
+            "kind": taken.kind.value,
+            "from": taken.sender,
+            "purpose": taken.purpose,
+            "media_type": self.media_type,
+            "document_id": taken.projection.document["id"],
+        }
+        if self.media_type.split(";")[0] in _JSON:
+            return told | {"document": orjson.loads(self.content)}
+        return told | {"content": self.content.decode("utf-8")}
 
 
 @dataclass(frozen=True, slots=True)

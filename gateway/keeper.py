@@ -142,7 +142,7 @@ async def _followed(tx: Any, row: Any, services: Services, now: datetime) -> lis
 async def _offer_again(tx: Any, row: Any, at: str) -> None:
     """Put a notice back in its recipient's mailbox: one that was rejected or abandoned, or taken and never acknowledged."""
     taken = sa.and_(deliveries.c.state == "leased", deliveries.c.leased_until < at)
-    offered = {"state": "available", "lease": None, "leased_until": None, "next_attempt_at": None, "attempts": 0}
+    offered = {"state": "available", "lease": None, "leased_until": None, "next_attempt_at": None, "refusals": 0}
     again = sa.update(deliveries).where(
         deliveries.c.id == row.delivery_id,
         sa.or_(deliveries.c.state.in_(["available", "rejected", "abandoned"]), taken),

@@ -25,7 +25,14 @@ MAX_HASHES: Final = 40
 
 _OF_ROLE = {
     "partner": frozenset(
-        {Scopes.MAILBOX_READ, Scopes.EXCHANGE_READ, Scopes.CONVENTION_WRITE, Scopes.CONSENT_SEND, Scopes.VALIDATE}
+        {
+            Scopes.MAILBOX_READ,
+            Scopes.DELIVERY_MANAGE,
+            Scopes.EXCHANGE_READ,
+            Scopes.CONVENTION_WRITE,
+            Scopes.CONSENT_SEND,
+            Scopes.VALIDATE,
+        }
     ),
     "auditor": frozenset({Scopes.LEDGER_READ}),
     "administrator": frozenset({Scopes.CONVENTION_WRITE, Scopes.VALIDATE}),

@@ -48,6 +48,9 @@ class Settings(BaseSettings):
     lease_seconds: int = Field(
         default=120, description="how long a mailbox lease lasts before the delivery is offered again"
     )
+    outgoing_ca_file: Path | None = Field(
+        default=None, description="authorities (PEM) of the operator's own, for webhooks, beside the usual ones"
+    )
     quarantine_days: int = Field(
         default=30, description="how long a refused file is kept, sealed, for its sender to examine"
     )

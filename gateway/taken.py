@@ -92,13 +92,26 @@ async def waiting(caller: Caller, services: Services, kinds: frozenset[Kind] | N
         return (await tx.execute(query)).first() is not None
 
 
+def takeable(partner: sa.ColumnElement[str], now: datetime) -> sa.ColumnElement[bool]:
+    """Whether something is free and due for a partner named by a column of the query it is used in."""
+    return sa.exists().where(deliveries.c.recipient == partner, _free(now)).correlate_except(deliveries)
+
+
 async def take(
-    tx: Transaction, caller: Caller, limit: int, kinds: frozenset[Kind] | None, services: Services, now: datetime
+    tx: Transaction,
+    caller: Caller,
+    limit: int,
+    kinds: frozenset[Kind] | None,
+    services: Services,
+    now: datetime,
+    *,
+    one_a_person: bool = False,
 ) -> list[Taken]:
     """
     (1) Lock what is available to the caller's organisation, oldest first; rows another consumer holds are passed over.
 
-    About one person, among the kinds asked for, nothing is taken before what came earlier: it is taken with it, or waits.
+    About one person, among the kinds asked for, nothing is taken before what came earlier: it is taken with it, or waits
+    (`one_a_person`: always waits, for a transport that learns of each what became of it).
     """
     wanted = Wanted.by(caller, kinds, await services.conventions.in_force(tx, now), now)
     query = (
@@ -108,6 +121,8 @@ async def take(
         .with_for_update(skip_locked=True, of=deliveries)
     )
     rows = await _in_order(tx, (await tx.execute(query)).all(), wanted)
+    if one_a_person:
+        rows = list({row.subject_id: row for row in reversed(rows)}.values())[::-1]
     return await _open(tx, rows, services)
 
 

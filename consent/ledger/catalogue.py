@@ -30,6 +30,7 @@ class EventType(StrEnum):
     DISCLOSURE_ACKNOWLEDGED = "disclosure_acknowledged"
     DISCLOSURE_REJECTED = "disclosure_rejected"
     DISCLOSURE_STOPPED = "disclosure_stopped"
+    DISCLOSURE_FAILED = "disclosure_failed"
     DISCLOSURE_ABANDONED = "disclosure_abandoned"
     DISCLOSURE_REPLAYED = "disclosure_replayed"
     WITHDRAWAL_NOTIFIED = "withdrawal_notified"
@@ -173,6 +174,12 @@ CATALOGUE: dict[EventType, Wording] = {
         "Disclosure stopped",
         "Un échange accepté n’a pas été remis : la situation avait changé depuis son acceptation.",
         "An accepted exchange was not handed over: the situation had changed since it was accepted.",
+    ),
+    EventType.DISCLOSURE_FAILED: Wording(
+        "Remise sans réponse",
+        "Disclosure unanswered",
+        "Le système du destinataire n’a pas répondu, ou pas comme prévu ; il se peut qu’il ait reçu ce qui lui était remis.",
+        "The recipient’s system did not answer, or not as expected; it may have received what it was handed.",
     ),
     EventType.DISCLOSURE_ABANDONED: Wording(
         "Remise abandonnée",

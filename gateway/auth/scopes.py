@@ -41,6 +41,11 @@ class Scopes(StrEnum):
         "Relever sa boîte et accuser réception",
         "Pull one's mailbox and acknowledge",
     )
+    DELIVERY_MANAGE = (
+        "delivery:manage",
+        "Régler comment on reçoit, voir les essais et rejouer une remise",
+        "Set how one receives, see the attempts and replay a delivery",
+    )
     EXCHANGE_READ = ("exchange:read", "Suivre ses propres échanges", "Follow one's own exchanges")
     CONVENTION_WRITE = (
         "convention:write",

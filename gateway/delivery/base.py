@@ -26,6 +26,9 @@ from gateway.handover import Handover
 from gateway.outgoing import PUBLIC, Allowance
 from schemas import Kind
 
+CHANNELS: Final[Mapping[str, str]] = {"webhook": "webhook", "sftp": "sftp", "amqp": "mailbox"}
+"""The channel of each transport, as conventions allow them: a queue of its own is a mailbox by another protocol."""
+
 REPLY_KEPT: Final = 2000
 """Bytes of a partner's reply that are kept, sealed, for it to see why it refused."""
 
@@ -173,6 +176,9 @@ class Transport(Protocol):
     def configure(self, asked: Mapping[str, Any], current: Endpoint) -> Configuration:
         """Check what a partner asks for, and make what is missing, keys first; raises `Problem` endpoint_invalid."""
 
+    def rotate(self, current: Endpoint, overlap: timedelta) -> Configuration:
+        """Replace the secret or key of an endpoint; the one in force serves beside it until `overlap` has passed."""
+
     async def hand_over(self, endpoint: Endpoint, handed: Handover) -> Mapping[str, Outcome]:
         """Carry each parcel; gives what came of each delivery by its id. Raises nothing that a partner can cause."""
 
@@ -181,6 +187,9 @@ class Transport(Protocol):
 
     async def test(self, endpoint: Endpoint) -> Outcome:
         """Try the way with something that is about nobody."""
+
+    async def tell_suspended(self, endpoint: Endpoint) -> Outcome | None:
+        """Tell the partner elsewhere, if it gave where, that this endpoint is not tried any more; None when it did not."""
 
     async def close(self) -> None:
         """Close what is open."""

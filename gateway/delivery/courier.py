@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -51,10 +51,11 @@ class Courier:
     Brings what the bus carries to the mailboxes, until stopped; several may run side by side, in one or many processes.
     """
 
-    def __init__(self, services: Services, bus: Bus) -> None:
-        """Take from `bus` with the `services` of the flow."""
+    def __init__(self, services: Services, bus: Bus, brought: Callable[[], None]) -> None:
+        """Take from `bus` with the `services` of the flow; `brought` tells the dispatcher that something may be due."""
         self._services = services
         self._bus = bus
+        self._brought = brought
         self._faults: dict[str, int] = {}
         system = telemetry.bus_system(services.settings.bus_url)
         self._attributes = telemetry.messaging("process", "process", system=system, destination=DELIVERIES)
@@ -144,6 +145,7 @@ class Courier:
             await self._services.ledger.append(tx, events)
             self._services.fault_point("courier.recorded")
         self._services.measures.stopped(stopped)
+        self._brought()
 
 
 async def _first_time(tx: Transaction, group: Sequence[Received], at: str) -> list[str]:

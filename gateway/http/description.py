@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from adapters.registry import ADAPTERS
+from gateway.delivery.base import BOUNDS
 
 _JSON: Final = "application/json"
 _FILES: Final = sorted({media_type for adapter in ADAPTERS.values() for media_type in adapter.media_types})
@@ -99,6 +100,29 @@ _EXPORT: Final = {
         "format": {"enum": ["ndjson", "csv", "fhir"]},
     },
 }
+_ENDPOINT: Final = {
+    "type": "object",
+    "required": ["transport"],
+    "properties": {
+        "transport": {"enum": ["pull", "webhook", "sftp", "amqp"]},
+        "settings": {"type": "object", "description": "Selon la remise ; webhook : url, notice_url."},
+        "kinds": {
+            "type": "array",
+            "items": {"enum": ["referral", "bilan", "status", "consent"]},
+            "description": "Absent : tous les genres.",
+        },
+        "policy": {
+            "type": "object",
+            "properties": {
+                name: {"type": "integer", "minimum": low, "maximum": high} for name, (low, high) in BOUNDS.items()
+            },
+        },
+    },
+}
+_OVERLAP: Final = {
+    "type": "object",
+    "properties": {"overlap_hours": {"type": "integer", "minimum": 0, "maximum": 168, "default": 24}},
+}
 
 BODIES: Final[dict[str, dict[str, Any]]] = {
     "/v1/referrals": {_JSON: {"$ref": "/schemas/referral/v1.json"}},
@@ -115,6 +139,8 @@ BODIES: Final[dict[str, dict[str, Any]]] = {
     "/v1/ledger/search": {_JSON: _SEARCH},
     "/v1/ledger/export": {_JSON: _EXPORT},
     "/v1/mailbox/{delivery}/nack": {_JSON: _REASON},
+    "/v1/endpoints/{client_id}": {_JSON: _ENDPOINT},
+    "/v1/endpoints/{client_id}/secret": {_JSON: _OVERLAP},
     "/v1/validate/{kind}": {_JSON: _OBJECT},
     "/v1/inbound/{adapter_name}": {key: {"type": "string", "format": "binary"} for key in _FILES},
     "/v1/adapters/{adapter_name}/translate": {key: {"type": "string", "format": "binary"} for key in _FILES},
@@ -159,7 +185,7 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
     first_line = operation.get("description", "").splitlines()[:1]
     if first_line and " / " in first_line[0]:
         operation["summary"] = first_line[0].rsplit(" / ", 1)[1].rstrip(".")  # the French half of the docstring
-    if method == "post" and path in BODIES:
+    if method in ("post", "put") and path in BODIES:
         content = {media_type: {"schema": schema} for media_type, schema in BODIES[path].items()}
         operation["requestBody"] = {"required": True, "content": content}
     problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}

@@ -5,7 +5,6 @@ Receive: a partner's system pulls its mailbox and acknowledges what it took.
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -18,7 +17,7 @@ from gateway.auth.resource import Caller, requires
 from gateway.auth.scopes import Scopes
 from gateway.errors import Problem, not_found
 from gateway.exchange import deliver
-from gateway.handover import Handover, Parcel
+from gateway.handover import Handover
 from gateway.http.bodies import read_json
 from gateway.http.exchanges import Id, services_of
 from gateway.services import Services
@@ -26,9 +25,6 @@ from gateway.store.database import instant
 from gateway.taken import waiting
 
 router = APIRouter(tags=["boîte de réception"])
-
-_JSON = ("application/json", "application/x-ndjson")
-"""One document of either is one JSON value, and is shown as such."""
 
 _REASONS = ("temporary", "unreadable", "unknown_person", "not_for_us", "other")
 """Why a recipient cannot take a delivery; all but `temporary` are final."""
@@ -107,25 +103,8 @@ def _listed(handed: Handover) -> dict[str, Any]:
     return {
         "lease": handed.lease,
         "leased_until": instant(handed.until),
-        "deliveries": [_parcel(parcel) for parcel in handed.parcels],
+        "deliveries": [parcel.shown() for parcel in handed.parcels],
     }
-
-
-def _parcel(parcel: Parcel) -> dict[str, Any]:
-    taken = parcel.taken
-    told = {
-        "id": taken.delivery_id,
-        "exchange": taken.exchange_id,
-        "kind": taken.kind.value,
-        "from": taken.sender,
-        "purpose": taken.purpose,
-        "media_type": parcel.media_type,
-    }
-    assert taken.projection is not None
-    told["document_id"] = taken.projection.document["id"]
-    if parcel.media_type.split(";")[0] in _JSON:
-        return told | {"document": json.loads(parcel.content)}
-    return told | {"content": parcel.content.decode("utf-8")}
 
 
 def _file(handed: Handover, adapter_name: str) -> Response:

@@ -13,6 +13,7 @@ import os
 from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, AESSIV
 
 OWN = "gateway"
@@ -79,7 +80,12 @@ class Vault:
         self._pseudonym = expand(root, "pseudonym")
         self._documents = expand(root, "document id")
         self._requests = expand(root, "request digest")
+        self._messages = expand(root, "message signing")
         self.own = DataKey(OWN, expand(root, "own data"))
+
+    def message_key(self) -> Ed25519PrivateKey:
+        """The key that signs what is sent over HTTP (RFC 9421): it proves the sender, and is made again from the root secret."""
+        return Ed25519PrivateKey.from_private_bytes(self._messages)
 
     def new_key(self, subject_id: str) -> DataKey:
         """Make a fresh data key for a new subject."""

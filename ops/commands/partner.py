@@ -22,13 +22,16 @@ from gateway.auth.registry import add_partner, add_system, disable_system
 from gateway.store.database import Database
 from gateway.store.tables import partners
 from gateway.store.tables import systems as systems_table
-from ops.commands import say
+from ops.commands import endpoint, say
 from ops.commands.token import token
 from ops.configuration import change
 
 app = typer.Typer(no_args_is_help=True, help="Les organisations de l'échange. / The organisations in the exchange.")
 app.command("token")(token)
 systems = typer.Typer(no_args_is_help=True, help="Les logiciels des organisations. / The organisations' software.")
+
+
+systems.add_typer(endpoint.app, name="endpoint")
 
 
 @app.command("keygen")

@@ -22,6 +22,7 @@ BODIES = {
     "nack": {"reason": "other"},
     "sign": {"jws": "a.b.c"},
     "withdraw": {"channel": "in_person"},
+    "{client_id}": {"transport": "pull"},
 }
 
 
@@ -49,6 +50,7 @@ def owned(desk: Any, story: Any, new_consent: Any, new_convention: Any) -> dict[
         "exchange_id": [Owned(story.exchange, ("caf", "departement"), nothing)],
         "delivery": deliveries,
         "delivery_id": deliveries[:1],
+        "client_id": [Owned("departement-valombre", ("departement",), "inconnu-valombre")],
         "consent_id": [Owned(consent["id"], ("caf",), nothing)],
         "convention_id": [Owned(name, ("caf", "departement"), f"tznr-{uuid.uuid4().hex[:12]}")],
     }
@@ -146,7 +148,7 @@ def _routes(desk: Any) -> list[tuple[str, str, str]]:
 
 
 def _knock(desk: Any, who: str, method: str, path: str, identifier: str) -> Any:
-    body = {"json": BODIES.get(path.rsplit("/", maxsplit=1)[-1], {})} if method == "POST" else {}
+    body = {"json": BODIES.get(path.rsplit("/", maxsplit=1)[-1], {})} if method in ("POST", "PUT") else {}
     return desk.call(who, method, re.sub(r"{\w+}", identifier, path), **body)
 
 

@@ -34,12 +34,15 @@ from gateway.app import Role, Runtime, assemble, create_app, running
 from gateway.auth.client import Token, fetch_token
 from gateway.auth.profile import TRIAL
 from gateway.auth.registry import add_partner, add_system
+from gateway.delivery import endpoints
 from gateway.keys import Keys, generate
+from gateway.outgoing import Allowance
 from gateway.records import place
 from gateway.settings import Settings
 from gateway.store import conventions, subjects
 from gateway.store.tables import deliveries
 from ops.migrations import METADATA
+from ops.services.authority import Authority
 from schemas.identity import siret_is_valid
 
 CAF, DEPARTEMENT = "99900001100018", "99900002900010"
@@ -152,6 +155,18 @@ class World:
         assert "permitted" == told["state"], told
         return str(told["delivery"])
 
+    async def allow(self, partner: Partner, *ports: int) -> None:
+        """Open this machine for a partner, as the operator does with `tdu system allow`."""
+        services = self.runtime.services
+        async with services.database.write() as tx:
+            endpoint = await endpoints.get(tx, partner.client_id, services.vault)
+            assert endpoint is not None
+            await endpoints.allow(tx, endpoint, Allowance.of(["127.0.0.0/8"], ports), services.clock())
+
+    async def withdraw(self, person: dict[str, Any]) -> None:
+        """Record that somebody objects to everything."""
+        await self.caf.done("POST", "/v1/objections", json={"subject": person})
+
     async def row(self, delivery: str) -> Any:
         """A delivery as it is kept."""
         async with self.runtime.services.database.read() as tx:
@@ -199,12 +214,24 @@ def eventually() -> Callable[..., Awaitable[None]]:
     return until
 
 
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """The authority of the partners' servers, which the gateway knows."""
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
 @pytest.fixture(scope="session", params=["embedded", "production"])
 async def world(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, amqp_url: str, postgres_url: str
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    amqp_url: str,
+    postgres_url: str,
+    authority: Authority,
 ) -> AsyncIterator[World]:
     """A gateway at work in each world."""
-    async with _settings(request.param, tmp_path_factory.mktemp("delivery"), amqp_url, postgres_url) as settings:
+    async with _settings(
+        request.param, tmp_path_factory.mktemp("delivery"), amqp_url, postgres_url, authority
+    ) as settings:
         world = await _made(settings)
         async with running(world.runtime, Role.ALL), world.http:
             yield world
@@ -212,19 +239,22 @@ async def world(
 
 @pytest.fixture(params=["embedded", "production"])
 async def sleeping_world(
-    request: pytest.FixtureRequest, tmp_path: Path, amqp_url: str, postgres_url: str
+    request: pytest.FixtureRequest, tmp_path: Path, amqp_url: str, postgres_url: str, authority: Authority
 ) -> AsyncIterator[World]:
     """A gateway in each world whose loops do not run: the test starts them."""
-    async with _settings(request.param, tmp_path, amqp_url, postgres_url) as settings:
+    async with _settings(request.param, tmp_path, amqp_url, postgres_url, authority) as settings:
         world = await _made(settings)
         async with world.http:
             yield world
 
 
 @asynccontextmanager
-async def _settings(kind: str, directory: Path, amqp_url: str, postgres_url: str) -> AsyncIterator[Settings]:
+async def _settings(
+    kind: str, directory: Path, amqp_url: str, postgres_url: str, authority: Authority
+) -> AsyncIterator[Settings]:
     """The settings of a gateway whose keeper only comes when it is asked, and what they name; gone at the end."""
     settings: dict[str, Any] = {"data_dir": directory, "issuer": ISSUER, "keeper_seconds": 86_400}
+    settings["outgoing_ca_file"] = authority.file
     if kind == "embedded":
         yield Settings(database_url=f"sqlite+aiosqlite:///{directory / 'gateway.sqlite'}", **settings)
         return
@@ -240,9 +270,13 @@ async def _settings(kind: str, directory: Path, amqp_url: str, postgres_url: str
 
 
 async def _made(settings: Settings) -> World:
-    """A gateway with its tables and the CAF registered; its loops do not run yet."""
+    """
+    A gateway with its tables and the CAF registered; its loops do not run yet.
+
+    Every name leads to this machine, which the operator must have opened for whoever is there.
+    """
     generate(settings)
-    runtime = assemble(settings, Keys.load(settings))
+    runtime = assemble(settings, Keys.load(settings), resolve=_this_machine)
     async with runtime.services.database.engine.begin() as connection:
         for metadata in METADATA:
             await connection.run_sync(metadata.create_all)
@@ -250,6 +284,10 @@ async def _made(settings: Settings) -> World:
     world = World(runtime, http, Partner(CAF, "caf", b"", http))
     world.caf = await world.register(CAF, "caf")
     return world
+
+
+async def _this_machine(_host: str, _port: int) -> Sequence[str]:
+    return ["127.0.0.1"]
 
 
 async def _administer(url: str, statement: str) -> None:
