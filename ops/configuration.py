@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,11 +19,46 @@ from consent.ledger.note import Signer
 from consent.ledger.sequencer import Sequencer
 from consent.ledger.store import Ledger
 from consent.tables import ledger_events
-from gateway.keys import Keys
+from gateway.keys import Keys, generate
 from gateway.records import record_of
 from gateway.settings import Settings
 from gateway.store.crypto import Vault
 from gateway.store.database import Database, Transaction
+from gateway.store.root import check_root, is_sealed
+from ops.migrations import current
+
+
+class SecretLost(Exception):
+    """A key file is missing although the database is sealed with it; `tdu init` makes no other one."""
+
+
+async def make_keys(settings: Settings) -> list[Path]:
+    """
+    Make the key files that do not exist yet; returns those that were made.
+
+    Raises `SecretLost` when the root secret is missing and the database holds something already: another one would open
+    nothing of it, and recognise nobody.
+    """
+    if not settings.kek.exists():
+        database = Database(settings.database)
+        try:
+            migrated, _ = await current(database)
+            async with database.read() as tx:
+                if migrated and await is_sealed(tx):
+                    raise SecretLost
+        finally:
+            await database.close()
+    return generate(settings)
+
+
+async def check_sealing(settings: Settings, keys: Keys) -> None:
+    """Raise `WrongRoot` when the database was sealed with another root secret than these keys' one."""
+    database = Database(settings.database)
+    try:
+        async with database.read() as tx:
+            await check_root(tx, Vault(keys.root))
+    finally:
+        await database.close()
 
 
 @asynccontextmanager

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import sqlalchemy as sa
@@ -14,12 +15,14 @@ import typer
 from consent.ledger.mark import SequencerRefused
 from gateway.app import assemble
 from gateway.bus.base import BusUnavailable
-from gateway.keys import Keys, KeysMissing, generate
+from gateway.keys import Keys, KeysMissing
 from gateway.settings import Settings
 from gateway.store.database import Database
+from gateway.store.root import WrongRoot
 from ops import migrations
 from ops.commands import say
-from ops.configuration import open_log
+from ops.commands.secrets import make_keys
+from ops.configuration import check_sealing, open_log
 from schemas.identity import siret_is_valid
 
 app = typer.Typer()
@@ -40,9 +43,7 @@ class Check:
 def init() -> None:
     """Créer les clés qui manquent et préparer la base. / Make the missing keys and prepare the database."""
     settings = say.settings()
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    for path in generate(settings):
-        say.stderr.print(f"Clé créée : {path}. Gardez-en une copie hors ligne. / Key made: keep a copy offline.")
+    make_keys(settings)
     say.run(_init(settings))
 
 
@@ -96,19 +97,26 @@ async def _checks(settings: Settings) -> AsyncIterator[Check]:
     yield (address := _address(settings))
     if not address.good:
         return
+    yield (database := await _database(settings))
     try:
         keys = Keys.load(settings)
     except KeysMissing as error:
         yield Check("clés", False, f"{error} ; faites « tdu init » ou corrigez TDU_KEYS_DIR et TDU_KEK_FILE")
         return
     yield Check("clés", True, f"lues dans {settings.keys}")
-    yield await _database(settings)
+    if database.good:
+        yield await _sealing(settings, keys)
     yield await _bus(settings, keys)
 
 
 def _siret(settings: Settings) -> Check:
-    good = siret_is_valid(settings.operator_siret)
-    return Check("exploitant", good, "SIRET valide" if good else "TDU_OPERATOR_SIRET n'est pas un SIRET valide")
+    if not siret_is_valid(settings.operator_siret):
+        return Check("exploitant", False, "TDU_OPERATOR_SIRET n'est pas un SIRET valide")
+    if settings.operator_siret.startswith("999") and settings.public_address.startswith("https://"):
+        return Check(
+            "exploitant", False, "TDU_OPERATOR_SIRET est fictif : donnez le SIRET de qui exploite la passerelle"
+        )
+    return Check("exploitant", True, "SIRET valide")
 
 
 def _address(settings: Settings) -> Check:
@@ -120,8 +128,14 @@ def _address(settings: Settings) -> Check:
     )
 
 
+def _has_no_file(database: Database) -> bool:
+    return database.dialect == "sqlite" and not Path(str(database.url.database)).exists()
+
+
 async def _database(settings: Settings) -> Check:
     database = Database(settings.database)
+    if _has_no_file(database):
+        return Check("base", False, "pas encore créée ; faites « tdu init »")
     try:
         current, head = await migrations.current(database)
     except (sa.exc.SQLAlchemyError, OSError) as error:
@@ -131,6 +145,14 @@ async def _database(settings: Settings) -> Check:
     if current != head:
         return Check("base", False, f"révision {current}, attendue {head} ; faites « tdu migrate »")
     return Check("base", True, f"{database.dialect}, révision {current}")
+
+
+async def _sealing(settings: Settings, keys: Keys) -> Check:
+    try:
+        await check_sealing(settings, keys)
+    except WrongRoot as error:
+        return Check("secret", False, error.message_fr)
+    return Check("secret", True, "c'est celui qui scelle la base")
 
 
 async def _bus(settings: Settings, keys: Keys) -> Check:

@@ -165,10 +165,12 @@ async def _add_system(
 
 async def _listed() -> list[dict[str, Any]]:
     database = Database(say.settings().database)
-    async with database.read() as tx:
-        organisations = (await tx.execute(sa.select(partners).order_by(partners.c.siret))).all()
-        software = (await tx.execute(sa.select(systems_table).order_by(systems_table.c.client_id))).all()
-    await database.close()
+    try:
+        async with database.read() as tx:
+            organisations = (await tx.execute(sa.select(partners).order_by(partners.c.siret))).all()
+            software = (await tx.execute(sa.select(systems_table).order_by(systems_table.c.client_id))).all()
+    finally:
+        await database.close()
     return [
         {
             "siret": partner.siret,

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import Coroutine
 from typing import Any, NoReturn, TypeVar
 
@@ -55,5 +56,16 @@ def keys(of: Settings) -> Keys:
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run asynchronous work of a command."""
-    return asyncio.run(work)
+    """Run asynchronous work of a command; a database that is away, or was never prepared, is told in a sentence."""
+    try:
+        return asyncio.run(work)
+    except Exception as error:
+        # A command that opens no database has not loaded its library, and does not wait for it here.
+        library = sys.modules.get("sqlalchemy.exc")
+        if not isinstance(error, ConnectionError) and not (library and isinstance(error, library.DBAPIError)):
+            raise
+        name = type(error).__name__
+        fail(
+            f"La base ne répond pas, ou n'est pas préparée ({name}). « tdu doctor » dit ce qu'il en est.",
+            f"The database does not answer, or is not prepared ({name}). “tdu doctor” tells more.",
+        )

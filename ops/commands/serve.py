@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from typing import Annotated, Final
 
+import sqlalchemy as sa
 import typer
 import uvicorn
 from fastapi import FastAPI
@@ -14,14 +16,19 @@ from fastapi import FastAPI
 from gateway import logs, telemetry
 from gateway.app import Role, assemble, create_app
 from gateway.http.connections import PatientProtocol
-from gateway.keys import generate
+from gateway.keys import Keys
 from gateway.settings import Settings
 from gateway.store.database import Database
+from gateway.store.root import WrongRoot
 from ops.commands import say
-from ops.configuration import open_log
+from ops.commands.secrets import make_keys
+from ops.configuration import check_sealing, open_log
 from ops.migrations import migrate
 
 app = typer.Typer()
+
+_DATABASE_SECONDS: Final = 30
+"""How long a process waits for its database before it gives up and lets its supervisor start it again."""
 
 _ROLE: Final = "TDU_SERVE_ROLE"
 """How the command tells its processes what they do."""
@@ -38,14 +45,17 @@ def serve(
     settings = say.settings()
     logs.set_up(settings.log_level)
     if settings.embedded and role is Role.ALL:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
-        generate(settings)
+        make_keys(settings)
         say.run(_prepare(settings))
     if workers > 1 and role is not Role.API:
         say.fail("--workers va avec --role api.", "--workers goes with --role api.", 2)
-    say.keys(settings)  # missing ones are told here, and not by each process
+    say.run(_check(settings, say.keys(settings)))  # what is wrong is told here once, and not by each process
     os.environ[_ROLE] = role.value
-    say.stderr.print(f"Trait d'union ({role.value}) : {settings.public_address}   API : {settings.public_address}/docs")
+    address = settings.public_address
+    serves = (
+        f"{address}   API : {address}/docs" if role in (Role.ALL, Role.API) else f"santé sur le port {settings.port}"
+    )
+    say.stderr.print(f"Trait d'union ({role.value}) : {serves}", soft_wrap=True)
     uvicorn.run(
         "ops.commands.serve:application",
         factory=True,
@@ -68,6 +78,24 @@ def application() -> FastAPI:
     logs.set_up(settings.log_level)
     telemetry.set_up(settings)
     return create_app(assemble(settings, say.keys(settings)), Role(os.environ[_ROLE]))
+
+
+async def _check(settings: Settings, keys: Keys) -> None:
+    """Refuse to start with another root secret than the database's; a database that is still starting is waited for."""
+    for left in range(_DATABASE_SECONDS, -1, -1):
+        try:
+            await check_sealing(settings, keys)
+            return
+        except WrongRoot as error:
+            say.fail(error.message_fr, error.message_en, 2)
+        except (sa.exc.SQLAlchemyError, OSError) as error:
+            name = type(error).__name__
+            if not left:
+                say.fail(
+                    f"La base ne répond pas, ou n'est pas préparée ({name}). « tdu doctor » dit ce qu'il en est.",
+                    f"The database does not answer, or is not prepared ({name}). “tdu doctor” tells more.",
+                )
+            await asyncio.sleep(1)
 
 
 async def _prepare(settings: Settings) -> None:
