@@ -6,18 +6,18 @@ always has the same answer. Everything that is not expressly permitted is refuse
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import replace
 from enum import StrEnum
 from functools import cache
 from operator import itemgetter
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from consent import reasons
 from consent.agreement import Agreement, Objection
-from consent.clock import in_utc
+from consent.break_glass import Opening, replaces
 from consent.conventions.collection import Candidate, ConventionRef, Conventions
 from consent.coverage import Coverage, Covered
+from consent.decision import Cleared, Decision, NotPermitted, Request, sealed
 from consent.reasons import Reason
 from consent.steps import Step, steps
 from schemas import Kind, code_list
@@ -40,106 +40,16 @@ _Refusal: TypeAlias = tuple[int, Reason, Candidate]
 
 _STEP: Final = itemgetter(0)
 
-_SEAL: Final = object()
-"""Known to this module only: what carries it was made here."""
-
-
-class NotPermitted(PermissionError):
-    """
-    Something was about to leave that the gate did not let through.
-    """
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """
-    The question: a kind of document, for a purpose, from one SIRET to another, at an instant.
-
-    `channel` is how it comes in or goes out (code list `channel`); None when neither is happening now.
-    Raises ValueError when `at` has no offset; it is kept in UTC.
-    """
-
-    kind: Kind
-    purpose: str
-    sender: str
-    recipient: str
-    at: datetime
-    channel: str | None = None
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "at", in_utc(self.at))
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """
-    The answer, with what it rests on.
-
-    `fields` are the leaf patterns that may leave (none when refused). On a refusal `reasons` holds one reason per
-    convention that could have applied, without repetition, and `convention` and `steps` are those of the one that came
-    nearest. `agreement` is an id, `basis` the legal basis in one line.
-    """
-
-    kind: Kind
-    recipient: str
-    permit: bool
-    fields: frozenset[str] = field(repr=False)
-    reasons: tuple[Reason, ...]
-    convention: ConventionRef | None
-    agreement: str | None
-    basis: str | None
-    steps: tuple[Step, ...] = field(repr=False)
-    _seal: object = field(default=None, init=False, repr=False, compare=False)
-
-    def cleared(self) -> "Cleared":
-        """
-        The pass that the outbox asks for. Raises NotPermitted unless the gate itself permitted.
-        """
-        if not self.permit or self._seal is not _SEAL:
-            raise NotPermitted("the gate did not permit this")
-        return Cleared(self, _SEAL)
-
-    def summary(self) -> dict[str, Any]:
-        """
-        The decision as JSON, for the ledger and the answer to the sender: codes and references, nothing personal.
-        """
-        return {
-            "permit": self.permit,
-            "reasons": [reason.code for reason in self.reasons],
-            "convention": None
-            if self.convention is None
-            else {name: getattr(self.convention, name) for name in ("id", "version", "hash", "flow")},
-            "agreement": self.agreement,
-            "basis": self.basis,
-            "steps": [{"number": step.number, "name": step.name, "outcome": step.outcome} for step in self.steps],
-        }
-
-
-class Cleared:
-    """
-    The proof that the gate let something through to a recipient; only `Decision.cleared` can make one.
-    """
-
-    __slots__ = ("decision", "recipient")
-
-    def __init__(self, decision: Decision, seal: object) -> None:
-        """
-        Raises NotPermitted for anybody but the gate.
-        """
-        if seal is not _SEAL:
-            raise NotPermitted("only the gate clears")
-        self.decision: Final = decision
-        self.recipient: Final = decision.recipient
-
 
 def decide(
     request: Request,
     conventions: Conventions,
     agreements: Sequence[Agreement] = (),
     objections: Sequence[Objection] = (),
+    openings: Sequence[Opening] = (),
 ) -> Decision:
     """
-    Answer a request, with the subject's agreements and objections.
+    Answer a request, with the subject's agreements and objections, and the emergency accesses opened about them.
 
     (1) the purpose is one of the closed list; controlling or sanctioning is none of them    CRPA L114-8 II
     then, for each flow of a convention that goes that way, until one permits:
@@ -147,6 +57,7 @@ def decide(
     (3) the flow states its legal basis                                                      RGPD art. 6(1)
     (4) the person did not object: nothing outweighs an objection                            RGPD art. 21
     (5) where the flow requires it, the person agreed, and has not gone back on it           RGPD art. 7
+        or could not be asked, and the glass was broken as the convention says               RGPD art. 6(1)(d)
     (6) the fields are cut to flow ∩ agreement ∩ NIR entitlement ∩ special-category rule     RGPD art. 5(1)(c), 9
     (7) something is left to say                                                             RGPD art. 5(1)(c)
 
@@ -169,7 +80,7 @@ def decide(
         if isinstance(answer, Decision):
             return answer
         refusals.append(answer)
-    return _nearest(request, refusals)
+    return _in_emergency(request, refusals, openings) or _nearest(request, refusals)
 
 
 def _weigh(request: Request, candidate: Candidate, coverage: Coverage, *, objected: bool) -> Decision | _Refusal:
@@ -201,6 +112,21 @@ def _weigh(request: Request, candidate: Candidate, coverage: Coverage, *, object
     if not mask.says_something(permitted):
         return 7, reasons.NOTHING_PERMITTED, candidate
     return _permit(request, permitted, candidate, used)
+
+
+def _in_emergency(request: Request, refusals: Sequence[_Refusal], openings: Sequence[Opening]) -> Decision | None:
+    """
+    The permit of the first flow that lacks but an agreement, where an opening stands in for it; only when nothing permits.
+    """
+    for step, missing, candidate in refusals if openings else ():
+        flow = candidate.flow
+        if step != 5 or flow.emergency is None or not replaces(missing):
+            continue
+        standing = (each for each in openings if each.opens(candidate.convention.hash, flow.id, request.at))
+        permitted = flow.mask.urgent(flow.emergency.categories)
+        if (opening := next(standing, None)) is not None and flow.mask.says_something(permitted):
+            return _permit(request, permitted, candidate, None, opening)
+    return None
 
 
 class Notice(StrEnum):
@@ -239,7 +165,7 @@ def decide_notice(recipient: str, notice: Notice = Notice.WITHDRAWAL) -> Decisio
     return it carries NOTICE_FIELDS and nothing else, whatever the document holds.
     """
     step = Step(1, "notice", _NOTICE_ARTICLES[notice], "passed")
-    return _sealed(
+    return sealed(
         Decision(
             kind=Kind.CONSENT,
             recipient=recipient,
@@ -254,9 +180,19 @@ def decide_notice(recipient: str, notice: Notice = Notice.WITHDRAWAL) -> Decisio
     )
 
 
-def _permit(request: Request, permitted: frozenset[str], candidate: Candidate, covered: Covered | None) -> Decision:
+def _permit(
+    request: Request,
+    permitted: frozenset[str],
+    candidate: Candidate,
+    covered: Covered | None,
+    opening: Opening | None = None,
+) -> Decision:
     flow = candidate.flow
-    return _sealed(
+    basis = flow.basis.citation if flow.basis else None
+    if opening is not None and flow.emergency is not None:
+        basis = f"{basis} ; accès d'urgence : {flow.emergency.ground}"
+    asked = "passed" if flow.agreement_required else "not_required"
+    return sealed(
         Decision(
             kind=request.kind,
             recipient=request.recipient,
@@ -265,8 +201,9 @@ def _permit(request: Request, permitted: frozenset[str], candidate: Candidate, c
             reasons=(),
             convention=candidate.reference,
             agreement=covered.agreement.id if covered else None,
-            basis=flow.basis.citation if flow.basis else None,
-            steps=steps(0, agreement_required=flow.agreement_required),
+            basis=basis,
+            steps=steps(0, agreement="break_glass" if opening else asked),
+            break_glass=opening.id if opening else None,
         )
     )
 
@@ -282,7 +219,7 @@ def _refuse(request: Request, step: int, reason: Reason, candidate: Candidate | 
         convention=candidate.reference if candidate else None,
         agreement=None,
         basis=flow.basis.citation if flow and flow.basis else None,
-        steps=steps(step, agreement_required=flow is not None and flow.agreement_required),
+        steps=steps(step, agreement="passed" if flow is not None and flow.agreement_required else "not_required"),
     )
 
 
@@ -293,11 +230,6 @@ def _nearest(request: Request, refusals: Sequence[_Refusal]) -> Decision:
     step, reason, candidate = max(refusals, key=_STEP)
     nearest = _refuse(request, step, reason, candidate)
     return replace(nearest, reasons=tuple(dict.fromkeys([reason, *(each for _, each, _ in refusals)])))
-
-
-def _sealed(decision: Decision) -> Decision:
-    object.__setattr__(decision, "_seal", _SEAL)
-    return decision
 
 
 @cache

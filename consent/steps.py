@@ -10,7 +10,7 @@ from typing import Final
 @dataclass(frozen=True, slots=True)
 class Step:
     """
-    One step that a decision went through: `outcome` is passed, not_required or refused.
+    One step that a decision went through: `outcome` is passed, not_required, break_glass or refused.
     """
 
     number: int
@@ -32,12 +32,12 @@ STEPS: Final = (
 
 
 @cache
-def steps(refused_at: int, *, agreement_required: bool) -> tuple[Step, ...]:
+def steps(refused_at: int, *, agreement: str) -> tuple[Step, ...]:
     """
-    The steps that a decision went through, up to the one that refused (0: none did).
+    The steps that a decision went through, up to the one that refused (0: none did); `agreement` is how that step ended.
     """
     gone = STEPS[:refused_at] if refused_at else STEPS
-    outcomes = ["passed" if agreement_required or name != "agreement" else "not_required" for name, _ in gone]
+    outcomes = ["passed" if name != "agreement" else agreement for name, _ in gone]
     if refused_at:
         outcomes[-1] = "refused"
     return tuple(

@@ -34,6 +34,7 @@ OUTCOMES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "passed": ("oui", "yes"),
         "refused": ("NON", "NO"),
         "not_required": ("non demandé", "not required"),
+        "break_glass": ("URGENCE", "EMERGENCY"),
     }
 )
 """How a step ended, in French and in English."""
@@ -71,6 +72,7 @@ def explained(decision: Decision) -> dict[str, Any]:
         "convention": convention
         and {"id": convention.id, "version": convention.version, "hash": convention.hash, "flow": convention.flow},
         "basis": decision.basis,
+        "break_glass": decision.break_glass,
         "fields": [
             {
                 "pattern": label.pattern,

@@ -177,6 +177,8 @@ def _flow(flow: Document, pointer: str, document: Document) -> Iterator[Issue]:
         )
     if basis is not None and not strangers:
         yield from _grounds(flow, pointer, basis)
+        if "break_glass" in flow:
+            yield from _break_glass(flow, f"{pointer}/break_glass", basis, parties[flow["to"]])
         yield from _patterns(flow, pointer, nir_entitled=parties[flow["to"]]["nir_entitled"])
 
 
@@ -190,6 +192,37 @@ def _grounds(flow: Document, pointer: str, basis: Document) -> Iterator[Issue]:
             f"{pointer}/agreement",
             "La base légale est le consentement : l'accord de la personne est alors obligatoire.",
             "The legal basis is consent: the person's agreement is then required.",
+        )
+
+
+def _break_glass(flow: Document, pointer: str, basis: Document, recipient: Document) -> Iterator[Issue]:
+    """
+    Whether an emergency access has a meaning: an agreement that it stands in for, and something of the flow to send.
+    """
+    if flow["agreement"] != "required":
+        yield Issue(
+            "break_glass_without_agreement",
+            pointer,
+            "L'accès d'urgence remplace un accord qui manque : ce flux n'en demande pas.",
+            "Break-glass stands in for a missing agreement: this flow requires none.",
+        )
+    for index, category in enumerate(flow["break_glass"]["categories"]):
+        if category not in flow["categories"]:
+            yield Issue(
+                "break_glass_category",
+                f"{pointer}/categories/{index}",
+                "L'urgence ne peut pas donner plus que l'accord : cette catégorie n'est pas dans celles du flux.",
+                "An emergency cannot give more than an agreement: this category is not among those of the flow.",
+            )
+    covers = basis.get("special", "9.2.a") != "9.2.a"
+    rule = Rule.of_flow(flow, nir_entitled=recipient["nir_entitled"], basis_covers_special=covers)
+    mask = mask_of(rule)
+    if not mask.says_something(mask.urgent(frozenset(flow["break_glass"]["categories"]))):
+        yield Issue(
+            "break_glass_says_nothing",
+            f"{pointer}/categories",
+            "Rien ne sortirait en urgence : les données particulières y demandent une base légale de l'article 9 autre que le consentement.",
+            "Nothing would leave in an emergency: special data then need a legal basis of article 9 other than consent.",
         )
 
 

@@ -49,6 +49,7 @@ class Compiled:
             ],
             "field_masks": {
                 flow: {"at_most": list(mask.at_most), "without_agreement": list(mask.without_agreement)}
+                | ({"in_emergency": list(mask.in_emergency)} if mask.in_emergency else {})
                 for flow, mask in self.field_masks.items()
             },
             "retention": dict(self.retention),
@@ -60,11 +61,13 @@ class Compiled:
 @dataclass(frozen=True, slots=True)
 class FieldMask:
     """
-    The leaf patterns, sorted, that a flow lets leave with the widest agreement, and with none (nothing where one is required).
+    The leaf patterns, sorted, that a flow lets leave with the widest agreement, with none (nothing where one is required),
+    and when the glass is broken.
     """
 
     at_most: tuple[str, ...]
     without_agreement: tuple[str, ...]
+    in_emergency: tuple[str, ...] = ()
 
 
 def compile_convention(convention: Convention) -> Compiled:
@@ -89,14 +92,17 @@ def _scopes(siret: str, flows: tuple[Flow, ...]) -> tuple[str, ...]:
     """
     `{kind}:send` for what a party sends, `mailbox:read` if it receives.
 
-    A party whose exchanges rest on people's agreements may also record them: `consent:send`.
+    A party whose exchanges rest on people's agreements may also record them: `consent:send`; one that may do without in an
+    emergency, open it: `break-glass:open`.
     """
     sent = {f"{flow.kind.value}:send" for flow in flows if flow.sender == siret}
     records = {f"{Kind.CONSENT.value}:send" for flow in flows if flow.sender == siret and flow.agreement_required}
     read = {"mailbox:read" for flow in flows if flow.recipient == siret}
-    return tuple(sorted(sent | records | read))
+    opens = {"break-glass:open" for flow in flows if flow.sender == siret and flow.emergency}
+    return tuple(sorted(sent | records | read | opens))
 
 
 def _field_mask(flow: Flow) -> FieldMask:
     free = frozenset() if flow.agreement_required else flow.mask.free
-    return FieldMask(tuple(sorted(flow.mask.widest)), tuple(sorted(free)))
+    urgent = flow.mask.urgent(flow.emergency.categories) if flow.emergency else frozenset()
+    return FieldMask(tuple(sorted(flow.mask.widest)), tuple(sorted(free)), tuple(sorted(urgent)))

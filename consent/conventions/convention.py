@@ -16,6 +16,7 @@ from typing import Any
 
 import rfc8785
 
+from consent.break_glass import Emergency
 from consent.clock import midnight
 from consent.conventions.checks import ConventionRefused, check
 from consent.conventions.mask import Mask, Rule, mask_of
@@ -83,7 +84,8 @@ class Flow:
     """
     One authorised path: this kind of document, from one party to another, for these purposes, on this ground.
 
-    `agreement_types` and `evidence_level` say which agreements will do, where one is needed (empty and None: any).
+    `agreement_types` and `evidence_level` say which agreements will do, where one is needed (empty and None: any);
+    `emergency` what may leave without one, when somebody breaks the glass (None: nothing).
     """
 
     id: str
@@ -95,6 +97,7 @@ class Flow:
     agreement_required: bool
     agreement_types: frozenset[str]
     evidence_level: str | None
+    emergency: Emergency | None
     mask: Mask = field(repr=False)
 
 
@@ -237,5 +240,10 @@ def _flow(flow: Document, parties: Mapping[str, Party], bases: Mapping[str, Lega
         agreement_required=flow["agreement"] == "required",
         agreement_types=frozenset(flow.get("agreement_types", ())),
         evidence_level=flow.get("evidence_level"),
+        emergency=_emergency(flow["break_glass"]) if "break_glass" in flow else None,
         mask=mask_of(rule),
     )
+
+
+def _emergency(said: Document) -> Emergency:
+    return Emergency(said["hours"], said["review_days"], frozenset(said["categories"]), said["ground"])

@@ -49,6 +49,10 @@ _SENTENCES: Final = {
         "Un accord d'une autre nature, ou moins bien prouvé, suffit désormais.",
         "An agreement of another type, or with weaker proof, is now enough.",
     ),
+    "break_glass_widened": (
+        "En urgence, des données peuvent désormais sortir sans l'accord de la personne, ou pour plus longtemps.",
+        "In an emergency, data may now leave without the person's agreement, or for longer.",
+    ),
     "retention_lengthened": (
         "Des données sont conservées plus longtemps.",
         "Data are kept longer.",
@@ -96,6 +100,10 @@ def _of_paths(old: Convention, new: Convention) -> Iterator[Change]:
             yield _change("path_added", path)
         if added := _widest(flows) - _widest(earlier or ()):
             yield _change("fields_added", path, added)
+        if urgent := _urgent(flows) - _urgent(earlier or ()):
+            yield _change("break_glass_widened", path, urgent)
+        elif any(new > old for new, old in zip(_longest(flows), _longest(earlier or ()), strict=True)):
+            yield _change("break_glass_widened", path)
         if earlier is None:
             continue
         if all(flow.agreement_required for flow in earlier) and not all(flow.agreement_required for flow in flows):
@@ -142,6 +150,17 @@ def _paths(convention: Convention) -> dict[Way, tuple[Flow, ...]]:
 
 def _widest(flows: Iterable[Flow]) -> frozenset[str]:
     return frozenset().union(*[flow.mask.widest for flow in flows])
+
+
+def _urgent(flows: Iterable[Flow]) -> frozenset[str]:
+    """What may leave when the glass is broken."""
+    return frozenset().union(*[flow.mask.urgent(flow.emergency.categories) for flow in flows if flow.emergency])
+
+
+def _longest(flows: Iterable[Flow]) -> tuple[int, int]:
+    """For how many hours the glass may stay broken, and how many days pass before it is reviewed."""
+    said = [flow.emergency for flow in flows if flow.emergency]
+    return max((each.hours for each in said), default=0), max((each.review_days for each in said), default=0)
 
 
 def _weaker(before: Iterable[Flow], after: Iterable[Flow]) -> bool:

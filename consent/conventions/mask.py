@@ -54,6 +54,14 @@ class Mask:
         """
         return _joined(self, self.free, True, categories) if self.special and categories else self.free
 
+    def urgent(self, categories: frozenset[str]) -> frozenset[str]:
+        """
+        What leaves without the agreement that the flow requires, when the glass is broken for these categories.
+
+        Of special categories, only what the legal basis covers by itself: explicit consent cannot be presumed.
+        """
+        return _urgent(self, categories)
+
     def says_something(self, patterns: frozenset[str]) -> bool:
         """
         Whether these patterns, computed by this mask, tell more than that a message exists.
@@ -75,6 +83,14 @@ def _joined(mask: Mask, base: frozenset[str], special_only: bool, categories: fr
     # Remembered: few sets of categories exist, and the same answer being the same object makes the projection cheap.
     parts = mask.special if special_only else mask.by_category
     return prune(mask.kind, base.union(*[parts[category] for category in categories if category in parts]))
+
+
+@lru_cache(maxsize=1024)
+def _urgent(mask: Mask, categories: frozenset[str]) -> frozenset[str]:
+    named = mask.envelope.union(
+        *[mask.by_category[category] for category in categories if category in mask.by_category]
+    )
+    return prune(mask.kind, named & (mask.free | mask.envelope))
 
 
 @dataclass(frozen=True, slots=True)

@@ -178,6 +178,7 @@ def _flow(flow: FlowSheet) -> list[Flowable]:
         ("Base légale", flow.basis),
         ("Accord de la personne", flow.agreement),
         *([("Données sensibles", flow.special)] if flow.special else []),
+        *([("Accès d'urgence", flow.emergency)] if flow.emergency else []),
     ]
     about = [[_text(name, _SMALL), _text(said)] for name, said in terms]
     rows = [

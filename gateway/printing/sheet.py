@@ -60,6 +60,7 @@ class FlowSheet:
     basis: str
     agreement: str
     special: str
+    emergency: str
     count: int
     groups: tuple[Group, ...]
 
@@ -195,6 +196,7 @@ def _flow(flow: Flow, convention: Convention) -> FlowSheet:
         basis=flow.basis.citation if flow.basis else "",
         agreement=_agreement(flow),
         special=_special(flow, flow.basis),
+        emergency=_emergency(flow),
         count=len(flow.mask.widest),
         # What is about the person first, the technical envelope last.
         groups=tuple(sorted(grouped(flow.kind, flow.mask.widest), key=lambda group: group.category == "exchange")),
@@ -223,6 +225,18 @@ def _special(flow: Flow, basis: LegalBasis | None) -> str:
     if basis is not None and basis.covers_special:
         return "Admises dans ce flux, sur le fondement de sa base légale (RGPD art. 9)."
     return "Admises dans ce flux si l'accord de la personne les nomme (RGPD art. 9)."
+
+
+def _emergency(flow: Flow) -> str:
+    if flow.emergency is None:
+        return ""
+    names = [label("data_category", code) for code in code_list("data_category") if code in flow.emergency.categories]
+    hours, days = flow.emergency.hours, flow.emergency.review_days
+    return (
+        f"Sans l'accord, si un danger ne permet pas de le demander et si la personne n'a rien refusé : {', '.join(names)}. "
+        f"Ouvert par un professionnel nommé, pour {hours} heures au plus, annoncé aux délégués à la protection des données, "
+        f"revu par une autre partie sous {days} jours. {flow.emergency.ground}."
+    )
 
 
 def _signatures(convention: Convention, signatures: Sequence[Mapping[str, str]]) -> tuple[SignatureSheet, ...]:

@@ -33,6 +33,7 @@ _NARROWED = {
     "fields_added": "Des champs ne peuvent plus sortir.",
     "agreement_no_longer_required": "L'accord de la personne devient nécessaire.",
     "agreement_weakened": "L'accord demandé change de nature, ou doit être mieux prouvé.",
+    "break_glass_widened": "L'accès d'urgence est supprimé, ou donne moins, ou moins longtemps.",
     "retention_lengthened": "Des données sont conservées moins longtemps.",
     "nir_entitlement_added": "Une organisation ne peut plus recevoir le NIR.",
     "channel_added": "Un moyen d'envoyer ou de recevoir est retiré.",
@@ -103,7 +104,8 @@ def compile_file(file: File, as_json: Json = False) -> None:
     for flow in convention.flows:
         mask = compiled.field_masks[flow.id]
         without = f", dont {len(mask.without_agreement)} sans accord de la personne" if mask.without_agreement else ""
-        typer.echo(f"\nFlux « {flow.id} » : {len(mask.at_most)} champs au plus{without}")
+        urgent = f", {len(mask.in_emergency)} en urgence" if mask.in_emergency else ""
+        typer.echo(f"\nFlux « {flow.id} » : {len(mask.at_most)} champs au plus{without}{urgent}")
         for group in grouped(flow.kind, mask.at_most):
             typer.echo(f"  {group.label}")
             for within, titles in group.fields.items():
@@ -197,7 +199,7 @@ def _tell_change(change: Change, before: Convention, after: Convention) -> None:
     if change.code == "volume_raised":
         before_and_after = [getattr(each.limits, change.where[0]) or "sans limite" for each in (before, after)]
         typer.echo(f"             {before_and_after[0]} devient {before_and_after[1]}")
-    if change.code == "fields_added":
+    if change.code in ("fields_added", "break_glass_widened"):
         for group in grouped(Kind(change.where[0]), change.details):
             for within, titles in group.fields.items():
                 typer.echo(f"             {group.label} : {f'{within} : ' if within else ''}{', '.join(titles)}")
