@@ -9,7 +9,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import partial
 from typing import Any
@@ -61,12 +61,14 @@ from gateway.keys import Keys
 from gateway.loops import Loops
 from gateway.metrics import Publication
 from gateway.outgoing import Resolve, SafeClient, system_resolver
+from gateway.quorum import Quorum
 from gateway.scopes import granted_scopes, granting_conventions
 from gateway.services import Services
 from gateway.settings import Settings
 from gateway.store.conventions import ConventionBook
 from gateway.store.crypto import Vault
 from gateway.store.database import Database
+from gateway.witnessing import Witnessing
 
 _log = logging.getLogger(__name__)
 
@@ -92,6 +94,7 @@ class Runtime:
     courier: Courier
     sequencer: Sequencer
     indexer: Indexer
+    witnessing: Witnessing
     keeper: Keeper
     signer: Signer
     auth: Auth
@@ -116,9 +119,12 @@ def assemble(
     if settings.bus_url:
         bus = RabbitBus(settings.bus_url, partial(outbox.schedule, database), prefix=settings.bus_prefix)
     signer = Signer(settings.origin, keys.ledger)
-    sequencer = Sequencer(database.write, signer, mark=Mark(settings.marks, signer.verifier))
+    quorum = Quorum(database, settings.ledger_policy, timedelta(hours=settings.ledger_quorum_hours), clock or utc_now)
+    witnessing = Witnessing(database, quorum, signer.verifier, clock or utc_now)
+    mark = Mark(settings.marks, signer.verifier)
+    sequencer = Sequencer(database.write, signer, mark=mark, witnesses=witnessing, clock=clock or utc_now)
     relay = Relay(database, bus, system=telemetry.bus_system(settings.bus_url))
-    publication = Publication(database, sequencer, clock or utc_now)
+    publication = Publication(database, sequencer, clock or utc_now, quorum)
 
     def wake() -> None:
         sequencer.nudge()
@@ -133,6 +139,7 @@ def assemble(
         names=PartnerNames(database),
         wake=wake,
         measures=publication.measures,
+        quorum=quorum,
     )
     if clock is not None:
         services = replace(services, clock=clock)
@@ -158,6 +165,7 @@ def assemble(
         relay=relay,
         courier=Courier(services, bus, dispatcher.nudge),
         sequencer=sequencer,
+        witnessing=witnessing,
         indexer=Indexer(services),
         keeper=Keeper(services),
         signer=signer,
@@ -178,7 +186,7 @@ async def running(runtime: Runtime, role: Role) -> AsyncIterator[Loops]:
         "relay": (Role.RELAY, runtime.relay.run(stop)),
         "courier": (Role.COURIER, runtime.courier.run(stop)),
         "dispatcher": (Role.COURIER, runtime.dispatcher.run(stop)),
-        "sequencer": (Role.SEQUENCER, runtime.sequencer.run(stop)),
+        "sequencer": (Role.SEQUENCER, runtime.witnessing.beside(runtime.sequencer, stop)),
         "indexer": (Role.SEQUENCER, runtime.indexer.run(stop)),
         "keeper": (Role.KEEPER, runtime.keeper.run(stop)),
     }

@@ -52,6 +52,7 @@ async def receive(
     Durable when it returns. Raises `Problem` or `FileRefused` when nothing was taken in. A retry with the same idempotency
     key gives the same answer; without a key, a document already taken in is recognised and not sent twice.
     """
+    await services.quorum.require()
     now = services.clock()
     # (1) translate: pure; what is long is done beside the event loop
     translation = await _beside(raw, admission.translate, raw, adapter, sender, now, services)
@@ -122,6 +123,7 @@ async def deliver(
     The disclosure is durable before anything is handed over. A lease that ends without acknowledgement offers its
     deliveries again, and each handing over is a disclosure of its own. Safe to call concurrently.
     """
+    kinds = await services.quorum.open_to(kinds)
     now, began = services.clock(), time_ns()
     async with services.database.write() as tx:
         # (1) take
@@ -137,6 +139,8 @@ async def deliver(
         await handover.record(tx, handed, caller, services, now)
         services.fault_point("deliver.recorded")
     services.fault_point("deliver.committed")
+    if not taken:
+        await services.quorum.require()
     services.wake()
     handover.observe(handed, services, began)
     # (5) hand over

@@ -48,7 +48,9 @@ def set_up(level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    for name in ("authlib", "httpx", "httpcore", "aiosqlite"):
+    for name in ("httpx", "httpcore"):  # an address at each request
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for name in ("authlib", "aiosqlite"):
         logging.getLogger(name).setLevel(max(logging.INFO, logging.getLogger().level))
     for name in ("aiormq", "aio_pika"):  # a traceback for each lost connection; the bus says the same in one line
         logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from consent.ledger.store import Ledger
 from gateway.auth.registry import PartnerNames
 from gateway.metrics import NOTHING, Measures
+from gateway.quorum import Quorum
 from gateway.settings import Settings
 from gateway.store.conventions import ConventionBook
 from gateway.store.crypto import Vault
@@ -54,3 +55,4 @@ class Services:
     fault_point: Callable[[str], None] = _no_fault
     wake: Callable[[], None] = _nobody
     measures: Measures = NOTHING
+    quorum: Quorum

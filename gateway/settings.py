@@ -41,6 +41,14 @@ class Settings(BaseSettings):
         default=None,
         description="where the last signed head is kept, outside the database and its backups; empty: marks/ in the data directory",
     )
+    ledger_policy: Path | None = Field(
+        default=None, description="C2SP tlog-policy file: the witnesses to ask, and how many are needed; empty: none"
+    )
+    ledger_quorum_hours: float = Field(
+        default=4,
+        gt=0,
+        description="for how long exchanges go on without the quorum of witnesses; then they are refused",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     otel_exporter: Literal["none", "console", "otlp"] = "none"
     max_json_bytes: int = Field(default=2_000_000, description="largest JSON document accepted")

@@ -12,6 +12,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -89,9 +90,9 @@ def in_process(database_url: str, tmp_path: Path) -> Callable[..., AbstractAsync
     """Start a gateway in this process, on both databases: `async with in_process(clock=...) as running_gateway`."""
 
     @asynccontextmanager
-    async def start(clock: Callable[[], datetime] | None = None) -> AsyncIterator[InProcess]:
+    async def start(clock: Callable[[], datetime] | None = None, **more: Any) -> AsyncIterator[InProcess]:
         address = "http://127.0.0.1:8080"
-        settings = Settings(data_dir=tmp_path, database_url=database_url, issuer=address)
+        settings = Settings(data_dir=tmp_path, database_url=database_url, issuer=address, **more)
         generate(settings)
         runtime = assemble(settings, Keys.load(settings), clock=clock)
         await migrate(runtime.services.database)

@@ -54,6 +54,13 @@ async def add_cosignatures(
     return quorum
 
 
+async def witnessed_size(tx: AsyncConnection) -> int:
+    """The size of the last head that the quorum cosigned; -1 before the first."""
+    query = sa.select(sa.func.max(_heads.size)).where(_heads.witnessed_at.is_not(None))
+    size: int | None = (await tx.execute(query)).scalar_one()
+    return -1 if size is None else size
+
+
 async def unwitnessed_since(tx: AsyncConnection) -> str | None:
     """When the first head after the last witnessed one was signed: since then the quorum has been away. None when it is not."""
     witnessed = sa.select(sa.func.max(_heads.size)).where(_heads.witnessed_at.is_not(None)).scalar_subquery()

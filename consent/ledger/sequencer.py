@@ -6,9 +6,10 @@ A database lock makes it single, wherever and however often it is started.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
+from typing import Protocol
 
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -21,8 +22,15 @@ from consent.ledger.publication import publish, unpublished
 
 log = logging.getLogger(__name__)
 
-Witnessing = Callable[[Checkpoint], Awaitable[None]]
-"""Called with a signed head before it is published; returns when the witnesses cosigned it or can no longer be waited for."""
+
+class Witnesses(Protocol):
+    """Those who cosign heads, as the sequencer sees them. Both raise SequencerRefused when one of them holds another history."""
+
+    async def before_signing(self) -> None:
+        """Called before each signature."""
+
+    async def before_publication(self, head: Checkpoint) -> None:
+        """Called with a signed head; returns once it is cosigned, or when nobody can be waited for any longer."""
 
 
 class Sequencer:
@@ -42,17 +50,19 @@ class Sequencer:
         signer: Signer,
         *,
         mark: Mark | None = None,
-        witnessing: Witnessing | None = None,
+        witnesses: Witnesses | None = None,
         interval: float = 0.2,
         limit: int = 4096,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """`transaction` opens one durable write transaction, committed when its block ends without error."""
         self._transaction = transaction
         self._signer = signer
         self._mark = mark
-        self._witnessing = witnessing
+        self._witnesses = witnesses
         self._interval = interval
         self._limit = limit
+        self._clock = clock
         self._nudged = asyncio.Event()
         self.failures = 0
 
@@ -69,19 +79,21 @@ class Sequencer:
 
     async def _step(self) -> Checkpoint | None:
         """Sign one group and publish its head; when nothing waits, the head of a sequencer that died before it could publish."""
+        if self._witnesses is not None:
+            await self._witnesses.before_signing()
         async with self._marked() as mark:  # held from before the signature until it says so
             async with self._transaction() as tx:
-                signed = await integrate(tx, self._signer, datetime.now(UTC), self._limit, mark)
+                signed = await integrate(tx, self._signer, self._clock(), self._limit, mark)
                 head = signed or await unpublished(tx)
                 if head is not None and signed is None:
                     await continues(tx, head, mark)
             if head is not None and self._mark is not None:
                 await asyncio.to_thread(self._mark.raise_to, head)
         if head is not None:
-            if self._witnessing is not None:
-                await self._witnessing(head)
+            if self._witnesses is not None:
+                await self._witnesses.before_publication(head)
             async with self._transaction() as tx:
-                await publish(tx, head, datetime.now(UTC))
+                await publish(tx, head, self._clock())
         return signed
 
     @asynccontextmanager

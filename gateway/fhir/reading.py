@@ -89,6 +89,7 @@ async def _readable(tx: Transaction, row: Any, caller: Caller, services: Service
     document: Document = orjson.loads(key.open(row.sealed, f"documents/{row.id}"))
     body: dict[str, Any] = {"document_id": row.id, "client_id": caller.client_id, "through": "fhir"}
     if row.sender != caller.partner:
+        await services.quorum.require()
         conventions = await services.conventions.in_force(tx, now)
         person = (await standing(tx, {row.subject_id}))[row.subject_id]
         request = Request(Kind(row.kind), row.purpose, row.sender, caller.partner, person.seen_at(now))

@@ -22,6 +22,7 @@ from consent.ledger.sequencer import Sequencer
 from gateway.loops import Loops
 from gateway.metrics.measures import METER, Measures
 from gateway.metrics.readings import Readings, read
+from gateway.quorum import Quorum
 from gateway.store.database import Database
 
 _log = logging.getLogger(__name__)
@@ -40,8 +41,12 @@ class Publication:
     When the database does not answer its gauges are left out, rather than published as they were, and `tdu_database_readable` is 0.
     """
 
-    def __init__(self, database: Database, sequencer: Sequencer, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, database: Database, sequencer: Sequencer, clock: Callable[[], datetime], quorum: Quorum | None = None
+    ) -> None:
         """Make the registry and its instruments; nothing is read before `text`."""
+        self._quorum = quorum
+        self._away = 0.0
         self.loops = Loops()
         self._database = database
         self._sequencer = sequencer
@@ -69,8 +74,11 @@ class Publication:
 
     async def _read(self) -> Readings | None:
         try:
-            async with asyncio.timeout(_PATIENCE), self._database.read() as tx:
-                return await read(tx, self._clock())
+            async with asyncio.timeout(_PATIENCE):
+                if self._quorum is not None:
+                    self._away = (await self._quorum.away()).total_seconds()
+                async with self._database.read() as tx:
+                    return await read(tx, self._clock())
         except (SQLAlchemyError, OSError) as error:  # a timeout is an OSError
             _log.warning("metrics.database_unreadable", extra={"error": type(error).__name__})
             return None
@@ -123,6 +131,13 @@ class Publication:
             "tdu.ledger.unsequenced.age",
             "For how long the first of the events without a place has waited.",
             of(lambda now: now.unsequenced_age),
+            "s",
+        )
+        _gauge(
+            meter,
+            "tdu.ledger.quorum.away",
+            "For how long the quorum of witnesses has cosigned nothing new; exchanges are refused after TDU_LEDGER_QUORUM_HOURS.",
+            of(lambda _now: self._away),
             "s",
         )
 

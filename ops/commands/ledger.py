@@ -54,6 +54,31 @@ def verify(
     raise typer.Exit(report.exit_code)
 
 
+@app.command("witness")
+def witness(
+    directory: Annotated[
+        Path,
+        typer.Argument(help="Où le témoin garde sa clé et ce qu'il a cosigné. / Where its key and memory are kept."),
+    ],
+    name: Annotated[
+        str, typer.Option(help="Nom du témoin, par exemple temoin.exemple.fr/w1. / The witness's own name.")
+    ],
+    log: Annotated[
+        list[str] | None,
+        typer.Option(help="Clé publique d'un journal à témoigner, obtenue à part. / Public key of a log to witness."),
+    ] = None,
+    host: Annotated[str, typer.Option(help="Adresse d'écoute. / Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port d'écoute. / Port to listen on.")] = 8090,
+    key_only: Annotated[
+        bool, typer.Option("--key", help="Écrire la clé publique et s'arrêter. / Print the public key and stop.")
+    ] = False,
+) -> None:
+    """Être témoin de journaux (C2SP tlog-witness) : cosigner ce qui continue, refuser ce qui réécrit. / Witness logs."""
+    from ops.commands.witness import run  # noqa: PLC0415 - verifying loads no web server
+
+    run(directory, name, log or [], host, port, key_only=key_only)
+
+
 @app.command("export")
 def export(
     directory: Annotated[Path, typer.Argument(help="Où écrire le journal statique. / Where to write the static log.")],

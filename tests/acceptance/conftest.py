@@ -220,7 +220,7 @@ def nothing_taken_in(desk: Desk, story: Story) -> Iterator[None]:
     before = desk.counts()
     yield
     assert before == desk.counts()
-    assert desk.http.get("/readyz").json() == {"status": "ok", "faults": []}
+    assert desk.http.get("/readyz").json() == {"status": "ok", "faults": [], "warnings": []}
     assert story.referral == desk.done("caf", "GET", f"/v1/exchanges/{story.exchange}")["document_id"]
 
 

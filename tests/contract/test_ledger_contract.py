@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
+from consent.ledger.checkpoint import Checkpoint
 from consent.ledger.commitment import Disclosure
 from consent.ledger.event import Event, EventType, LedgerRecord, commit
 from consent.ledger.export import ExportRefused, export
@@ -620,12 +621,20 @@ async def test_what_is_published_never_goes_back(database: Database) -> None:
     """While witnesses keep a sequencer waiting, another one publishes a later head; the late one changes nothing."""
     first, released = asyncio.Event(), asyncio.Event()
 
-    async def late(_head: object) -> None:
-        first.set()
-        await released.wait()
+    class Late:
+        """Witnesses that take their time."""
+
+        async def before_signing(self) -> None:
+            """Nothing against it."""
+
+        async def before_publication(self, head: Checkpoint) -> None:
+            """Wait to be released."""
+            assert head.size == 1
+            first.set()
+            await released.wait()
 
     await append(database, record())
-    waiting = asyncio.create_task(sequencer(database, witnessing=late).catch_up())
+    waiting = asyncio.create_task(sequencer(database, witnesses=Late()).catch_up())
     await first.wait()
     await append(database, record())
     await sequencer(database).catch_up()

@@ -21,6 +21,7 @@ import pytest
 import sqlalchemy as sa
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from joserfc.jwk import ECKey
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -28,6 +29,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from consent.conventions.files import read
 from consent.conventions.signature import sign, verify_signature
 from consent.ledger.event import Event
+from consent.ledger.note import Cosigner
 from consent.tables import ledger_events
 from gateway.app import Role, Runtime, assemble, create_app
 from gateway.auth.client import Token, fetch_token
@@ -237,10 +239,10 @@ class Office:
 
 
 @asynccontextmanager
-async def opened(directory: Path, database_url: str) -> AsyncIterator[Office]:
+async def opened(directory: Path, database_url: str, **more: Any) -> AsyncIterator[Office]:
     """An office whose keeper only comes when it is asked."""
     clock = Clock()
-    settings = Settings(data_dir=directory, database_url=database_url, issuer=ISSUER, keeper_seconds=86_400)
+    settings = Settings(data_dir=directory, database_url=database_url, issuer=ISSUER, keeper_seconds=86_400, **more)
     generate(settings)
     runtime = assemble(settings, Keys.load(settings), clock=clock)
     async with runtime.services.database.engine.begin() as connection:
@@ -276,6 +278,16 @@ def one_database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     asyncio.run(_administer(server, f"CREATE DATABASE {name}"))
     yield make_url(server).set(database=name).render_as_string(hide_password=False)
     asyncio.run(_administer(server, f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@pytest.fixture
+async def unwitnessed_office(database_url: str, tmp_path: Path) -> AsyncIterator[Office]:
+    """A gateway whose only witness never answers."""
+    key = Cosigner("temoin.example/w1", Ed25519PrivateKey.generate()).verifier
+    policy = tmp_path / "policy"
+    policy.write_text(f"witness w1 {key.vkey} http://127.0.0.1:1\nquorum w1\n")
+    async with opened(tmp_path, database_url, ledger_policy=policy) as office:
+        yield office
 
 
 @pytest.fixture(scope="session")
