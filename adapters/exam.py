@@ -346,7 +346,7 @@ def hostile_refused(sitting: Sitting) -> Iterator[Finding]:
     """
     (9) Bombs, entities, noise: an adapter's own refusal, never another answer.
     """
-    for name, raw in (*hostile.HOSTILE.items(), *(hostile.large() if sitting.large else ())):
+    for name, raw in (*hostile.small().items(), *(hostile.large() if sitting.large else ())):
         try:
             sitting.adapter.to_shared(raw, sitting.context)
         except AdapterError:

@@ -4,15 +4,15 @@ What no adapter may answer otherwise than by refusing it, and the damage that re
 
 import io
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
+from types import MappingProxyType
 from typing import Final
 
 _LARGE: Final = 50_000_000
 
 
-@cache
-def zip_bomb() -> bytes:
+def _zip_bomb() -> bytes:
     """
     A workbook's zip of about 70 kB whose sheet unfolds to 70 MB.
     """
@@ -23,7 +23,7 @@ def zip_bomb() -> bytes:
     return written.getvalue()
 
 
-HOSTILE: Final[dict[str, bytes]] = {
+_BYTES: Final[dict[str, bytes]] = {
     "nothing": b"",
     "spaces": b" \n\t ",
     "nul bytes": b"\x00" * 4096,
@@ -44,9 +44,15 @@ HOSTILE: Final[dict[str, bytes]] = {
     "formula": b"=cmd|'/c calc'!A1;+1;-1;@x\n",
     "executable": b"MZ" + b"\x90\x00" * 1024,
     "zip": b"PK\x03\x04" + b"\x00" * 1024,
-    "zip bomb": zip_bomb(),
 }
-"""Hostile bytes by name; any answer but a refusal is a fault."""
+
+
+@cache
+def small() -> Mapping[str, bytes]:
+    """
+    Hostile bytes by name, made at the first exam; any answer but a refusal is a fault.
+    """
+    return MappingProxyType({**_BYTES, "zip bomb": _zip_bomb()})
 
 
 def large() -> Iterator[tuple[str, bytes]]:

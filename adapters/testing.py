@@ -18,9 +18,8 @@ from typing import ClassVar
 from adapters import exam
 from adapters.base import Adapter, Context
 from adapters.exam import EXAM_CONTEXT, Sitting
-from adapters.hostile import HOSTILE
 
-__all__ = ["EXAM_CONTEXT", "HOSTILE", "AdapterContract"]
+__all__ = ["EXAM_CONTEXT", "AdapterContract"]
 
 
 class AdapterContract:

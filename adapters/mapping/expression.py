@@ -80,6 +80,13 @@ def compile_expression(text: str, tables: Mapping[str, Table] = MappingProxyType
     return evaluate
 
 
+def values_of(answer: Any) -> list[Any]:
+    """
+    The values that an answer gives, one or a list; null, nothing and an empty text give none.
+    """
+    return [value for value in (answer if isinstance(answer, list) else [answer]) if value is not None and value != ""]
+
+
 def expression_functions(tables: Mapping[str, Table]) -> dict[str, Callable[..., Any]]:
     """
     What expressions may call beside JSONata's own functions: those of `do:` that need no parameter, and `$table`.

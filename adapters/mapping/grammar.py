@@ -108,6 +108,17 @@ def mapping_schema() -> Mapping[str, Any]:
     }
 
 
+@cache
+def words() -> frozenset[str]:
+    """
+    The keys that a mapping file may have, targets and functions aside.
+    """
+    schema = mapping_schema()
+    blocks = [schema, schema["properties"]["source"], schema["properties"]["documents"]["items"]]
+    blocks += [schema["$defs"][name] for name in ("rule", "condition", "written")]
+    return frozenset(name for block in blocks for name in block["properties"])
+
+
 def _source() -> dict[str, Any]:
     return {
         "title": "Fichier du partenaire",
@@ -188,7 +199,11 @@ def _targets(kind: Kind) -> dict[str, Any]:
             continue
         title, described = annotation(node.parts, "title"), annotation(node.parts, "description")
         target = node.pattern[1:].replace("/*", "[]").replace("/", ".")
-        found[target] = {"title": title or target, "description": described or title or target}
+        found[target] = {
+            "title": title or target,
+            "description": described or title or target,
+            "$ref": "#/$defs/rules",
+        }
     return {"type": "object", "properties": dict(sorted(found.items()))}
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import jsonschema_rs
 
-from adapters.mapping.grammar import mapping_schema
+from adapters.mapping.grammar import mapping_schema, words
 from adapters.mapping.model import DocumentRule, MappingFile, SourceFormat
 from adapters.mapping.problems import MappingRefused, Problem, Problems
 from adapters.mapping.rules import RuleReader, as_tuple, read_conditions
@@ -170,8 +170,15 @@ def _diagnosis() -> Diagnosis:
 
 def _check_shape(plain: Any, problems: Problems) -> None:
     for error in _validator().iter_errors(plain):
-        path = tuple(error.instance_path)
-        if "do" in path:
+        unknown = getattr(error.kind, "unexpected", [])
+        path = (*error.instance_path, *unknown[:1])
+        if unknown and "do" not in path:
+            near = get_close_matches(unknown[0], words(), n=1)
+            french = f"« {unknown[0]} » n'est pas un mot de ce fichier." + (
+                f" Vouliez-vous dire « {near[0]} » ?" if near else ""
+            )
+            english = f"“{unknown[0]}” is no word of this file." + (f" Did you mean “{near[0]}”?" if near else "")
+        elif "do" in path:
             french, english = _functions_known(plain, path)
         else:
             issue = _diagnosis().issues([error], plain)[0]

@@ -8,8 +8,8 @@ The places of a shared document that rules fill: `subject.birth_name`, `subject.
 """
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from schemas import Document
@@ -47,6 +47,20 @@ class Target:
 
     text: str
     segments: tuple[Segment, ...]
+    above: tuple[tuple[Segment, str], ...] = field(init=False)
+    last: Segment = field(init=False)
+    many: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        """
+        Prepare what `put` needs: each segment but the last with the name that follows it; whether each value gets an item
+        of its own (`many`).
+        """
+        names = [segment.name for segment in self.segments[1:]]
+        object.__setattr__(self, "above", tuple(zip(self.segments[:-1], names, strict=True)))
+        object.__setattr__(self, "last", self.segments[-1])
+        many = any(segment.item is not None and not segment.item.isdecimal() for segment in self.segments)
+        object.__setattr__(self, "many", many)
 
     @property
     def pattern(self) -> str:
@@ -55,28 +69,23 @@ class Target:
         """
         return "".join(f"/{segment.name}" + ("" if segment.item is None else "/*") for segment in self.segments)
 
-    @property
-    def many(self) -> bool:
-        """
-        Whether each value gets an item of its own.
-        """
-        return any(segment.item is not None and not segment.item.isdecimal() for segment in self.segments)
-
     def put(self, document: Document, value: Any, groups: Groups) -> None:
         """
         Add a value. `groups` remembers the numbered items of this document; it is empty at first.
         """
         node: Any = document
-        *above, last = self.segments
-        for depth, segment in enumerate(above):
+        for segment, following in self.above:
             if segment.item is None:
-                node = node.setdefault(segment.name, {})
+                child = node.get(segment.name)
+                if child is None:
+                    child = node[segment.name] = {}
+                node = child
             else:
-                node = _item(node.setdefault(segment.name, []), segment, self.segments[depth + 1].name, groups)
-        if last.item is None:
-            node[last.name] = value
+                node = _item(node.setdefault(segment.name, []), segment, following, groups)
+        if self.last.item is None:
+            node[self.last.name] = value
         else:
-            node.setdefault(last.name, []).append(value)
+            node.setdefault(self.last.name, []).append(value)
 
     def values(self, document: Document) -> list[Any]:
         """
@@ -93,7 +102,10 @@ def parse_target(text: str) -> Target:
     Read a target. Raises `BadTarget`, with a sentence in French.
     """
     segments = []
-    for part in _parts(text):
+    parts = _parts(text)
+    if ".".join(parts) != text:
+        raise BadTarget("un point ou un crochet est mal placé")
+    for part in parts:
         match = _SEGMENT.fullmatch(part)
         if match is None:
             raise BadTarget(f"« {part} » n'est pas le nom d'une propriété, seul ou suivi de [], [1] ou [nom=valeur]")
@@ -110,11 +122,12 @@ def parse_target(text: str) -> Target:
     return Target(text, tuple(segments))
 
 
-def _parts(text: str) -> Iterator[str]:
+def _parts(text: str) -> list[str]:
     """
     The parts between the dots that are outside brackets.
     """
-    yield from re.findall(r"(?:[^.\[\]]|\[[^\]]*\])+", text) if text else ("",)
+    found: list[str] = re.findall(r"(?:[^.\[\]]|\[[^\]]*\])+", text)
+    return found
 
 
 def _item(items: list[Any], segment: Segment, following: str, groups: Groups) -> Any:

@@ -151,12 +151,9 @@ class JsonReader(TreeReader):
         """
         if self._source.lines:
             return record.line, None
-        where = record.where
-        while isinstance(where, tuple):
-            where = where[0]
-        pointer = where + "".join(f"/{escape(part)}" for part in source.split("/") if part not in {"", ".", ".."})
-        found = locate_all(self._raw, [pointer, where])
-        return found.get(pointer) or found.get(where) or (None, None)
+        places = [f"{above}{_pointer(source)}" for above in _pointers(record)] + _pointers(record)
+        found = locate_all(self._raw, places)
+        return next((found[place] for place in places if place in found), (None, None))
 
     def _see_outside(self, node: Any, records: tuple[str, ...], path: str) -> None:
         """
@@ -365,6 +362,22 @@ def _stands_at(element: Any, path: Sequence[str]) -> bool:
             return False
         element = element.getparent()
     return element is None
+
+
+def _pointers(record: Record) -> list[str]:
+    """
+    The JSON pointers at which a record, or an item in one, may be, the most precise first: a lone item is in no list.
+    """
+    if not isinstance(record.where, tuple) or record.parent is None:
+        return [record.where]
+    _, source, index = record.where
+    lists = [f"{above}{_pointer(source)}" for above in _pointers(record.parent)]
+    return [f"{pointer}/{index}" for pointer in lists] + lists
+
+
+def _pointer(source: str) -> str:
+    parts = (part.partition("[")[0] for part in source.split("/"))
+    return "".join(f"/{escape(part)}" for part in parts if part not in {"", ITSELF, ".."})
 
 
 def _element_of(record: Record) -> Any:

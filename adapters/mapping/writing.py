@@ -10,7 +10,6 @@ from functools import lru_cache
 from io import BytesIO
 from typing import Any, Final
 
-import openpyxl
 from lxml import etree
 
 from adapters.csv_cells import guard_cell, write_rows
@@ -190,6 +189,8 @@ def _write_xlsx(mapping: MappingFile, found: Sequence[Cells]) -> bytes:
     """
     A workbook whose bytes depend on its content alone: the hours that the format stores are fixed.
     """
+    import openpyxl  # noqa: PLC0415  # a third of a second, that only workbooks need
+
     book = openpyxl.Workbook()
     sheet: Any = book.active
     if mapping.source.sheet:

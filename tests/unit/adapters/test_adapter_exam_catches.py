@@ -3,15 +3,19 @@ The exam fails an adapter that deserves it: each fault is put into a good adapte
 """
 
 import inspect
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from adapters import exam as questions
 from adapters._template.python.adapter import Template
 from adapters.base import Translation, warning
+from adapters.hostile import small
+from adapters.quality import Level, losses, unmet
 from adapters.report import Coverage
-from adapters.testing import EXAM_CONTEXT, HOSTILE, AdapterContract
+from adapters.testing import EXAM_CONTEXT, AdapterContract
 
 FOLDER = Path(inspect.getfile(Template)).parent
 
@@ -123,7 +127,7 @@ def test_an_accepted_bomb_is_seen():
         def to_shared(self, raw, context):
             return Translation((), (), Coverage(()))
 
-    with pytest.raises(AssertionError, match=f"{len(HOSTILE)} more items"):
+    with pytest.raises(AssertionError, match=f"{len(small())} more items"):
         exam(Naive()).test_hostile_input_is_refused_and_nothing_else()
 
 
@@ -157,3 +161,73 @@ def test_a_false_claim_is_seen():
 def test_the_exam_context_is_fixed():
     """Two sittings see the same sender, hour and identifiers."""
     assert EXAM_CONTEXT.document_id("a") == EXAM_CONTEXT.document_id("a") != EXAM_CONTEXT.document_id("b")
+
+
+def test_a_name_in_another_encoding_is_seen():
+    """(10) Bytes taken for another encoding give `Ã©`: a fault, not a translation."""
+
+    class Mistaken(Template):
+        def to_shared(self, raw, context):
+            try:
+                return super().to_shared(raw.decode("cp1252").encode("utf-8").decode("cp1252").encode(), context)
+            except UnicodeError:
+                return super().to_shared(raw, context)
+
+    findings = list(questions.damage_survived(questions.Sitting(Mistaken(), FOLDER)))
+    assert any("abîmés" in finding.message_fr for finding in findings)
+
+
+def test_a_formula_is_seen():
+    """(12) A cell that a spreadsheet would run."""
+
+    class Naive(Template):
+        def to_partner(self, documents):
+            return b"NOM\n" + "\n".join(each["subject"].get("birth_name", "") for each in documents).encode()
+
+    with pytest.raises(AssertionError, match="formule"):
+        exam(Naive()).test_no_formula_is_written()
+
+
+def test_a_fault_of_the_program_is_a_finding_with_its_place():
+    """The whole exam goes on when a question stops on an error, and names the file and the line."""
+
+    class Fragile(Template):
+        def to_shared(self, raw, context):
+            raise ZeroDivisionError
+
+    result = questions.sit(questions.Sitting(Fragile(), FOLDER))
+    assert not result.passed and result.level is Level.NONE
+    found = [finding for answer in result.answers for finding in answer.findings]
+    assert any("ZeroDivisionError" in finding.message_fr and ".py:" in finding.where for finding in found)
+
+
+def test_a_claim_above_the_measure_is_seen(tmp_path):
+    """(13) `level = "gold"` with a table that is not total; an exemption with a reason is enough."""
+    folder = tmp_path / "acme"
+    shutil.copytree(FOLDER, folder)
+    quality = folder / "quality.toml"
+    quality.write_text('level = "gold"\n', encoding="utf-8")
+    sitting = questions.Sitting(Template(), folder)
+    (finding,) = questions.quality_true(sitting)
+    assert "tables_total" == finding.where and "exempt" in finding.message_fr
+
+    quality.write_text('level = "gold"\n[rules]\ntables_total = {exempt = "the list is ours"}\n', encoding="utf-8")
+    sitting = questions.Sitting(Template(), folder)
+    assert [] == list(questions.quality_true(sitting)) and questions.sit(sitting).level is Level.GOLD
+
+
+def test_a_loss_of_the_round_trip_is_seen_and_may_be_declared(tmp_path):
+    """Gold: what writing and reading again loses is told by its pointer, or said in `[lost]`."""
+    folder = tmp_path / "acme"
+    shutil.copytree(FOLDER, folder)
+
+    class Forgetful(Template):
+        def to_partner(self, documents):
+            return super().to_partner([{**each, "reasons": []} for each in documents])
+
+    (folder / "samples" / "two-people" / "back.csv").write_bytes(b"")
+    sitting = questions.Sitting(Forgetful(), folder)
+    assert "/reasons" in losses(sitting.subject)
+    quality = folder / "quality.toml"
+    quality.write_text('[lost]\n"/reasons" = "no column"\n"/id" = "depends on the reasons"\n', encoding="utf-8")
+    assert "round_trip" not in unmet(questions.Sitting(Forgetful(), folder).subject)

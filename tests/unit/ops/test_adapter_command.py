@@ -1,0 +1,188 @@
+"""
+`tdu adapter` as a newcomer uses it: make, try, correct, accept, pass the exam, certify.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from typer.testing import CliRunner, Result
+
+import adapters
+from adapters.exam import Sitting, sit
+from adapters.mapping.engine import MappingAdapter
+from consent.ledger.note import NoteInvalid, Signer
+from ops.cli import app
+from ops.kit import certificate
+
+FOLDER = Path(adapters.__file__).parent
+
+
+def tdu(*arguments: object) -> Result:
+    """What `tdu adapter …` prints, and its exit code."""
+    return CliRunner().invoke(app, ["adapter", *map(str, arguments)])
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder made by `tdu adapter new mon-logiciel`."""
+    made = tdu("new", "mon-logiciel", "--into", tmp_path)
+    assert 0 == made.exit_code, made.output
+    return tmp_path / "mon_logiciel"
+
+
+def test_a_new_adapter_passes_and_the_next_level_is_said(tmp_path: Path) -> None:
+    """The folder is made, the exam is passed, and what the next level asks for is named."""
+    made = tdu("new", "mon-logiciel", "--into", tmp_path)
+    assert 0 == made.exit_code
+    assert "niveau argent" in made.stdout and "Pour le niveau suivant" in made.stdout
+    assert "mapping.yaml" in made.stderr
+
+
+@pytest.mark.parametrize("arguments", [("Mon Logiciel",), ("cnaf-rsa",), ("x", "--format", "pdf")])
+def test_a_name_or_a_format_that_cannot_be_is_refused(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    """Before anything is written, with what is possible."""
+    refused = tdu("new", *arguments, "--into", tmp_path)
+    assert (2, []) == (refused.exit_code, list(tmp_path.iterdir()))
+
+
+def test_a_draft_from_a_partner_s_file_says_what_to_write_next(tmp_path: Path) -> None:
+    """The mapping names every column; the exam asks for a sample."""
+    export = tmp_path / "export.csv"
+    export.write_text("N° dossier;Nom;Prénom;Zone\n1;X;Y;Est\n", encoding="utf-8")
+    made = tdu("new", "mon-logiciel", "--from", export, "--into", tmp_path)
+    assert 1 == made.exit_code and "posez samples/<cas>/partner.*" in made.stdout
+    assert "Zone: À décider" in (tmp_path / "mon_logiciel" / "mapping.yaml").read_text(encoding="utf-8")
+
+
+def test_a_row_is_explained_rule_by_rule(folder: Path) -> None:
+    """What was read, which line of the mapping gave each value, and what is told with its line and column."""
+    file = folder / "samples" / "remarques" / "partner.csv"
+    shown = tdu("try", file, "--row", 1)
+    assert 0 == shown.exit_code
+    assert "TARAVEL" in shown.stdout and "subject.birth_date" in shown.stdout and "ligne 16" in shown.stdout
+    assert "partner.csv:2:29 /TELEPHONE : Des zéros" in shown.stderr
+
+    found = json.loads(tdu("try", folder, file, "--row", 1, "--json").stdout)
+    given = {each["target"]: (each["value"], each["line"]) for each in found["given"]}
+    assert ("1998-05-25", 16) == given["subject.birth_date"]
+    assert ["zero_restored", "code_unknown"] == [issue["code"] for issue in found["issues"]]
+    assert 2 == tdu("try", folder, file, "--row", 9).exit_code
+
+
+def test_a_whole_file_shows_its_documents_its_remarks_and_its_unmapped_values(folder: Path) -> None:
+    """Documents on stdout; on stderr each remark with its place, then the values without a code and how many times."""
+    shown = tdu("try", folder, folder / "samples" / "remarques" / "partner.csv")
+    assert 1 == len(json.loads(shown.stdout))
+    assert "FAIM" in shown.stderr and "absente de la table" in shown.stderr and "vue, laissée exprès" in shown.stderr
+    assert "1 documents, 4 remarques, 0 non conformes." in shown.stderr
+
+
+def test_the_adapter_of_a_file_is_found_when_only_one_reads_it(tmp_path: Path) -> None:
+    """A file that stands in no adapter's folder: the only format that accepts it, or the list of those that exist."""
+    file = tmp_path / "export.csv"
+    file.write_bytes(
+        (FOLDER / "webrsa_orientation" / "samples" / "orientations-both-ways" / "partner.csv").read_bytes()
+    )
+    assert "webrsa-orientation" in tdu("try", file).stderr
+    file.write_text("bonjour", encoding="utf-8")
+    unknown = tdu("try", file)
+    assert 2 == unknown.exit_code and "Aucun format ne lit" in unknown.stderr
+
+
+def test_a_fault_of_the_mapping_is_said_with_its_line(folder: Path) -> None:
+    """Line, column, sentence, nearest word; and nothing is translated."""
+    file = folder / "mapping.yaml"
+    file.write_text(file.read_text(encoding="utf-8").replace("birth_name", "birthname"), encoding="utf-8")
+    said = tdu("exam", folder)
+    assert 1 == said.exit_code
+    assert (
+        "mapping.yaml:14:7 Le schéma commun n'a pas cette place. Vouliez-vous dire « subject.birth_name »"
+        in said.stderr
+    )
+
+
+def test_a_change_fails_the_exam_until_it_is_accepted(folder: Path) -> None:
+    """The exam says which case and where; `accept` writes what the adapter gives, to be read again."""
+    file = folder / "mapping.yaml"
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text.replace("{ from: NOM, ", "{ from: NOM, do: minuscules, "), encoding="utf-8")
+    failed = tdu("exam", folder)
+    assert 1 == failed.exit_code and "/0/subject/birth_name" in failed.stdout
+    accepted = tdu("accept", folder, "--case", "deux-personnes").stdout.splitlines()
+    assert ["samples/deux-personnes/shared.json", "samples/deux-personnes/back.csv"] == accepted
+    assert 1 == tdu("exam", folder).exit_code
+    tdu("accept", folder)
+    assert 0 == tdu("exam", folder).exit_code
+
+
+def test_a_dropped_column_must_say_why(folder: Path) -> None:
+    """A column of a sample that the mapping does not name fails the exam, by its name."""
+    file = folder / "mapping.yaml"
+    file.write_text(file.read_text(encoding="utf-8").partition("ignored:")[0], encoding="utf-8")
+    failed = tdu("exam", folder)
+    assert 1 == failed.exit_code and "/IBAN n'est ni repris, ni écarté avec sa raison" in failed.stdout
+
+
+def test_the_reports_are_for_people_and_for_programs(folder: Path) -> None:
+    """All formats, one format, one file; `--json` for programs."""
+    file = folder / "samples" / "remarques" / "partner.csv"
+    formats = json.loads(tdu("report", "--json").stdout)
+    assert {"cnaf-rsa", "shared-json", "webrsa-orientation"} <= {each["adapter"] for each in formats}
+    assert 9 == len(json.loads(tdu("report", folder, "--json").stdout)["elements"])
+    assert 2 == json.loads(tdu("report", folder, file, "--json").stdout)["totals"]["mapped"] // 5
+    assert "Couverture" in tdu("report").stdout and "IBAN" in tdu("report", folder).stdout
+
+
+def test_the_exam_is_for_programs_too(folder: Path) -> None:
+    """Every answer with its findings, the level, the next steps."""
+    found: dict[str, Any] = json.loads(tdu("exam", folder, "--json").stdout)
+    assert (True, "silver", 13) == (found["passed"], found["level"], len(found["answers"]))
+    assert "https://json-schema.org/draft/2020-12/schema" == json.loads(tdu("schema").stdout)["$schema"]
+
+
+def test_a_certificate_holds_for_these_files_and_no_others(folder: Path) -> None:
+    """Signed as a note of the ledger; a changed file, another key or another adapter is refused."""
+    adapter = MappingAdapter(folder)
+    signer = Signer("gateway.example", Ed25519PrivateKey.generate())
+    context = Sitting(adapter).context
+    text = certificate.certificate_text(adapter, folder, sit(Sitting(adapter)), context.now)
+    raw = certificate.sign(text, signer).encode()
+
+    said = certificate.verify(raw, signer.vkey, adapter, folder)
+    assert ("mon-logiciel", "silver", "13/13") == (said["adapter"], said["level"], said["questions"])
+    with pytest.raises(NoteInvalid):
+        certificate.verify(raw.replace(b"silver", b"gold"), signer.vkey, adapter, folder)
+    with pytest.raises(NoteInvalid):
+        certificate.verify(raw, Signer("gateway.example", Ed25519PrivateKey.generate()).vkey, adapter, folder)
+    (folder / "tables" / "motif.csv").write_text("partner_value,shared_value,note\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="changed"):
+        certificate.verify(raw, signer.vkey, adapter, folder)
+
+
+def test_a_certificate_is_signed_by_the_gateway_and_recorded(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`exam --certificate --record`: the file verifies with the ledger's key, and the ledger has one more event."""
+    data = tmp_path / "data"
+    monkeypatch.setenv("TDU_DATA_DIR", str(data))
+    for command in ("init", "migrate"):
+        assert 0 == CliRunner().invoke(app, [command]).exit_code
+
+    def events() -> int:
+        with closing(sqlite3.connect(data / "trait-dunion.sqlite")) as database:
+            return int(database.execute("SELECT count(*) FROM ledger_events").fetchone()[0])
+
+    before, file = events(), tmp_path / "certificate.txt"
+    done = tdu("exam", folder, "--certificate", file, "--record")
+    assert (0, before + 1) == (done.exit_code, events())
+    vkey = done.stderr.rpartition("clé : ")[2].strip()
+    assert 0 == tdu("verify", folder, file, "--vkey", vkey).exit_code
+    (folder / "README.md").write_text("autre", encoding="utf-8")
+    assert 1 == tdu("verify", folder, file, "--vkey", vkey).exit_code
