@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from adapters.base import Adapter, AdapterError, Context, FileRefused, Translation
 from consent.gate import Request
 from consent.gate import decide as ask_gate
-from gateway import ingress, volumes
+from gateway import ingress, one_off, volumes
 from gateway.auth.caller import Caller
 from gateway.crossing import Acceptance, Arrival, Crossing, Rows, Ruling
 from gateway.errors import Problem, issue_body
@@ -93,6 +93,7 @@ def validate(translation: Translation, sender: Document, caller: Caller, service
             "Nothing was taken in: correct the points listed and send again.",
             issues=issues,
         )
+    one_off.check(crossings, caller)
     return crossings
 
 
@@ -126,6 +127,7 @@ async def decide(tx: Transaction, arrivals: Sequence[Arrival], services: Service
     The time is taken here, once the subjects are held: a withdrawal may have been recorded while this waited for them.
     Raises `Problem` convention_outdated when a caller's token does not name a convention that permits.
     """
+    await one_off.spend(tx, arrivals)
     now = services.clock()
     conventions = await services.conventions.in_force(tx, now)
     state = await standing(tx, {crossing.subject_id for crossing in _waiting(arrivals)})

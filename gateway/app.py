@@ -9,13 +9,12 @@ import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
-from joserfc.jwk import ECKey, KeySet
 from starlette.middleware import Middleware
 
 from consent.ledger.mark import Mark
@@ -57,12 +56,12 @@ from gateway.http import (
 )
 from gateway.http.description import describe
 from gateway.keeper import Keeper
-from gateway.keys import Keys
+from gateway.keys import Keys, token_keys
 from gateway.loops import Loops
 from gateway.metrics import Publication
 from gateway.outgoing import Resolve, SafeClient, system_resolver
 from gateway.quorum import Quorum
-from gateway.scopes import granted_scopes, granting_conventions
+from gateway.scopes import ConventionRights
 from gateway.services import Services
 from gateway.settings import Settings
 from gateway.store.conventions import ConventionBook
@@ -145,17 +144,17 @@ def assemble(
         services = replace(services, clock=clock)
     if fault_point is not None:
         services = replace(services, fault_point=fault_point)
+    outgoing = SafeClient(settings.outgoing_ca_file, resolve)
     auth = Auth(
         database,
         settings.public_address,
-        _token_key(keys),
-        previous_keys=KeySet([]),
-        granted_scopes=granted_scopes(services),
-        clock=lambda: datetime.now(UTC),
-        granting_conventions=granting_conventions(services),
+        token_keys(settings),
+        rights=ConventionRights(services),
+        secret=keys.root,
+        clock=utc_now,
         certificates=Certificates(settings.proxies, settings.certificate_header, settings.certificate_verified_header),
+        outgoing=outgoing,
     )
-    outgoing = SafeClient(settings.outgoing_ca_file, resolve)
     message_signer = MessageSigner(services.vault.message_key())
     transports: dict[str, Transport] = {"webhook": WebhookTransport(outgoing, message_signer, services.clock)}
     dispatcher = Dispatcher(services, transports)
@@ -265,11 +264,6 @@ def create_app(runtime: Runtime, role: Role = Role.ALL) -> FastAPI:
             app.include_router(module.router)
     describe(app)
     return app
-
-
-def _token_key(keys: Keys) -> ECKey:
-    key = ECKey.import_key(keys.token)
-    return ECKey.import_key(keys.token, {"kid": key.thumbprint(), "use": "sig", "alg": "ES256"})
 
 
 def _tell(task: asyncio.Task[None]) -> None:

@@ -203,6 +203,7 @@ class Rows:
             "purpose": crossing.document["purpose"],
             "client_id": caller.client_id,
             "channel": caller.channel,
+            **caller.acting,
             "rules": rules(),
             "decisions": [
                 told(ruling.decision, ruling.at) | {"recipient": ruling.recipient} for ruling in crossing.rulings

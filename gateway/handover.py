@@ -187,6 +187,7 @@ def _disclosure(parcel: Parcel, lease: str, caller: Caller, now: datetime) -> An
         "recipient": item.recipient,
         "client_id": caller.client_id,
         "channel": caller.channel,
+        **caller.acting,
         "lease": lease,
         "pseudonym": projection.document["subject"]["pseudonym"],
         "left": list(projection.left),

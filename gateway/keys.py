@@ -8,6 +8,8 @@ import base64
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
@@ -15,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurv
 from cryptography.hazmat.primitives.asymmetric.ec import generate_private_key as generate_ec_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from gateway.auth.token_keys import FileKeys, HeldKeys, TokenKeys, TokenKeysUnusable, has_files
 from gateway.settings import Settings
 
 _TOKEN, _LEDGER = "token-signing.pem", "ledger-signing.pem"
@@ -29,19 +32,33 @@ class Keys:
     """The secrets of one gateway; never logged, never sent."""
 
     root: bytes
-    token: EllipticCurvePrivateKey
     ledger: Ed25519PrivateKey
 
     @classmethod
     def load(cls, settings: Settings) -> Keys:
         """Read the key files named by `settings`; raises `KeysMissing` naming the file."""
-        token = _read_pem(settings.keys / _TOKEN)
         ledger = _read_pem(settings.keys / _LEDGER)
-        if not isinstance(token, EllipticCurvePrivateKey) or not isinstance(token.curve, SECP256R1):
-            raise KeysMissing(f"{_TOKEN} must hold an EC private key on P-256")
         if not isinstance(ledger, Ed25519PrivateKey):
             raise KeysMissing(f"{_LEDGER} must hold an Ed25519 private key")
-        return cls(_read_root(settings.kek), token, ledger)
+        return cls(_read_root(settings.kek), ledger)
+
+
+def token_keys(settings: Settings) -> TokenKeys:
+    """
+    Find the keys that sign tokens, where `settings` says: files, the environment, or another holder. Raises `KeysMissing`.
+    """
+    try:
+        match settings.token_keys.partition(":"):
+            case ("", _, _):
+                return FileKeys(settings.keys)
+            case ("env", _, _):
+                return HeldKeys.read(settings.token_keys_pem.get_secret_value())
+            case (module, _, name):
+                holder: TokenKeys = getattr(import_module(module), name)()
+                holder.signing(datetime.now(UTC))
+                return holder
+    except (TokenKeysUnusable, ImportError, AttributeError, ValueError) as error:
+        raise KeysMissing(str(error) or type(error).__name__) from error
 
 
 def generate(settings: Settings) -> list[Path]:
@@ -51,6 +68,8 @@ def generate(settings: Settings) -> list[Path]:
         settings.keys / _TOKEN: lambda: _pem(generate_ec_key(SECP256R1())),
         settings.keys / _LEDGER: lambda: _pem(Ed25519PrivateKey.generate()),
     }
+    if settings.token_keys or has_files(settings.keys):
+        del wanted[settings.keys / _TOKEN]
     made = []
     for path, content in wanted.items():
         if path.exists():

@@ -6,15 +6,17 @@ conventions its tokens name, so that nobody sends under a text that has changed 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
 from consent.conventions.collection import Conventions
-from gateway.auth.authority import GrantedScopes, GrantingConventions
+from consent.conventions.convention import Convention
 from gateway.auth.caller import Caller
+from gateway.auth.details import ExchangeDetail
 from gateway.auth.registry import System
-from gateway.auth.scopes import Scopes
+from gateway.auth.rights import NOTHING, Granted
+from gateway.auth.scopes import SMART, Scopes
 from gateway.errors import Problem
 from gateway.services import Services
 from gateway.store.database import Transaction
@@ -45,37 +47,55 @@ _OF_KIND = {
 }
 
 
-def granted_scopes(services: Services) -> GrantedScopes:
+class ConventionRights:
     """
-    Make the rule for the authorization server.
+    The rule for the authorization server (`gateway.auth.rights.Rights`).
 
     A partner may send a kind of document only if a convention in force has a flow of that kind from it: without one,
     the scope does not exist for it, before any gate is asked.
     """
 
-    async def granted(tx: Transaction, system: System) -> frozenset[str]:
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def own(self, tx: Transaction, system: System) -> Granted:
+        """What a system may do for its own partner: by its roles, and by the flows from its partner."""
+        conventions, now = await self._known(tx)
         scopes = {scope for role in system.roles for scope in _OF_ROLE[role]}
         if "partner" in system.roles:
-            now = services.clock()
-            for convention in (await services.conventions.in_force(tx, now)).in_force(system.partner, now):
-                for flow in convention.flows:
-                    if flow.sender == system.partner:
-                        scopes |= _OF_KIND.get(flow.kind, frozenset())
-        return frozenset(scope.value for scope in scopes)
+            scopes |= _sending(conventions.in_force(system.partner, now), system.partner)
+        return _granted(scopes, claimed(conventions, system.partner, now))
 
-    return granted
+    async def delegated(self, tx: Transaction, system: System, principal: str) -> Granted:
+        """
+        What a system may do in another partner's name: send what the conventions say in which its own acts for that one.
 
+        What no convention cuts (its mailbox, its exchanges) only if its partner acts for it in every convention in force.
+        """
+        conventions, now = await self._known(tx)
+        whole = list(conventions.in_force(principal, now))
+        entrusted = [convention for convention in whole if _acts_for(convention, system.partner) == principal]
+        if "partner" not in system.roles or not entrusted:
+            return NOTHING
+        scopes = _sending(entrusted, principal) | {Scopes.VALIDATE}
+        if len(entrusted) == len(whole):
+            scopes |= {Scopes.MAILBOX_READ, Scopes.EXCHANGE_READ}
+        return _granted(scopes, sorted({convention.hash for convention in entrusted}))
 
-def granting_conventions(services: Services) -> GrantingConventions:
-    """
-    Make the other rule: the hashes that a token carries, in its claim `conventions`.
-    """
+    async def principal(self, tx: Transaction, system: System, convention: str) -> str | None:
+        """Whom the system's partner acts for under the convention of that hash."""
+        conventions, now = await self._known(tx)
+        named = [each for each in conventions.in_force(system.partner, now) if each.hash == convention]
+        return _acts_for(named[0], system.partner) if named else None
 
-    async def granting(tx: Transaction, system: System) -> tuple[str, ...]:
-        now = services.clock()
-        return claimed(await services.conventions.in_force(tx, now), system.partner, now)
+    async def routed(self, tx: Transaction, sender: str, detail: ExchangeDetail) -> bool:
+        """Whether a convention in force has a flow for this kind and purpose to each of the recipients."""
+        conventions, now = await self._known(tx)
+        return detail.recipients <= set(conventions.routes(detail.kind, sender, detail.purpose, now))
 
-    return granting
+    async def _known(self, tx: Transaction) -> tuple[Conventions, datetime]:
+        now = self._services.clock()
+        return await self._services.conventions.in_force(tx, now), now
 
 
 def claimed(conventions: Conventions, partner: str, now: datetime) -> tuple[str, ...]:
@@ -108,3 +128,22 @@ def demand_current(caller: Caller, used: Iterable[str], conventions: Conventions
         "The convention that decides this transmission has changed since your token. Take a new token, then send again: nothing was recorded.",
         headers={"WWW-Authenticate": 'Bearer error="invalid_token", error_description="convention_outdated"'},
     )
+
+
+def _granted(scopes: Iterable[Scopes], conventions: Sequence[str]) -> Granted:
+    """With a reader's scope come its parts, under the names that FHIR clients know."""
+    given = set(scopes)
+    if Scopes.EXCHANGE_READ in given:
+        given |= SMART
+    return Granted(frozenset(scope.value for scope in given), conventions)
+
+
+def _sending(conventions: Iterable[Convention], sender: str) -> set[Scopes]:
+    flows = [flow for convention in conventions for flow in convention.flows if flow.sender == sender]
+    return {scope for flow in flows for scope in _OF_KIND.get(flow.kind, ())}
+
+
+def _acts_for(convention: Convention, siret: str) -> str | None:
+    """Whom a party acts for, if that one is a party too: what it did not sign binds it to nothing."""
+    principal = convention.parties[siret].acts_for if siret in convention.parties else None
+    return principal if principal in convention.parties else None

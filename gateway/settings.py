@@ -7,7 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -79,6 +79,13 @@ class Settings(BaseSettings):
         description="how long a document is kept, sealed, once delivered (CRPA R114-9-7: at most 12)",
     )
     idempotency_days: int = Field(default=7, ge=1, description="how long an answer is given again to the same request")
+    token_keys: str = Field(
+        default="",
+        description="where the keys that sign tokens are: empty, files of the keys directory; env; or package.module:factory",
+    )
+    token_keys_pem: SecretStr = Field(
+        default=SecretStr(""), description="with env: PEM blocks, each after “from: date” when it does not sign yet"
+    )
     proxy_addresses: str = Field(
         default="",
         description="addresses or networks of the reverse proxy, between commas: whose word on client certificates is believed",

@@ -6,7 +6,7 @@ Start with `authority.Auth` (what is shared), `router` (the addresses), `resourc
 `metadata` RFC 8414, `dpop` RFC 9449. `client` is the partner's side.
 """
 
-from gateway.auth.authority import Auth, GrantedScopes
+from gateway.auth.authority import Auth
 from gateway.auth.caller import Caller
 from gateway.auth.errors import AuthError, Forbidden, RegistrationRefused, Unauthorized
 from gateway.auth.resource import authorize, requires
@@ -18,7 +18,6 @@ __all__ = [
     "AuthError",
     "Caller",
     "Forbidden",
-    "GrantedScopes",
     "RegistrationRefused",
     "Scopes",
     "Unauthorized",

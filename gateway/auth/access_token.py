@@ -6,21 +6,26 @@ They are short-lived and name the partner, the system, its roles and scopes, so 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 from uuid import uuid4
 
+import orjson
 from authlib.oauth2.rfc9068 import JWTBearerTokenGenerator
-from joserfc import jwt
 from joserfc.errors import JoseError
-from joserfc.jwk import ECKey, Key, KeySet, KeySetSerialization
+from joserfc.jwk import KeySetSerialization
 from joserfc.jwt import ClaimsOption, JWTClaimsRegistry
+from joserfc.util import urlsafe_b64encode
 
+from gateway.auth import audience
 from gateway.auth.caller import Caller
+from gateway.auth.details import ExchangeDetail
 from gateway.auth.jose import Unreadable, read
 from gateway.auth.registry import System
+from gateway.auth.token_grant import Mandate
+from gateway.auth.token_keys import ALGORITHM, TokenKeys
 
 LIFETIME: Final = 300
 """Seconds. What a stolen token is worth, and how late a change of role or convention may be seen."""
@@ -28,21 +33,21 @@ LIFETIME: Final = 300
 SKEW: Final = 10
 """Seconds that two clocks may differ by (FAPI 2.0 section 5.3.2.1)."""
 
-ALGORITHM: Final = "ES256"
-
 
 @dataclass(frozen=True, slots=True)
 class AccessToken:
     """
     One of our own tokens, verified: its bearer, its dates in seconds since 1970, and what it is bound to, if anything.
 
-    `confirmation` is the claim `cnf`: `{"jkt": …}` for a key (RFC 9449), `{"x5t#S256": …}` for a certificate (RFC 8705).
+    `audience` is the part of the gateway it opens. `confirmation` is the claim `cnf`: `{"jkt": …}` for a key (RFC 9449),
+    `{"x5t#S256": …}` for a certificate (RFC 8705).
     """
 
     caller: Caller
     issued_at: int
     expires_at: int
     confirmation: Mapping[str, str]
+    audience: str
 
     def check_client(self, client: Any) -> bool:
         """Whether the token was issued to this client; what authlib's revocation endpoint asks."""
@@ -54,55 +59,47 @@ class Expired(Unreadable):
 
 
 class AccessTokens:
-    """Signs and verifies the gateway's own tokens; the audience is the gateway itself, named by its issuer address."""
+    """Signs and verifies the gateway's own tokens; the audience is the gateway itself, or one of its parts (RFC 8707)."""
 
-    def __init__(
-        self, issuer: str, signing_key: ECKey, other_keys: Iterable[Key], clock: Callable[[], datetime]
-    ) -> None:
-        if not signing_key.is_private or signing_key.curve_name != "P-256" or not signing_key.kid:
-            raise ValueError("the signing key must be a private P-256 key with a kid")
+    def __init__(self, issuer: str, keys: TokenKeys, clock: Callable[[], datetime]) -> None:
         self.issuer = issuer
-        self._signing_key = signing_key
-        self._keys: dict[str, Key] = {str(key.kid): key for key in (*other_keys, signing_key)}
+        self._keys = keys
         self._clock = clock
 
-    def issue(
-        self,
-        system: System,
-        scope: str,
-        confirmation: Mapping[str, str] | None = None,
-        conventions: Sequence[str] | None = None,
-    ) -> str:
+    def issue(self, system: System, mandate: Mandate) -> str:
         """
-        Sign a token for `system`, bound as `confirmation` says.
+        Sign a token for `system`, with what `mandate` lets it do.
 
-        `conventions` are the hashes of the conventions that grant it; they stand in the claim of that name.
+        A delegated token is in the other partner's name: `sub` is that partner, `act` who acts (RFC 8693 section 4.1).
         """
         now = self._now()
         claims: dict[str, Any] = {
             "iss": self.issuer,
-            "aud": self.issuer,
-            "sub": system.client_id,
+            "aud": mandate.audience,
+            "sub": system.client_id if mandate.actor is None else mandate.partner,
             "client_id": system.client_id,
             "iat": now,
             "exp": now + LIFETIME,
             "jti": str(uuid4()),
-            "scope": scope,
-            "partner": system.partner,
+            "scope": mandate.scope,
+            "partner": mandate.partner,
             "system": system.name,
-            "roles": sorted(system.roles),
+            "roles": sorted(mandate.roles),
         }
-        if conventions is not None:
-            claims["conventions"] = list(conventions)
-        if confirmation:
-            claims["cnf"] = dict(confirmation)
-        header = {"alg": ALGORITHM, "typ": "at+jwt", "kid": self._signing_key.kid}
-        return jwt.encode(header, claims, self._signing_key, algorithms=[ALGORITHM])
+        if mandate.actor is not None:
+            claims["act"] = {"sub": system.client_id, "partner": mandate.actor}
+        if mandate.conventions is not None:
+            claims["conventions"] = list(mandate.conventions)
+        if mandate.detail is not None:
+            claims["authorization_details"] = [mandate.detail.as_json()]
+        if mandate.confirmation:
+            claims["cnf"] = dict(mandate.confirmation)
+        return self._signed(claims)
 
     def read(self, compact: str) -> AccessToken:
         """Verify one of our tokens (RFC 9068 section 4), revocation apart; raises `Expired` or `Unreadable`."""
         token = read(compact)
-        key = self._keys.get(token.kid or "")
+        key = self._keys.published(self._clock()).get(token.kid or "")
         # A client assertion or a proof signed by the same key would carry another type (RFC 8725 section 3.11).
         if token.kind != "at+jwt" or key is None:
             raise Unreadable("not a token of this server")
@@ -110,27 +107,31 @@ class AccessTokens:
         self._check_dates_and_audience(token.claims)
         try:
             return _access_token(token.claims)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise Unreadable("claims missing") from error
 
     def jwks(self) -> KeySetSerialization:
-        """Publish every key with which a live token may be signed (RFC 7517 section 5)."""
-        keys = KeySet(list(self._keys.values())).as_dict(private=False)["keys"]
+        """Publish every key with which a live token may be signed, or will soon be (RFC 7517 section 5)."""
+        keys = [key.as_dict(private=False) for key in self._keys.published(self._clock()).values()]
         return {"keys": [{**key, "use": "sig", "alg": ALGORITHM} for key in keys]}
+
+    def _signed(self, claims: Mapping[str, Any]) -> str:
+        kid = self._keys.signing(self._clock())
+        parts = ({"alg": ALGORITHM, "typ": "at+jwt", "kid": kid}, claims)
+        message = ".".join(urlsafe_b64encode(orjson.dumps(part)).decode() for part in parts)
+        return f"{message}.{urlsafe_b64encode(self._keys.sign(kid, message.encode())).decode()}"
 
     def _check_dates_and_audience(self, claims: dict[str, Any]) -> None:
         now = self._now()
         ours = ClaimsOption(essential=True, value=self.issuer)
-        known = JWTClaimsRegistry(
-            now=now, leeway=SKEW, iss=ours, aud=ours, exp={"essential": True}, iat={"essential": True}
-        )
+        known = JWTClaimsRegistry(now=now, leeway=SKEW, iss=ours, exp={"essential": True}, iat={"essential": True})
         try:
             known.validate(claims)
         except JoseError as error:
             raise (Expired if error.error == "expired_token" else Unreadable)("claims refused") from error
         # The library accepts an audience list and gives expiry the benefit of the skew: these are our own tokens and clocks.
-        if not isinstance(claims["aud"], str):
-            raise Unreadable("audience is not one string")
+        if not audience.is_ours(self.issuer, claims.get("aud")):
+            raise Unreadable("audience is not this gateway, in one string")
         if claims["exp"] <= now:
             raise Expired("expired")
 
@@ -147,7 +148,7 @@ class TokenGenerator(JWTBearerTokenGenerator):  # type: ignore[misc]  # authlib 
 
     def access_token_generator(self, client: Any, grant_type: str, user: Any, scope: str) -> str:
         """Sign the access token of an authenticated client."""
-        return self._tokens.issue(client.system, scope, client.confirmation, client.conventions())
+        return self._tokens.issue(client.system, client.mandate)
 
 
 def _access_token(claims: dict[str, Any]) -> AccessToken:
@@ -155,12 +156,40 @@ def _access_token(claims: dict[str, Any]) -> AccessToken:
     roles, conventions = claims["roles"], claims.get("conventions")
     if not all(isinstance(text, str) for text in (*texts, *roles, *(conventions or ()))):
         raise ValueError("claims of another type")
-    if claims["sub"] != claims["client_id"]:
-        raise ValueError("subject and client differ")
     client_id, partner, system, scope, jti = texts
-    known = None if conventions is None else frozenset(conventions)
-    caller = Caller(client_id, partner, system, frozenset(scope.split()), frozenset(roles), jti, known)
-    return AccessToken(caller, int(claims["iat"]), int(claims["exp"]), _confirmation(claims))
+    expires_at = int(claims["exp"])
+    caller = Caller(
+        client_id=client_id,
+        partner=partner,
+        system=system,
+        scopes=frozenset(scope.split()),
+        roles=frozenset(roles),
+        token_id=jti,
+        conventions=None if conventions is None else frozenset(conventions),
+        actor=_actor(claims),
+        detail=_detail(claims),
+        expires_at=expires_at,
+    )
+    return AccessToken(caller, int(claims["iat"]), expires_at, _confirmation(claims), claims["aud"])
+
+
+def _actor(claims: Mapping[str, Any]) -> str | None:
+    """Read who acts in the name of the subject (RFC 8693 section 4.1); a token in one's own name has no `act`."""
+    if "act" not in claims:
+        if claims["sub"] != claims["client_id"]:
+            raise ValueError("subject and client differ")
+        return None
+    act = claims["act"]
+    if act.keys() != {"sub", "partner"} or act["sub"] != claims["client_id"] or claims["sub"] != claims["partner"]:
+        raise ValueError("actor and client differ")
+    return str(act["partner"])
+
+
+def _detail(claims: Mapping[str, Any]) -> ExchangeDetail | None:
+    if "authorization_details" not in claims:
+        return None
+    [written] = claims["authorization_details"]
+    return ExchangeDetail.read(written)
 
 
 def _confirmation(claims: Mapping[str, Any]) -> dict[str, str]:

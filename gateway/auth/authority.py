@@ -5,28 +5,22 @@ What the authorization server and the protected resources share: keys, database,
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 from urllib.parse import urlsplit
 
 from authlib.common.security import is_secure_transport
-from joserfc.jwk import ECKey, KeySet
 
 from gateway.auth.access_token import AccessToken, AccessTokens, Expired
 from gateway.auth.certificates import Certificates
 from gateway.auth.dpop import Proofs
 from gateway.auth.partner_keys import PartnerKeys
-from gateway.auth.registry import System
 from gateway.auth.revocation import Revocations
+from gateway.auth.rights import Rights
+from gateway.auth.token_keys import TokenKeys
 from gateway.outgoing import SafeClient
-from gateway.store.database import Database, Transaction
-
-GrantedScopes = Callable[[Transaction, System], Awaitable[frozenset[str]]]
-"""Which scopes a system may ask for, from its roles and the conventions in force."""
-
-GrantingConventions = Callable[[Transaction, System], Awaitable[Sequence[str]]]
-"""The hashes of the conventions in force for a system, which its tokens carry."""
+from gateway.store.database import Database
 
 _REMEMBERED: Final = 10_000
 
@@ -35,33 +29,31 @@ class Auth:
     """
     The gateway's access side, held in `app.state.auth`.
 
-    `issuer` is the gateway's public address, without final slash: what clients write in `aud`. `signing_key` is a private
-    P-256 key with a `kid`; `previous_keys` are published and still verify, for rotation without downtime. `certificates` reads
-    what the reverse proxy passes, `outgoing` knocks at the addresses where partners publish their keys.
+    `issuer` is the gateway's public address, without final slash: what clients write in `aud`. `keys` sign its tokens, `rights`
+    reads what the conventions open. `secret` is known to every process of this gateway, and to nobody else. `certificates`
+    reads what the reverse proxy passes, `outgoing` knocks at the addresses where partners publish their keys.
     """
 
     def __init__(
         self,
         database: Database,
         issuer: str,
-        signing_key: ECKey,
+        keys: TokenKeys,
         *,
-        previous_keys: KeySet,
-        granted_scopes: GrantedScopes,
+        rights: Rights,
+        secret: bytes,
         clock: Callable[[], datetime],
-        granting_conventions: GrantingConventions | None = None,
         certificates: Certificates | None = None,
         outgoing: SafeClient | None = None,
     ) -> None:
-        """Raises `ValueError` when the issuer or the signing key cannot be used."""
+        """Raises `ValueError` when the issuer cannot be used."""
         self.database = database
         self.issuer = _checked(issuer)
-        self.tokens = AccessTokens(issuer, signing_key, previous_keys, clock)
-        self.granted_scopes = granted_scopes
-        self.granting_conventions = granting_conventions
+        self.tokens = AccessTokens(issuer, keys, clock)
+        self.rights = rights
         self.clock = clock
         self.revocations = Revocations(database, clock)
-        self.proofs = Proofs(database, signing_key, clock)
+        self.proofs = Proofs(database, secret, clock)
         self.certificates = certificates or Certificates()
         self.partner_keys = PartnerKeys(outgoing or SafeClient())
         self._known: dict[bytes, AccessToken] = {}

@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from joserfc.jwk import ECKey
 from joserfc.util import urlsafe_b64encode
 
 from gateway.auth.access_token import SKEW
@@ -70,8 +69,8 @@ class Nonces:
     They prove that a proof was made recently and not stored up by somebody who held the key for a moment.
     """
 
-    def __init__(self, signing_key: ECKey, clock: Callable[[], datetime]) -> None:
-        self._secret = hmac.digest(signing_key.as_der(private=True), b"tdu dpop nonce", hashlib.sha256)
+    def __init__(self, secret: bytes, clock: Callable[[], datetime]) -> None:
+        self._secret = hmac.digest(secret, b"tdu dpop nonce", hashlib.sha256)
         self._clock = clock
 
     def current(self) -> str:
@@ -94,8 +93,8 @@ class Nonces:
 class Proofs:
     """Checks the `DPoP` header of a request."""
 
-    def __init__(self, database: Database, signing_key: ECKey, clock: Callable[[], datetime]) -> None:
-        self.nonces = Nonces(signing_key, clock)
+    def __init__(self, database: Database, secret: bytes, clock: Callable[[], datetime]) -> None:
+        self.nonces = Nonces(secret, clock)
         self._database = database
         self._clock = clock
         self._together: GroupCommit[Use] = GroupCommit()

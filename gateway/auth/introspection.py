@@ -64,8 +64,8 @@ class Introspection(IntrospectionEndpoint):  # type: ignore[misc]  # authlib is 
         described: dict[str, Any] = {
             "active": True,
             "iss": self._tokens.issuer,
-            "aud": self._tokens.issuer,
-            "sub": caller.client_id,
+            "aud": token.audience,
+            "sub": caller.client_id if caller.actor is None else caller.partner,
             "client_id": caller.client_id,
             "iat": token.issued_at,
             "exp": token.expires_at,
@@ -78,6 +78,10 @@ class Introspection(IntrospectionEndpoint):  # type: ignore[misc]  # authlib is 
         }
         if caller.conventions is not None:
             described["conventions"] = sorted(caller.conventions)
+        if caller.actor is not None:
+            described["act"] = {"sub": caller.client_id, "partner": caller.actor}
+        if caller.detail is not None:
+            described["authorization_details"] = [caller.detail.as_json()]
         if token.confirmation:
             described["cnf"] = dict(token.confirmation)
         return described

@@ -32,8 +32,8 @@ _STANDARD = {
         "This client may not use this grant_type.",
     ),
     "unsupported_grant_type": (
-        "Seul grant_type=client_credentials est accepté.",
-        "Only grant_type=client_credentials is accepted.",
+        "grant_type possible : client_credentials, ou urn:ietf:params:oauth:grant-type:token-exchange pour agir pour un autre.",
+        "Possible grant_type: client_credentials, or urn:ietf:params:oauth:grant-type:token-exchange to act for another.",
     ),
     "invalid_dpop_proof": (
         "Ce système est enregistré pour des jetons liés à une clé : envoyez une preuve dans l'en-tête DPoP (RFC 9449).",

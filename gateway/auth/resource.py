@@ -12,6 +12,7 @@ from fastapi.openapi.models import OAuthFlowClientCredentials, OAuthFlows
 from fastapi.security import OAuth2
 
 from gateway.auth.access_token import AccessToken, Expired
+from gateway.auth.audience import covers
 from gateway.auth.authority import Auth
 from gateway.auth.caller import Caller
 from gateway.auth.certificates import CertificateUnreadable
@@ -101,6 +102,12 @@ async def _identify(auth: Auth, request: Request) -> AccessToken:
             auth,
             "Un jeton lié à une clé s'envoie avec Authorization: DPoP et une preuve ; un autre avec Authorization: Bearer.",
             "A token bound to a key is sent with Authorization: DPoP and a proof; any other with Authorization: Bearer.",
+        )
+    if not covers(auth.issuer, token.audience, request.scope["path"]):
+        raise _refused(
+            auth,
+            "Ce jeton a été demandé pour une autre partie de la passerelle (resource).",
+            "This token was asked for another part of the gateway (resource).",
         )
     if "jkt" in token.confirmation:
         await _check_possession(auth, request, compact, token.confirmation["jkt"])

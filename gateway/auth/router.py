@@ -15,13 +15,24 @@ from starlette.responses import JSONResponse, Response
 
 from gateway.auth.authority import Auth
 from gateway.auth.certificates import CertificateUnreadable
-from gateway.auth.metadata import INTROSPECT, JWKS, REVOKE, TOKEN, WELL_KNOWN, server_metadata
+from gateway.auth.metadata import (
+    FHIR,
+    INTROSPECT,
+    JWKS,
+    REVOKE,
+    SMART_CONFIGURATION,
+    TOKEN,
+    WELL_KNOWN,
+    server_metadata,
+    smart_configuration,
+)
 from gateway.auth.refusal import Refusal
 from gateway.auth.server import Server, TokenRequest
 
 MAX_FORM_BYTES: Final = 32_768
 _FORM = "application/x-www-form-urlencoded"
-_AUTHENTICATION = ("client_assertion_type", "client_assertion")
+_AUTHENTICATION = ("client_assertion_type", "client_assertion", "client_id")
+_OPTIONAL = ("scope", "resource", "authorization_details", "subject_token", "subject_token_type")
 
 
 def create_auth_router(auth: Auth) -> APIRouter:
@@ -29,7 +40,9 @@ def create_auth_router(auth: Auth) -> APIRouter:
     server = Server(auth)
     router = APIRouter(tags=["oauth2"])
 
-    @router.post(TOKEN, summary="Obtenir un jeton (RFC 6749 § 4.4)", openapi_extra=_form("grant_type", "scope"))
+    @router.post(
+        TOKEN, summary="Obtenir un jeton (RFC 6749 § 4.4, RFC 8693)", openapi_extra=_form("grant_type", *_OPTIONAL)
+    )
     async def token(request: Request) -> Response:
         return await _answer(auth, request, server.create_token_response)
 
@@ -51,6 +64,11 @@ def create_auth_router(auth: Auth) -> APIRouter:
             server_metadata(auth.issuer, certificates=auth.certificates.offered),
             headers={"Cache-Control": "public, max-age=300"},
         )
+
+    @router.get(SMART_CONFIGURATION, summary="Description pour les clients FHIR (SMART Backend Services)")
+    @router.get(FHIR + SMART_CONFIGURATION, summary="Description pour les clients FHIR (SMART Backend Services)")
+    async def smart() -> Response:
+        return JSONResponse(smart_configuration(auth.issuer), headers={"Cache-Control": "public, max-age=300"})
 
     return router
 
@@ -104,13 +122,16 @@ async def _read_form(request: Request) -> dict[str, str]:
             "invalid_request", "Le formulaire est mal formé, ou coupé.", "The form is malformed, or cut."
         ) from error
     if len({name for name, _ in pairs}) != len(pairs):
-        raise Refusal("invalid_request", "Un paramètre est répété.", "A parameter is repeated.")
+        # RFC 8707 section 2 lets clients name several resources: here a token is for one of them.
+        several = len([name for name, _ in pairs if name == "resource"]) > 1
+        code = "invalid_target" if several else "invalid_request"
+        raise Refusal(code, "Un paramètre est répété.", "A parameter is repeated.")
     return {name: value for name, value in pairs if value}
 
 
 def _form(*parameters: str) -> dict[str, Any]:
     """Describe the form in the OpenAPI description."""
     properties = {name: {"type": "string"} for name in (*parameters, *_AUTHENTICATION)}
-    required = [name for name in properties if name != "scope"]
+    required = [name for name in parameters if name not in _OPTIONAL]
     schema = {"type": "object", "properties": properties, "required": required}
     return {"requestBody": {"required": True, "content": {_FORM: {"schema": schema}}}}

@@ -5,6 +5,7 @@ The closed list of scopes: what a token may open. Which of them a system gets co
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 
 class Scopes(StrEnum):
@@ -58,3 +59,20 @@ class Scopes(StrEnum):
         "Essayer un document ou un fichier sans rien enregistrer",
         "Try a document or a file; nothing is kept",
     )
+    SYSTEM_SERVICE_REQUEST = (
+        "system/ServiceRequest.rs",
+        "Lire les orientations par FHIR (SMART)",
+        "Read referrals through FHIR (SMART)",
+    )
+    SYSTEM_TASK = (
+        "system/Task.rs",
+        "Lire leur suivi par FHIR (SMART)",
+        "Read their follow-up through FHIR (SMART)",
+    )
+
+
+SMART: Final = frozenset({Scopes.SYSTEM_SERVICE_REQUEST, Scopes.SYSTEM_TASK})
+"""What FHIR clients ask for (SMART App Launch 2, section "Scopes for requesting FHIR resources"); each is a part of exchange:read."""
+
+SENDING: Final = frozenset({Scopes.REFERRAL_SEND, Scopes.BILAN_SEND, Scopes.STATUS_SEND, Scopes.INBOUND_SEND})
+"""What a convention's flows open one by one."""

@@ -7,9 +7,9 @@ authlib is synchronous: a request runs in a worker thread and comes back to the 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio.from_thread
 from authlib.oauth2 import AuthorizationServer, OAuth2Error, OAuth2Request
@@ -17,12 +17,13 @@ from authlib.oauth2.rfc6749.requests import OAuth2Payload
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 
-from gateway.auth.access_token import TokenGenerator
+from gateway.auth.access_token import AccessToken, TokenGenerator
 from gateway.auth.assertion import ClientAssertion, unknown
 from gateway.auth.authority import Auth
 from gateway.auth.certificates import Certificate
 from gateway.auth.client_authentication import attempted, by_certificate, by_secret
-from gateway.auth.client_credentials import Client, Grant
+from gateway.auth.client_credentials import ClientCredentials
+from gateway.auth.details import ExchangeDetail
 from gateway.auth.dpop import Proof, ProofRefused, Target
 from gateway.auth.introspection import Introspection
 from gateway.auth.metadata import TOKEN
@@ -31,6 +32,11 @@ from gateway.auth.refusal import Refusal, described, standard
 from gateway.auth.registry import System, get_system
 from gateway.auth.replay import use_once
 from gateway.auth.revocation import Revocation
+from gateway.auth.rights import Granted
+from gateway.auth.token_exchange import TokenExchange
+from gateway.auth.token_grant import Client
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -83,6 +89,7 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # authlib is not typed
 
     def __init__(self, auth: Auth) -> None:
         super().__init__()
+        self.issuer = auth.issuer
         self._auth = auth
         audiences = {Profile.FAPI: auth.issuer, Profile.SMART: auth.issuer + TOKEN}
         assertion = ClientAssertion(audiences, auth.partner_keys.find, self._use_once, auth.clock)
@@ -90,7 +97,8 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # authlib is not typed
         self.register_client_auth_method(Method.TLS, by_certificate(auth.clock))
         self.register_client_auth_method(Method.SECRET, by_secret)
         self.register_token_generator("default", TokenGenerator(auth.tokens))
-        self.register_grant(Grant)
+        self.register_grant(ClientCredentials)
+        self.register_grant(TokenExchange)
         self.register_endpoint(Introspection(auth.tokens, auth.revocations))
         self.register_endpoint(Revocation(auth.tokens, auth.revocations))
 
@@ -99,11 +107,7 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # authlib is not typed
         system = anyio.from_thread.run(self._read_system, client_id)
         if system is None or system.disabled:
             raise unknown()
-        return Client(
-            system,
-            lambda: anyio.from_thread.run(self._read_granted, system),
-            lambda: anyio.from_thread.run(self._read_conventions, system),
-        )
+        return Client(system)
 
     def authenticate_client(self, request: TokenRequest, methods: Any, endpoint: str = "token") -> Client:
         """Authenticate with the one method that the request attempts."""
@@ -145,6 +149,26 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # authlib is not typed
             raise self._proof_refusal(error) from error
         return {"jkt": proof.thumbprint}
 
+    def own(self, system: System) -> Granted:
+        """What a system may do for its own partner."""
+        return anyio.from_thread.run(self._reading, self._auth.rights.own, system)
+
+    def delegated(self, system: System, principal: str) -> Granted:
+        """What a system may do in the name of another partner."""
+        return anyio.from_thread.run(self._reading, self._auth.rights.delegated, system, principal)
+
+    def principal(self, system: System, convention: str) -> str | None:
+        """Whom a system's partner acts for under a convention."""
+        return anyio.from_thread.run(self._reading, self._auth.rights.principal, system, convention)
+
+    def routed(self, sender: str, detail: ExchangeDetail) -> bool:
+        """Whether conventions in force permit an exchange."""
+        return anyio.from_thread.run(self._reading, self._auth.rights.routed, sender, detail)
+
+    def live_token(self, compact: str) -> AccessToken:
+        """Verify one of our tokens, its revocation included; raises `Unreadable`."""
+        return anyio.from_thread.run(self._auth.identify, compact)
+
     def save_token(self, token: Mapping[str, Any], request: TokenRequest) -> None:
         """Keep nothing: the token is its own record, and only its refusal is ever stored."""
         _log.info("oauth.token_issued", extra={"client_id": request.client.get_client_id(), "scope": token["scope"]})
@@ -176,15 +200,9 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # authlib is not typed
         async with self._auth.database.read() as tx:
             return await get_system(tx, client_id)
 
-    async def _read_granted(self, system: System) -> frozenset[str]:
+    async def _reading(self, question: Callable[..., Awaitable[T]], *about: Any) -> T:
         async with self._auth.database.read() as tx:
-            return await self._auth.granted_scopes(tx, system)
-
-    async def _read_conventions(self, system: System) -> Sequence[str] | None:
-        if self._auth.granting_conventions is None:
-            return None
-        async with self._auth.database.read() as tx:
-            return await self._auth.granting_conventions(tx, system)
+            return await question(tx, *about)
 
     async def _use_once(self, client_id: str, jti: str, expires_at: datetime) -> bool:
         async with self._auth.database.write() as tx:

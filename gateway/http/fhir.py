@@ -13,7 +13,7 @@ from gateway.audit import reading as audit
 from gateway.audit.criteria import View
 from gateway.audit.indexing import settled
 from gateway.audit.search import search
-from gateway.auth.resource import Caller, requires
+from gateway.auth.resource import Caller, requires, requires_one
 from gateway.auth.scopes import Scopes
 from gateway.errors import not_found
 from gateway.fhir import reading
@@ -24,8 +24,9 @@ from gateway.http.exchanges import Id, services_of
 
 router = APIRouter(prefix="/fhir/R4", tags=["FHIR R4"])
 
-Reader = Annotated[Caller, Depends(requires(Scopes.EXCHANGE_READ))]
 Auditor = Annotated[Caller, Depends(requires(Scopes.LEDGER_READ))]
+ReferralReader = Annotated[Caller, Depends(requires_one(Scopes.EXCHANGE_READ, Scopes.SYSTEM_SERVICE_REQUEST))]
+TaskReader = Annotated[Caller, Depends(requires_one(Scopes.EXCHANGE_READ, Scopes.SYSTEM_TASK))]
 
 
 @router.get("/metadata")
@@ -37,13 +38,13 @@ async def metadata(request: Request) -> Response:
 
 
 @router.get("/ServiceRequest/{referral_id}")
-async def service_request(referral_id: Id, request: Request, caller: Reader) -> Response:
+async def service_request(referral_id: Id, request: Request, caller: ReferralReader) -> Response:
     """A referral as a ServiceRequest. / Une orientation en ServiceRequest."""
     return _fhir(await reading.service_request(caller, services_of(request), referral_id))
 
 
 @router.get("/Task/{delivery_id}")
-async def task(delivery_id: Id, request: Request, caller: Reader) -> Response:
+async def task(delivery_id: Id, request: Request, caller: TaskReader) -> Response:
     """The follow-up of a referral by one recipient as a Task. / Le suivi d'une orientation en Task."""
     return _fhir(await reading.task(caller, services_of(request), delivery_id))
 

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fastapi import Depends, FastAPI, Request
 from joserfc import jws
-from joserfc.jwk import ECKey, Key, KeySet, OKPKey, RSAKey
+from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 from starlette.responses import JSONResponse
@@ -27,8 +27,11 @@ from starlette.responses import JSONResponse
 from consent.tables import metadata as consent_metadata
 from gateway.auth import Auth, AuthError, Caller, Scopes, create_auth_router, requires
 from gateway.auth.certificates import Certificates
+from gateway.auth.details import ExchangeDetail
 from gateway.auth.profile import TRIAL, Binding, Profile, Security
 from gateway.auth.registry import System, add_partner, add_system, disable_system
+from gateway.auth.rights import NOTHING, Granted
+from gateway.auth.token_keys import HeldKey, HeldKeys
 from gateway.store.database import Database, Transaction
 from gateway.store.tables import metadata
 
@@ -180,19 +183,34 @@ async def _administer(server: str, statement: str) -> None:
     await engine.dispose()
 
 
-async def _granted(tx: Transaction, system: System) -> frozenset[str]:
-    return frozenset() if system.client_id == "relais-neuf" else GRANTED
+class PlainRights:
+    """Every system but one may do the same things for its own partner; no convention delegates or routes anything."""
+
+    async def own(self, tx: Transaction, system: System) -> Granted:
+        """All but the new one have the same scopes."""
+        return Granted(frozenset() if system.client_id == "relais-neuf" else GRANTED)
+
+    async def delegated(self, tx: Transaction, system: System, principal: str) -> Granted:
+        """Nobody acts for anybody."""
+        return NOTHING
+
+    async def principal(self, tx: Transaction, system: System, convention: str) -> str | None:
+        """There is no convention."""
+        return None
+
+    async def routed(self, tx: Transaction, sender: str, detail: ExchangeDetail) -> bool:
+        """There is no route."""
+        return False
 
 
 def make_auth(database: Database, keys: Keys, clock: Any) -> Auth:
     """An access side like the one of another process: same database, same keys."""
-    previous = KeySet([ECKey.import_key(keys.gateway_before.as_dict(private=False))])
     return Auth(
         database,
         ISSUER,
-        keys.gateway,
-        previous_keys=previous,
-        granted_scopes=_granted,
+        HeldKeys([HeldKey(keys.gateway_before), HeldKey(keys.gateway, datetime.now(UTC))]),
+        rights=PlainRights(),
+        secret=b"known to every process",
         clock=clock,
         certificates=Certificates([PROXY]),
     )

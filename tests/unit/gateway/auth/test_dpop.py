@@ -302,7 +302,7 @@ async def test_the_rfc_s_own_proof_passes_every_check_but_the_nonce(desk: Any) -
         "YzZhY2MybFRjIiwiaHRtIjoiUE9TVCIsImh0dSI6Imh0dHBzOi8vc2VydmVyLmV4YW1wbGUuY29tL3Rva2VuIiwiaWF0IjoxNTYyMjYyNjE2fQ.2-GxA6T8lP"
         "4vfrg8v-FdWP0A0zdrj8igiMLvqRMUvwnQg4PtFLbdLXiOSsX0x7NVY-FNyJK70nfbV37xRZT3Lg"
     )
-    proofs = Proofs(desk.database, desk.keys.gateway, lambda: datetime.fromtimestamp(1_562_262_620, UTC))
+    proofs = Proofs(desk.database, b"secret", lambda: datetime.fromtimestamp(1_562_262_620, UTC))
     with pytest.raises(ProofRefused) as refused:
         proofs.read([example], Target("POST", "https://server.example.com/token"))
     assert "use_dpop_nonce" == refused.value.code

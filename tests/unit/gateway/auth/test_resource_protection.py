@@ -273,5 +273,7 @@ def test_every_scope_says_in_two_languages_what_it_opens() -> None:
         "convention:write",
         "ledger:read",
         "validate",
+        "system/ServiceRequest.rs",
+        "system/Task.rs",
     ] == [str(scope) for scope in Scopes]
     assert all(scope.label_fr and scope.label_en and scope.label_fr != scope.label_en for scope in Scopes)
