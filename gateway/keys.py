@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurv
 from cryptography.hazmat.primitives.asymmetric.ec import generate_private_key as generate_ec_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from gateway.auth.token_keys import FileKeys, HeldKeys, TokenKeys, TokenKeysUnusable, has_files
+from gateway.auth.token_keys import FileKeys, HeldKey, HeldKeys, TokenKeys, TokenKeysUnusable, has_files
 from gateway.settings import Settings
 
 _TOKEN, _LEDGER = "token-signing.pem", "ledger-signing.pem"
@@ -75,11 +75,22 @@ def generate(settings: Settings) -> list[Path]:
         if path.exists():
             continue
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content())
+        _write(path, content())
         made.append(path)
     return made
+
+
+def new_token_key(path: Path) -> str:
+    """Make a key that signs tokens in a new file, readable by its owner only, and return its name (kid); raises `OSError`."""
+    key = generate_ec_key(SECP256R1())
+    _write(path, _pem(key))
+    return HeldKey.of(key).kid
+
+
+def _write(path: Path, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
 
 
 def _pem(key: EllipticCurvePrivateKey | Ed25519PrivateKey) -> bytes:

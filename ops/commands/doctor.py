@@ -15,7 +15,7 @@ import typer
 from consent.ledger.mark import SequencerRefused
 from gateway.app import assemble
 from gateway.bus.base import BusUnavailable
-from gateway.keys import Keys, KeysMissing
+from gateway.keys import Keys, KeysMissing, token_keys
 from gateway.settings import Settings
 from gateway.store.database import Database
 from gateway.store.root import WrongRoot
@@ -100,6 +100,7 @@ async def _checks(settings: Settings) -> AsyncIterator[Check]:
     yield (database := await _database(settings))
     try:
         keys = Keys.load(settings)
+        token_keys(settings)
     except KeysMissing as error:
         yield Check("clés", False, f"{error} ; faites « tdu init » ou corrigez TDU_KEYS_DIR et TDU_KEK_FILE")
         return
