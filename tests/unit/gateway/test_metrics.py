@@ -199,7 +199,7 @@ async def test_a_dead_loop_makes_the_process_unready_and_shows(tmp_path: Path) -
         assert 200 == (await http.get("/healthz")).status_code
     assert ["loop: sequencer"] == refused.json()["faults"]
     assert 0.0 == published["tdu_loop_alive", frozenset({("loop", "sequencer")})]
-    assert 1.0 == published["tdu_ledger_unsequenced_events", frozenset()]
+    assert 1.0 <= published["tdu_ledger_unsequenced_events", frozenset()]  # the index of answers may add its own
 
 
 def refused_crossing() -> Crossing:
