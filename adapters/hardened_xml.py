@@ -232,6 +232,13 @@ def _encoding_of(start: bytes) -> str:
     """
     The encoding that the file declares, as Python names it; UTF-8 without a declaration, as XML says.
     """
+    if not start.strip():
+        raise FileRefused(
+            "empty",
+            "Le fichier est vide. Envoyez le fichier lui-même (avec curl : --data-binary @fichier).",
+            "The file is empty. Send the file itself (with curl: --data-binary @file).",
+            quarantine=False,
+        )
     declared = _DECLARED.match(start)
     name = declared.group(1).decode("ascii") if declared else "utf-8"
     try:

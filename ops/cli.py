@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "convention": ("convention", "app"),
     "gate": ("gate", "app"),
     "adapter": ("adapter", "app"),
+    "quarantine": ("quarantine", "app"),
     "ledger": ("ledger", "app"),
     "schema": ("schema", "app"),
     "bench": ("bench", "app"),

@@ -99,7 +99,7 @@ async def post_inbound(
 ) -> Response:
     """Send a file in one's own format. / Déposer un fichier dans son propre format."""
     adapter = _adapter(adapter_name, request)
-    raw = await _file(request)
+    raw = await read_body(request, services_of(request).settings.max_file_bytes)
     caller = caller.through("inbound")
     return await _take_in(request, caller, attempt_of(request, caller, key, raw), raw, adapter)
 
@@ -111,7 +111,7 @@ async def try_adapter(
     """Translate a file and keep nothing. / Essayer un fichier : rien n'est gardé."""
     services = services_of(request)
     adapter = _adapter(adapter_name, request)
-    raw = await _file(request)
+    raw = await read_body(request, services.settings.max_file_bytes)
     sender = await sender_of(request, caller)
     try:
         translation = await to_thread.run_sync(admission.translate, raw, adapter, sender, services.clock(), services)
@@ -167,17 +167,6 @@ def _adapter(name: str, request: Request) -> Adapter:
         accepted = ", ".join(adapter.media_types)
         raise Problem("unsupported_media_type", f"Types acceptés ici : {accepted}.", f"Accepted here: {accepted}.")
     return adapter
-
-
-async def _file(request: Request) -> bytes:
-    raw = await read_body(request, services_of(request).settings.max_file_bytes)
-    if not raw.strip():
-        raise Problem(
-            "malformed_request",
-            "Le corps est vide : envoyez le fichier lui-même (avec curl : --data-binary @fichier).",
-            "The body is empty: send the file itself (with curl: --data-binary @file).",
-        )
-    return raw
 
 
 async def _post_shared(request: Request, caller: Caller, key: str | None, kind: str) -> Response:

@@ -64,7 +64,7 @@ NOT_JSON = {
 NOT_OBJECTS = {"list": b"[]", "null": b"null", "number": b"1", "text": b'"%s"' % MARK.encode(), "true": b"true"}
 
 FILES = {
-    "empty": (b"", "not_xml"),
+    "empty": (b"", "empty"),
     "not XML": (MARK.encode(), "not_xml"),
     "JSON": (b'{"a": 1}', "not_xml"),
     "compressed": (gzip.compress(fictitious_flow(2, 1)), "not_xml"),

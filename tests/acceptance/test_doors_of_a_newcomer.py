@@ -35,4 +35,4 @@ def test_a_format_that_is_unknown_here_gets_the_list(desk: Any, refused: Any) ->
 def test_an_empty_file_is_called_empty(desk: Any, refused: Any, address: str, content: bytes) -> None:
     """The usual first mistake with curl: nothing was sent."""
     answer = desk.call("caf", "POST", address, content=content, headers={"Content-Type": "application/xml"})
-    assert "vide" in refused(answer, 400, "malformed_request")["detail"]
+    assert "vide" in refused(answer, 422, "file_refused")["detail"]
