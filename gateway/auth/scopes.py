@@ -73,6 +73,3 @@ class Scopes(StrEnum):
 
 SMART: Final = frozenset({Scopes.SYSTEM_SERVICE_REQUEST, Scopes.SYSTEM_TASK})
 """What FHIR clients ask for (SMART App Launch 2, section "Scopes for requesting FHIR resources"); each is a part of exchange:read."""
-
-SENDING: Final = frozenset({Scopes.REFERRAL_SEND, Scopes.BILAN_SEND, Scopes.STATUS_SEND, Scopes.INBOUND_SEND})
-"""What a convention's flows open one by one."""

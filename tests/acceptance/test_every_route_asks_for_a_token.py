@@ -23,6 +23,7 @@ PUBLIC = {
     "POST /oauth2/": "the client proves who it is in the body (private_key_jwt)",
     "GET /oauth2/jwks": "public keys",
     "GET /.well-known/": "how to get a token",
+    "GET /fhir/R4/.well-known/": "the same for FHIR clients, where they look for it",
     "GET /schemas/": "the shared language belongs to everybody",
     "GET /ledger/": "the public log: its entries are keyed commitments",
     "GET /v1/texts": "what people are shown before they answer",

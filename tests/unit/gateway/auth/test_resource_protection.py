@@ -269,6 +269,7 @@ def test_every_scope_says_in_two_languages_what_it_opens() -> None:
         "status:send",
         "inbound:send",
         "mailbox:read",
+        "delivery:manage",
         "exchange:read",
         "convention:write",
         "ledger:read",
