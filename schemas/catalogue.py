@@ -4,6 +4,7 @@ The shared language as it is served: `GET /schemas/{kind}/v{n}.json`, `GET /sche
 Plain dictionaries, ready to become JSON. A schema is served as its file is written; what helps is beside it.
 """
 
+from dataclasses import asdict
 from functools import cache
 from typing import Any
 
@@ -21,7 +22,7 @@ BASE = "https://trait-dunion.example/schemas/"
 @cache
 def index() -> dict[str, Any]:
     """
-    What there is: `{schemas: [{name, version, title, title_en, path}], codes: [{name, count, path}],
+    What there is: `{schemas: [{name, version, title, title_en, path}], codes: [{name, title, title_en, count, path}],
     crosswalks: [{from, to, path}]}`, `path` being the address under the gateway's own host.
     """
     return {
@@ -36,7 +37,10 @@ def index() -> dict[str, Any]:
             for name, majors in schema_versions().items()
             for major in majors
         ],
-        "codes": [{"name": name, "count": len(code_list(name)), "path": code_list_path(name)} for name in code_lists()],
+        "codes": [
+            {"name": name, **list_titles(name), "count": len(code_list(name)), "path": code_list_path(name)}
+            for name in code_lists()
+        ],
         "crosswalks": [{"from": ends[0], "to": ends[1], "path": crosswalk_path(*ends)} for ends in crosswalks()],
     }
 
@@ -60,6 +64,14 @@ def crosswalk_path(source: str, target: str) -> str:
     The address of a crosswalk under the gateway's host.
     """
     return f"/schemas/codes/crosswalks/{source}--{target}.json"
+
+
+def list_titles(name: str) -> dict[str, str]:
+    """
+    What a code list is called in French (`title`) and in English (`title_en`): it is a code of the list `code_list`.
+    """
+    listed = code_list("code_list").get(name)
+    return {"title": listed.label_fr if listed else name, "title_en": listed.label_en if listed else name}
 
 
 def schema_document(name: str, major: int) -> dict[str, Any]:
@@ -94,7 +106,7 @@ def bundled_schema_document(name: str, major: int) -> dict[str, Any]:
 @cache
 def code_list_document(name: str) -> dict[str, Any]:
     """
-    A code list: `{id, name, codes: [{code, label_fr, label_en, source, version, parent}], used_by: {kind: [pattern]},
+    A code list: `{id, name, title, title_en, codes: [{code, label_fr, label_en, source, version, parent}], used_by: {kind: [pattern]},
     crosswalks: [{list, path}]}`; `parent` is null at the top. Raises UnknownCodeList.
     """
     codes = [
@@ -112,6 +124,7 @@ def code_list_document(name: str) -> dict[str, Any]:
     return {
         "id": f"{BASE}codes/{name}.json",
         "name": name,
+        **list_titles(name),
         "codes": codes,
         "used_by": {kind: patterns[name] for kind in map(str, Kind) if name in (patterns := _uses(Kind(kind)))},
         "crosswalks": [{"list": other, "path": crosswalk_path(*ends)} for ends, other in linked],
@@ -120,7 +133,7 @@ def code_list_document(name: str) -> dict[str, Any]:
 
 def crosswalk_document(source: str, target: str) -> dict[str, Any]:
     """
-    A crosswalk in the direction asked: `{id, from, to, codes: {code: [{code, relation, note}]}}`, nearest first.
+    A crosswalk in the direction asked: `{id, from, to, codes: {code: [{code, relation, note_fr, note_en}]}}`, nearest first.
 
     Raises UnknownCodeList.
     """
@@ -129,10 +142,7 @@ def crosswalk_document(source: str, target: str) -> dict[str, Any]:
         "id": f"{BASE}codes/crosswalks/{source}--{target}.json",
         "from": source,
         "to": target,
-        "codes": {
-            code: [{"code": way.code, "relation": way.relation, "note": way.note} for way in found]
-            for code, found in ways.items()
-        },
+        "codes": {code: [asdict(way) for way in found] for code, found in ways.items()},
     }
 
 

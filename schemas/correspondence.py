@@ -26,7 +26,8 @@ class Correspondence:
 
     code: str
     relation: str
-    note: str = ""
+    note_fr: str = ""
+    note_en: str = ""
 
 
 def crosswalks() -> tuple[tuple[str, str], ...]:
@@ -53,7 +54,7 @@ def crosswalk(source: str, target: str) -> Mapping[str, tuple[Correspondence, ..
         relation = row["relation"]
         start, end = ("from_code", "to_code") if forwards else ("to_code", "from_code")
         relation = relation if forwards else _BACKWARDS.get(relation, relation)
-        found.setdefault(row[start], []).append(Correspondence(row[end], relation, row["note"]))
+        found.setdefault(row[start], []).append(Correspondence(row[end], relation, row["note_fr"], row["note_en"]))
     return MappingProxyType(
         {code: tuple(sorted(ways, key=lambda way: _NEAREST.index(way.relation))) for code, ways in found.items()}
     )

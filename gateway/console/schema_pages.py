@@ -20,11 +20,12 @@ from typing import Any, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from gateway.console.schema_page_texts import PAGE, WAYS
+from gateway.console.schema_page_texts import PAGE, SYSTEMS, WAYS
 from gateway.console.schema_texts import CATEGORIES, FORMATS, LANGUAGES, RELATIONS, Language, spaced
 from gateway.console.schema_view import labelled, rows, sections
 from schemas import Kind, catalogue, code_list, code_lists, crosswalk, fields, schema, schema_versions
 from schemas.checking import check
+from schemas.identity import fold
 from schemas.registry import FORMATS as OWN_FORMATS
 
 _BREAKS: Final = re.compile(r"(?<=[_/.:-])(?=[^_/.:-])")
@@ -48,7 +49,15 @@ def breakable(text: str) -> Markup:
     return Markup("<wbr>").join(Markup.escape(part) for part in _BREAKS.split(text))
 
 
-_PAGES.filters["breakable"] = breakable
+def coded(text: str) -> Markup:
+    """
+    A sentence in which what stands between backquotes is code.
+    """
+    parts = (Markup("<code>{}</code>").format(part) if rank % 2 else part for rank, part in enumerate(text.split("`")))
+    return Markup("").join(parts)
+
+
+_PAGES.filters |= {"breakable": breakable, "coded": coded}
 
 
 class UnknownPage(LookupError):
@@ -124,7 +133,7 @@ def kind(language: Language, name: str, major: int) -> str:
         valid=_names(folder / "valid", ".json"),
         invalid=_names(folder / "invalid", ".json"),
         tables=_names(folder, ".csv"),
-        changes=(folder / "CHANGES.md").read_text(encoding="utf-8"),
+        changes=_changes((folder / "CHANGES.md").read_text(encoding="utf-8"), language),
     )
 
 
@@ -186,6 +195,7 @@ def table(language: Language, name: str, major: int, file: str) -> str:
         major=major,
         heading=_WORDS[language][f"table_{file}"],
         groups=[(system, list(group)) for system, group in groupby(lines, key=lambda row: row["system"])],
+        systems=SYSTEMS,
         ways=[(way, spaced(meaning, language)) for way, meaning in WAYS[language].items()],
     )
 
@@ -197,11 +207,18 @@ def codes(language: Language) -> str:
     lists = []
     for name in code_lists():
         found = catalogue.code_list_document(name)
-        crosswalks = [each["list"] for each in found["crosswalks"]]
+        crosswalks = [(each["list"], _list_title(each["list"], language)) for each in found["crosswalks"]]
         lists.append(
-            {"name": name, "count": len(found["codes"]), "used_by": list(found["used_by"]), "crosswalks": crosswalks}
+            {
+                "name": name,
+                "title": _list_title(name, language),
+                "count": len(found["codes"]),
+                "used_by": list(found["used_by"]),
+                "crosswalks": crosswalks,
+            }
         )
-    return _page("codes", language, "codes/", "codes", [], lists=lists)
+    lists.sort(key=lambda found: fold(str(found["title"])))
+    return _page("codes", language, "codes/", "codes", [], lists=lists, kinds=_kinds(language))
 
 
 def one_code_list(language: Language, name: str) -> str:
@@ -212,6 +229,7 @@ def one_code_list(language: Language, name: str) -> str:
     crosswalks = [
         {
             "to": linked["list"],
+            "title": _list_title(linked["list"], language),
             "rows": [
                 {
                     "code": code,
@@ -219,7 +237,7 @@ def one_code_list(language: Language, name: str) -> str:
                     "relation": RELATIONS[language][way.relation],
                     "target": way.code,
                     "target_label": labelled(linked["list"], way.code, language).label,
-                    "note": way.note,
+                    "note": spaced(way.note_fr, "fr") if language == "fr" else way.note_en,
                 }
                 for code, ways in crosswalk(name, linked["list"]).items()
                 for way in ways
@@ -229,7 +247,8 @@ def one_code_list(language: Language, name: str) -> str:
     ]
     crumbs = [("codes/", _WORDS[language]["codes"])]
     context = {"name": name, "codes": found["codes"], "used_by": found["used_by"], "crosswalks": crosswalks}
-    return _page("code_list", language, f"codes/{name}/", "codes", crumbs, **context)
+    titles = {"title": _list_title(name, language), "kinds": _kinds(language)}
+    return _page("code_list", language, f"codes/{name}/", "codes", crumbs, **context, **titles)
 
 
 def categories(language: Language) -> str:
@@ -251,7 +270,8 @@ def categories(language: Language) -> str:
             }
         )
     sensitivities = [labelled("sensitivity", code, language) for code in code_list("sensitivity")]
-    return _page("categories", language, "categories/", "categories", [], categories=shown, sensitivities=sensitivities)
+    context = {"categories": shown, "sensitivities": sensitivities, "kinds": _kinds(language)}
+    return _page("categories", language, "categories/", "categories", [], **context)
 
 
 def not_found(language: Language) -> str:
@@ -280,6 +300,28 @@ def _page(
 def _words(found: Any, language: Language) -> dict[str, str]:
     names = ("title", "description") if language == "fr" else ("x-title-en", "x-description-en")
     return {"title": spaced(found[names[0]], language), "description": spaced(found[names[1]], language)}
+
+
+def _list_title(name: str, language: Language) -> str:
+    return spaced(catalogue.list_titles(name)["title" if language == "fr" else "title_en"], language)
+
+
+def _kinds(language: Language) -> dict[str, str]:
+    return {str(kind): _words(schema(kind), language)["title"] for kind in Kind}
+
+
+def _changes(text: str, language: Language) -> list[tuple[str, list[str]]]:
+    """
+    The versions of a `CHANGES.md`, each with its lines in one language: there, English follows French, between asterisks.
+    """
+    versions: list[tuple[str, list[str]]] = []
+    for part in re.split(r"^## ", text, flags=re.MULTILINE)[1:]:
+        version, _, lines = part.partition("\n")
+        told = [" ".join(line.split()).partition(" *") for line in re.split(r"^- ", lines, flags=re.MULTILINE)[1:]]
+        versions.append(
+            (version.strip(), [french if language == "fr" else english.rstrip("*") for french, _, english in told])
+        )
+    return versions
 
 
 def _crumb(name: str, major: int, language: Language) -> tuple[str, str]:

@@ -27,6 +27,7 @@ _HEADERS = {
 _MEDIA_TYPES = {"css": "text/css; charset=utf-8", "svg": "image/svg+xml"}
 
 
+@router.get("/schemas")
 @router.get("/schemas/")
 def choose_language(request: Request) -> Response:
     """Lead to the pages in the reader's language: French, unless the browser prefers English."""
@@ -96,6 +97,22 @@ def table(language: str, name: str, major: str, file: str) -> Response:
 def example(language: str, name: str, major: str, group: str, file: str) -> Response:
     """Show an example document."""
     return _shown(language, lambda found: pages.example(found, name, _number(major), group, file))
+
+
+@router.get("/schemas/fr")
+@router.get("/schemas/en")
+@router.get("/schemas/fr/{rest:path}")
+@router.get("/schemas/en/{rest:path}")
+def elsewhere(request: Request, rest: str = "") -> Response:
+    """Lead to the page whose address lacks its final slash; else say, in the language of the address, that there is none."""
+    path = request.url.path
+    if not path.endswith("/") and "." not in rest:
+        return RedirectResponse(f"{path}/", headers={"Cache-Control": "no-cache"})
+    return _shown(path.split("/")[2], _nowhere)
+
+
+def _nowhere(_language: Language) -> str:
+    raise pages.UnknownPage
 
 
 def _shown(asked: str, page: Callable[[Language], str]) -> Response:

@@ -130,6 +130,10 @@ def _code_list(result: OwnFiles, name: str) -> None:
     file, rows = f"codes/{name}.csv", read_table(folder(), name)
     codes = code_list(name)
     result.look("code_lists")
+    if name not in code_list("code_list"):
+        result.faults.append(
+            Fault(file, "la liste n'a pas de titre dans code_list.csv", "the list has no title in code_list.csv")
+        )
     if len(codes) < len(rows):
         result.faults.append(Fault(file, "le même code est donné deux fois", "the same code is given twice"))
     for code in codes.values():

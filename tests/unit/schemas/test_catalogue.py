@@ -36,9 +36,13 @@ def test_the_index_leads_to_everything() -> None:
         "title_en": "Referral",
         "path": "/schemas/referral/v1.json",
     } in found["schemas"]
-    assert {"name": "purpose", "count": len(code_list("purpose")), "path": "/schemas/codes/purpose.json"} in found[
-        "codes"
-    ]
+    assert {
+        "name": "purpose",
+        "title": "Finalités",
+        "title_en": "Purposes",
+        "count": len(code_list("purpose")),
+        "path": "/schemas/codes/purpose.json",
+    } in found["codes"]
     assert len(crosswalks()) == len(found["crosswalks"])
 
 

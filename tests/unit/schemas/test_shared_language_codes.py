@@ -19,7 +19,7 @@ LISTS = sorted(path.stem for path in CODES.glob("*.csv"))
 CROSSWALKS = sorted(path.stem for path in (CODES / "crosswalks").glob("*.csv"))
 RELATIONS = {"exact", "close", "broader", "narrower", "related"}
 HEADER = ["code", "label_fr", "label_en", "source", "version", "parent"]
-CROSSWALK_HEADER = ["from_list", "from_code", "to_list", "to_code", "relation", "note"]
+CROSSWALK_HEADER = ["from_list", "from_code", "to_list", "to_code", "relation", "note_fr", "note_en"]
 TOTAL = [  # a partner's code always finds a common one: nothing is lost on the way in
     "aidants_connect_demarche--mandate_topic",
     "aidants_connect_duration--duration",
@@ -153,6 +153,7 @@ def test_a_crosswalk_joins_codes_that_exist(name: str) -> None:
     assert [] == [row["from_code"] for row in rows if row["from_code"] not in codes_of(source)]
     assert [] == [row["to_code"] for row in rows if row["to_code"] not in codes_of(target)]
     assert {row["relation"] for row in rows} <= RELATIONS
+    assert [] == [row for row in rows if bool(row["note_fr"]) != bool(row["note_en"])]
 
 
 @pytest.mark.parametrize("name", CROSSWALKS)
@@ -215,6 +216,13 @@ def test_the_lists_are_as_rich_as_promised() -> None:
     assert {"non_information", "non_demande", "non_reception", "non_proposition"} <= set(codes_of("non_take_up_reason"))
     assert "renounced" in codes_of("right_state")
     assert len(codes_of("fhir_task_status")) == 12
+
+
+def test_every_list_has_a_title() -> None:
+    """
+    The list of lists names each of them, itself included, in both languages.
+    """
+    assert LISTS == codes_of("code_list")
 
 
 def test_no_purpose_serves_the_search_for_fraud() -> None:
