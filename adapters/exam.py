@@ -336,7 +336,9 @@ def tables_known(sitting: Sitting) -> Iterator[Finding]:
                 )
     folder = sitting.folder / "tables"
     files = {file.name.removesuffix(".csv") for file in folder.iterdir()} if folder.is_dir() else set()
-    for name in sorted((files - {"elements"}) ^ {table.name for table in sitting.adapter.tables}):
+    for name in sorted(
+        (files - {"elements"}) ^ {table.name for table in sitting.adapter.tables if not table.crosswalk}
+    ):
         yield Finding(
             f"tables/{name}.csv", "table sans emploi, ou sans fichier", "a table without use, or without a file"
         )

@@ -137,6 +137,10 @@ def _from_serial(text: str, notes: Notes) -> str:
     if isinstance(text, Number) and (match := _SERIAL.fullmatch(text)):
         notes.warn(DATE_SERIAL)
         return (_SERIAL_EPOCH + timedelta(days=int(match.group(1)))).isoformat()
+    if isinstance(text, Number) and len(text) == 4:
+        raise unreadable(
+            "une date entière : ce nombre est une année ou un nombre de jours", "a whole date: a year, or days?"
+        )
     return text
 
 

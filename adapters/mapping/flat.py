@@ -46,9 +46,9 @@ class FlatReader:
         Each row that is not empty; see `Reader.records`.
         """
         width, counts, nothing = len(self._header), self._counts, self._nothing
-        fixed_width = self.source.format != "xlsx"
+        exact = self.source.format != "xlsx" and not self.source.short_rows
         for line, cells in self._rows:
-            if len(cells) != width and (fixed_width or len(cells) > width):
+            if len(cells) != width and (exact or len(cells) > width):
                 raise wrong_length(line)
             row = [read_cell(cell) if type(cell) is str else cell for cell in cells]
             row.extend([""] * (width - len(cells)))

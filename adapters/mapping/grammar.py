@@ -69,6 +69,10 @@ def mapping_schema() -> Mapping[str, Any]:
                         "additionalProperties": False,
                         "properties": {
                             "codes": {"title": "Liste commune", "enum": list(code_lists())},
+                            "crosswalk": {
+                                "title": "Correspondance du langage commun, à partir de cette liste (sans fichier)",
+                                "enum": list(code_lists()),
+                            },
                             "partner": {
                                 "title": "Liste de toutes les valeurs du partenaire",
                                 "enum": list(code_lists()),
@@ -156,6 +160,7 @@ def _source() -> dict[str, Any]:
             "nothing": {"title": "Mots qui veulent dire « rien »", "type": "array", "items": {"type": "string"}},
             "open_end": {"title": "La dernière ligne peut ne pas être finie", "type": "boolean"},
             "trimmed": {"title": "Les espaces de fin de ligne peuvent manquer", "type": "boolean"},
+            "short_rows": {"title": "Les dernières cellules vides d'une ligne peuvent manquer", "type": "boolean"},
             "line_end": {"title": "Fin de ligne écrite", "enum": ["lf", "crlf"]},
             "bom": {"title": "Écrire la marque d'ordre (BOM) que les tableurs attendent", "type": "boolean"},
         },

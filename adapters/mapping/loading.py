@@ -20,6 +20,7 @@ from adapters.tables import Table
 from schemas import Kind, code_list
 from schemas.diagnosis import Diagnosis
 from schemas.references import References
+from schemas.vocabulary import UnknownCodeList
 
 FILE: Final = "mapping.yaml"
 _MAX_BYTES: Final = 500_000
@@ -121,6 +122,7 @@ def _source(plain: Mapping[str, Any], problems: Problems) -> SourceFormat:
         nothing=frozenset(plain.get("nothing", ("NULL", "null"))) | {""},
         open_end=plain.get("open_end", False),
         trimmed=plain.get("trimmed", False),
+        short_rows=plain.get("short_rows", False),
         line_end=_LINE_ENDS[plain.get("line_end", "lf")],
         bom=plain.get("bom", False),
     )
@@ -129,6 +131,16 @@ def _source(plain: Mapping[str, Any], problems: Problems) -> SourceFormat:
 def _tables(folder: Traversable, declared: Mapping[str, Any], problems: Problems) -> Iterator[tuple[str, Table]]:
     for name, said in declared.items():
         list_name, partner_list = (said, None) if isinstance(said, str) else (said["codes"], said.get("partner"))
+        if isinstance(said, dict) and "crosswalk" in said:
+            try:
+                yield name, Table.of_crosswalk(name, said["crosswalk"], list_name)
+            except UnknownCodeList:
+                problems.add(
+                    ("tables", name),
+                    f"Le langage commun n'a pas de correspondance entre {said['crosswalk']} et {list_name}.",
+                    f"The shared language has no crosswalk between {said['crosswalk']} and {list_name}.",
+                )
+            continue
         source = folder / "tables" / f"{name}.csv"
         if not source.is_file():
             problems.add(

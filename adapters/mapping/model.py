@@ -39,6 +39,7 @@ class SourceFormat:
     nothing: frozenset[str] = frozenset({"", "NULL", "null"})
     open_end: bool = False
     trimmed: bool = False
+    short_rows: bool = False
     line_end: str = "\n"
     bom: bool = False
 

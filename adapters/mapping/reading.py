@@ -20,6 +20,7 @@ from adapters.mapping.run import (
     KEY_MISSING,
     NOT_ALLOWED,
     REQUIRED_MISSING,
+    SEVERAL_VALUES,
     Run,
     record_invalid,
 )
@@ -151,10 +152,11 @@ class Compiler:
                 value = finish(raw, run)
                 if value is None:
                     continue
+                if given and not many:
+                    run.warn(SEVERAL_VALUES)
+                    break
                 filling.put(rule, value)
                 given = True
-                if not many:
-                    break
             if not given and default is not None:
                 filling.put(rule, default)
                 return False
@@ -175,7 +177,10 @@ class Compiler:
         def apply(record: Record, filling: Filling) -> bool:
             raw, run = get(record), filling.run
             run.at(record, source, pointer)
-            if raw is not None and (value := finish(raw[0] if type(raw) is list else raw, run)) is not None:
+            if type(raw) is list:
+                run.warn(SEVERAL_VALUES)
+                raw = raw[0]
+            if raw is not None and (value := finish(raw, run)) is not None:
                 filling.put(rule, value)
                 return True
             if default is not None:

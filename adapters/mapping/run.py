@@ -25,6 +25,11 @@ NOT_ALLOWED: Final = Reason(
     "Le format commun ne permet pas cette valeur ici (longueur, forme ou liste) : elle n'est pas reprise.",
     "The shared format does not allow this value here (length, form or list): it is not used.",
 )
+SEVERAL_VALUES: Final = Reason(
+    "several_values",
+    "Plusieurs valeurs là où le format commun n'en garde qu'une : seule la première est reprise.",
+    "Several values where the shared format keeps only one: only the first is used.",
+)
 EXPRESSION_FAILED: Final = Reason(
     "expression_failed",
     "L'expression de cette règle a échoué sur cet enregistrement : sa valeur n'est pas reprise.",

@@ -140,10 +140,12 @@ def _commune(text: str, notes: Notes) -> str:
     raise unreadable("le code officiel d'une commune (Insee)", "the official code of a commune (Insee)")
 
 
-def _padded(length: int, text: str, notes: Notes) -> str:
+def _padded(length: int, warns: bool, text: str, notes: Notes) -> str:
     digits = identifier(text, notes)
     if not (digits.isascii() and digits.isdecimal()) or len(digits.lstrip("0")) > length:
         raise unreadable(f"un numéro de {length} chiffres au plus", f"a number of at most {length} digits")
+    if warns and len(digits) < length:
+        notes.warn(ZERO_RESTORED)
     return digits.lstrip("0").zfill(length)
 
 
@@ -275,15 +277,15 @@ FUNCTIONS: Final[Mapping[str, Function]] = MappingProxyType(
         "code_postal": Function("code postal de 5 chiffres", "postcode of 5 digits", _step(_postcode)),
         "commune": Function("code Insee d'une commune", "Insee code of a commune", _step(_commune)),
         "zeros": Function(
-            "numéro complété à gauche par des zéros, sur une longueur donnée",
-            "number completed with zeros on its left, to a given length",
-            lambda length: Step(partial(_padded, length), str),
+            "numéro d'une longueur donnée ; les zéros perdus à gauche sont remis, et signalés",
+            "number of a given length; zeros lost on its left are put back, and told",
+            lambda length: Step(partial(_padded, length, True), str),
             _LENGTH,
         ),
         "sans_zeros": Function(
-            "comme zeros, réécrit sans les zéros",
-            "as zeros, written again without the zeros",
-            lambda length: Step(partial(_padded, length), lambda value: str(value).lstrip("0")),
+            "comme zeros, d'un format qui s'écrit sans les zéros : rien n'est signalé",
+            "as zeros, of a format that is written without the zeros: nothing is told",
+            lambda length: Step(partial(_padded, length, False), lambda value: str(value).lstrip("0")),
             _LENGTH,
         ),
         "oui_non": Function(

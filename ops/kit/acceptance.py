@@ -26,10 +26,10 @@ _EXTENSIONS = {
 def accept(adapter: Adapter, folder: Path, only: str | None = None) -> Iterator[Path]:
     """
     Write `shared.json` and `issues.json` of each case that has a `partner.*`, and each `back.*` that is there, from what the
-    adapter does today; when no case has a `back.*` yet, the first one without a remark gets it. Gives the files that changed.
+    adapter does today; when no case has a `back.*` yet, those without a remark get one. Gives the files that changed.
     """
     sitting = Sitting(adapter, folder)
-    first_back = adapter.kinds_out and not any(case.back is not None for case in sitting.cases)
+    first_time = adapter.kinds_out and not any(case.back is not None for case in sitting.cases)
     for case in sitting.cases:
         if only not in {None, case.name}:
             continue
@@ -42,8 +42,7 @@ def accept(adapter: Adapter, folder: Path, only: str | None = None) -> Iterator[
             ordinary = bool(documents) and not told
             yield from _write(place / "shared.json", None if documents is None else _json(documents))
             yield from _write(place / "issues.json", _json(told) if told else None)
-        if documents and (case.back is not None or (first_back and ordinary)):
-            first_back = False
+        if documents and (case.back is not None or (first_time and ordinary)):
             try:
                 written = adapter.to_partner(documents)
             except AdapterError:

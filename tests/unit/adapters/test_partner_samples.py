@@ -2,45 +2,28 @@
 Public test files of other projects, when their folder stands beside the project: translated, or refused for the right reason.
 """
 
+import csv
+from collections.abc import Iterator
 from importlib.resources import as_file, files
 from pathlib import Path
 
 import pytest
+import yaml
 from lxml import etree
 
 from adapters.base import FileRefused
 from adapters.cnaf_rsa.adapter import CnafRsa
 from adapters.cnaf_rsa.fictitious import fictitious_flow
+from adapters.registry import get
 from adapters.testing import EXAM_CONTEXT
 from schemas import Kind, validate
 
 FOLDER = Path(__file__).parents[3].parent / "shared" / "samples"
-EXPECTED = {
-    "RSABEI_invalid.xml": (0, ["household_without_state"]),
-    "RSABEM-ouvert.xml": (2, []),
-    "RSABEM.xml": "total_mismatch",
-}
-FLOWS = [path for path in sorted(FOLDER.glob("*/caf_msa/*.xml")) if path.name in EXPECTED]
+FLOWS = sorted(FOLDER.glob("*/caf_msa/RSABEM.xml"))
 SCHEMAS = sorted(FOLDER.glob("*/caf_msa/vrsb0801.xsd"))
 
 
 @pytest.mark.parametrize("path", FLOWS, ids=lambda path: path.name)
-def test_a_public_flow_is_read_or_refused_for_the_right_reason(path):
-    """The incomplete household gives nothing, the open one its documents, the miscounted file is refused whole."""
-    adapter = CnafRsa()
-    try:
-        translation = adapter.to_shared(path.read_bytes(), EXAM_CONTEXT)
-    except FileRefused as refusal:
-        assert EXPECTED[path.name] == refusal.code
-        return
-    assert EXPECTED[path.name] == (len(translation.documents), [issue.code for issue in translation.issues])
-    assert translation.coverage.unknown == ()
-    assert [
-        issue for found in translation.documents for issue in validate(Kind(found.document["kind"]), found.document)
-    ] == []
-
-
-@pytest.mark.parametrize("path", [path for path in FLOWS if path.name == "RSABEM.xml"], ids=lambda path: path.name)
 def test_the_miscounted_flow_is_read_once_its_total_is_right(path):
     """Two households without a claimant: an adult with duties in each gets a referral."""
     raw = path.read_bytes().replace(b"<NBTOTDOSRSATRANSM>00000001", b"<NBTOTDOSRSATRANSM>00000002")
@@ -90,3 +73,50 @@ def test_the_samples_of_the_project_are_true_to_the_format(sample, schema):
     validator = etree.XMLSchema(etree.parse(str(schema)))
     validator.validate(etree.parse(str(sample)))
     assert [entry.message for entry in validator.error_log] == []
+
+
+def _table() -> list[dict[str, str]]:
+    """What is expected of each file: a line each, read by `file`, a path or a pattern."""
+    with (Path(__file__).parent / "partner_samples.csv").open(encoding="utf-8", newline="") as table:
+        return list(csv.DictReader(table))
+
+
+def _messages(line: dict[str, str]) -> Iterator[bytes]:
+    """The messages that a line is about: whole files, or the `part` of a YAML file that wraps them."""
+    for path in sorted(FOLDER.glob(line["file"])):
+        raw = path.read_bytes()
+        yield str(yaml.safe_load(raw)[line["part"]]).encode() if line["part"] else raw
+
+
+EXAMINED = [line for line in _table() if line["adapter"]]
+
+
+@pytest.mark.parametrize("line", EXAMINED, ids=[f"{line['adapter']} {line['file']}" for line in EXAMINED])
+def test_each_public_file_translates_or_is_refused_for_the_right_reason(line: dict[str, str]) -> None:
+    """As its line of `partner_samples.csv` says: so many documents, all valid, these remarks; or this refusal."""
+    for raw in _messages(line):
+        try:
+            found = get(line["adapter"]).to_shared(raw, EXAM_CONTEXT)
+        except FileRefused as refusal:
+            assert line["refused"] == refusal.code
+            continue
+        assert "" == line["refused"]
+        assert int(line["documents"]) == len(found.documents)
+        assert line["issues"].split() == sorted(issue.code for issue in found.issues)
+        assert [] == [
+            issue for each in found.documents for issue in validate(Kind(each.document["kind"]), each.document)
+        ]
+        assert () == found.coverage.unknown
+
+
+def test_every_line_is_about_a_file_that_is_there() -> None:
+    """A line that matches nothing would test nothing."""
+    assert [] == [line["file"] for line in _table() if not list(FOLDER.glob(line["file"]))]
+
+
+def test_every_public_file_has_a_line() -> None:
+    """A file added to the folder is examined, or a line says why it is not."""
+    named = {path for line in _table() for path in FOLDER.glob(line["file"])}
+    assert [] == sorted(
+        str(path.relative_to(FOLDER)) for path in FOLDER.rglob("*") if path.is_file() and path not in named
+    )
