@@ -62,7 +62,7 @@ class Table:
             name,
             shared_list,
             {code: way.code if way else "" for code, way in ways.items()},
-            {code: way.note if way else "" for code, way in ways.items()},
+            {code: way.note_fr if way else "" for code, way in ways.items()},
             {code: f"{shared_list}--{partner_list}" for code in code_list(shared_list) if code not in backwards},
             partner_list,
             {code: found[0].code for code, found in backwards.items()},
