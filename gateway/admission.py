@@ -18,7 +18,7 @@ from consent.gate import decide as ask_gate
 from gateway import ingress, one_off, volumes
 from gateway.auth.caller import Caller
 from gateway.crossing import Acceptance, Arrival, Crossing, Rows, Ruling
-from gateway.errors import Problem, issue_body
+from gateway.errors import Problem, busy, issue_body
 from gateway.scopes import demand_current
 from gateway.services import Services
 from gateway.store import subjects
@@ -157,7 +157,9 @@ async def record(tx: Transaction, arrivals: Sequence[Arrival], services: Service
     rows = Rows(now)
     for arrival in arrivals:
         for crossing in arrival.waiting:
-            key = keys[crossing.subject_id]
+            key = keys.get(crossing.subject_id)
+            if key is None:  # erased since it was found: sent again, the document is about somebody not known yet
+                raise busy()
             rows.add(crossing, key, caller=arrival.caller, batch=arrival.batch, trace=arrival.trace)
     await rows.save(tx, services)
     aliases = [

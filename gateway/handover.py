@@ -15,7 +15,7 @@ import orjson
 
 from adapters import registry
 from adapters.base import Adapter
-from consent.gate import Request, decide_notice
+from consent.gate import Notice, Request, decide_notice
 from consent.gate import decide as ask_gate
 from consent.ledger.event import EventType
 from consent.projection import project
@@ -28,7 +28,7 @@ from gateway.store.agreements import standing
 from gateway.store.database import Transaction, instant
 from gateway.store.tables import deliveries
 from gateway.taken import Taken, update
-from schemas import Kind
+from schemas import Document, Kind
 
 _log = logging.getLogger(__name__)
 
@@ -62,6 +62,8 @@ class Parcel:
             "media_type": self.media_type,
             "document_id": taken.projection.document["id"],
         }
+        if taken.notice is not None:
+            told["notice"] = taken.notice.value
         if self.media_type.split(";")[0] in _JSON:
             return told | {"document": orjson.loads(self.content)}
         return told | {"content": self.content.decode("utf-8")}
@@ -91,7 +93,7 @@ async def decide_again(tx: Transaction, taken: Sequence[Taken], services: Servic
         if item.document is None:
             continue
         if item.kind is Kind.CONSENT:
-            item.decision = decide_notice(item.recipient)
+            item.decision = decide_notice(item.recipient, item.notice or Notice.WITHDRAWAL)
             continue
         person = state[item.subject_id]
         at = person.seen_at(now)
@@ -113,8 +115,7 @@ def translate(taken: Sequence[Taken], adapter: Adapter, services: Services) -> H
         if item.document is None or item.decision is None or not item.decision.permit:
             stopped.append(item)
             continue
-        pseudonym = services.vault.pseudonym(item.subject_id, item.recipient)
-        item.projection = project(item.document, item.decision, pseudonym)
+        item.projection = project(item.document, item.decision, _pseudonym(item, item.document, services))
         writer = adapter if item.kind in adapter.kinds_out else registry.get("shared-json")
         try:
             content = writer.to_partner([item.projection.document])
@@ -142,7 +143,8 @@ async def record(tx: Transaction, handed: Handover, caller: Caller, services: Se
             "updated_at": instant(now),
         }
         await update(tx, [parcel.taken for parcel in handed.parcels], change)
-        pairs = [(parcel.taken.subject_id, parcel.taken.recipient) for parcel in handed.parcels]
+        known = [parcel.taken for parcel in handed.parcels if not parcel.taken.of_nobody]
+        pairs = [(item.subject_id, item.recipient) for item in known]
         await subjects.remember_aliases(tx, pairs, services.vault)
     later = {"next_attempt_at": instant(now + _UNWRITTEN_PAUSE), "last_error": "unwritten", "updated_at": instant(now)}
     await update(tx, handed.unwritten, later)
@@ -175,6 +177,13 @@ def observe(handed: Handover, services: Services, began: int) -> None:
     telemetry.told("hand over mailbox", taken, _HAND_OVER, began)
 
 
+def _pseudonym(item: Taken, document: Document, services: Services) -> str:
+    """How the recipient knows the person; of an erased one, only the notice itself still says it."""
+    if item.of_nobody:
+        return str(document["subject"]["pseudonym"])
+    return services.vault.pseudonym(item.subject_id, item.recipient)
+
+
 def _disclosure(parcel: Parcel, lease: str, caller: Caller, now: datetime) -> Any:
     item, projection = parcel.taken, parcel.taken.projection
     assert projection is not None and item.decision is not None and item.key is not None
@@ -189,13 +198,15 @@ def _disclosure(parcel: Parcel, lease: str, caller: Caller, now: datetime) -> An
         "channel": caller.channel,
         **caller.acting,
         "lease": lease,
-        "pseudonym": projection.document["subject"]["pseudonym"],
+        "notice": item.notice.value if item.notice else None,
+        # An erasure's notice is the last to say the pseudonym: the ledger does not keep it.
+        "pseudonym": None if item.of_nobody else projection.document["subject"]["pseudonym"],
         "left": list(projection.left),
         "withheld": list(projection.withheld),
         "rules": rules(),
         "decision": told(item.decision, item.decided_at),
         "convention_id": item.decision.convention.id if item.decision.convention else None,
     }
-    notice = item.kind is Kind.CONSENT
-    event_type = EventType.WITHDRAWAL_NOTIFIED if notice else EventType.DISCLOSURE_MADE
+    told_of = item.kind is Kind.CONSENT
+    event_type = EventType.WITHDRAWAL_NOTIFIED if told_of else EventType.DISCLOSURE_MADE
     return record_of(event_type, now, item.recipient, body, item.key)

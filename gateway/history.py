@@ -109,7 +109,7 @@ class PastPerson:
         said = (await tx.execute(sa.select(agreements).where(agreements.c.subject_id == subject_id))).all()
         objected = (await tx.execute(sa.select(objections).where(objections.c.subject_id == subject_id))).all()
         query = sa.select(ledger_events).where(ledger_events.c.subject_id == subject_id).order_by(ledger_events.c.seq)
-        events = [Numbered(row.seq, opened(row, key)) for row in (await tx.execute(query)).all()]
+        events = [Numbered(row.seq, opened(row, key)) for row in (await tx.execute(query)).all() if row.sealed]
         return cls(said, objected, events)
 
     def before(self, seq: int) -> Standing:

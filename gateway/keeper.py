@@ -16,9 +16,11 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from consent.gate import Notice
 from consent.ledger.event import EventType
 from consent.tables import agreements
-from gateway import destruction, notices, retention
+from gateway import destruction, notices, retention, trace
+from gateway.person import erasure
 from gateway.recording import scopes_of
 from gateway.records import record_of
 from gateway.services import Services
@@ -125,6 +127,8 @@ async def _followed(tx: Any, row: Any, services: Services, now: datetime) -> lis
     at, happened = instant(now), []
     if row.state in notices.CLOSED:
         change: dict[str, Any] = {"remind_at": None}
+        if row.cause == Notice.ERASURE:
+            await erasure.forget_notice(tx, row)
     else:
         change = {}
         if row.overdue_at is None and row.due_at <= at:
@@ -183,6 +187,8 @@ DUTIES: Final[dict[str, Duty]] = {
     "questions": retention.questions,
     "objections": retention.past_objections,
     "delivered": retention.delivered,
+    "trace": trace.purge,
+    "erased": erasure.sweep,
     "quarantine": retention.files,
     "answers": retention.answers,
     "tokens": retention.tokens,

@@ -70,7 +70,8 @@ async def notify(
     rows = Rows(now)
     rows.add(crossing, key, caller=caller, batch=str(uuid.uuid4()), trace=current_traceparent())
     await rows.save(tx, services)
-    await subjects.remember_aliases(tx, [(subject_id, siret) for siret in told], services.vault)
+    if cause is not Notice.ERASURE:
+        await subjects.remember_aliases(tx, [(subject_id, siret) for siret in told], services.vault)
     due_at = instant(now + timedelta(hours=services.settings.notice_hours))
     remind_at = instant(now + timedelta(hours=services.settings.notice_reminder_hours))
     followed = [

@@ -12,7 +12,7 @@ from typing import Any
 from consent.ledger.event import EventType
 from gateway.admission import unfound
 from gateway.auth.resource import Caller
-from gateway.errors import Problem
+from gateway.errors import Problem, busy
 from gateway.records import record_of
 from gateway.services import Services
 from gateway.store import agreements, subjects
@@ -41,7 +41,10 @@ async def person(tx: Transaction, subject: Document, caller: Caller, services: S
         issue = unfound(found, None)
         raise Problem(issue.code, issue.message_fr, issue.message_en, issues=[issue])
     await subjects.lock(tx, [found], change=True)
-    return found, (await subjects.data_keys(tx, [found], services.vault))[found]
+    key = (await subjects.data_keys(tx, [found], services.vault)).get(found)
+    if key is None:  # erased since it was found
+        raise busy()
+    return found, key
 
 
 async def keep(

@@ -87,8 +87,8 @@ async def replay(tx: Transaction, event_id: str, vault: Vault) -> list[Replayed]
     """Take the decisions of one event again, one per recipient; raises `UnknownDecision`."""
     query = sa.select(ledger_events).where(ledger_events.c.id == event_id, ledger_events.c.type.in_(DECISIONS))
     row = (await tx.execute(query)).first()
-    if row is None:
-        raise UnknownDecision("no event of this id records a decision")
+    if row is None or row.subject_id is None:  # a notice of an erasure is about nobody known
+        raise UnknownDecision("no event of this id records a decision about somebody")
     past = await PastConventions.load(tx, vault)
     return [each async for each in _of_person(tx, row.subject_id, past, vault) if each.event_id == event_id]
 

@@ -15,6 +15,7 @@ from consent.ledger.event import EventType
 from consent.tables import objections, sms_requests
 from gateway.auth import replay
 from gateway.destruction import OPEN, PROACTIVE
+from gateway.person.erasure import forget_strangers
 from gateway.records import record_of
 from gateway.services import Services
 from gateway.store import subjects
@@ -94,10 +95,10 @@ async def delivered(services: Services, now: datetime, limit: int) -> int:
     for convention in conventions:
         if convention.state not in (ConventionState.PROPOSED, ConventionState.REJECTED):
             shorter[convention.id] = min(_proactive(convention), shorter.get(convention.id, general))
-    old = documents.c.received_at < instant(_months_ago(now, general))
+    old = documents.c.received_at < instant(months_ago(now, general))
     conditions = [
         old,
-        *(_under(name, instant(_months_ago(now, months))) for name, months in shorter.items() if months < general),
+        *(_under(name, instant(months_ago(now, months))) for name, months in shorter.items() if months < general),
     ]
     done = 0
     for condition in conditions:
@@ -146,9 +147,13 @@ async def questions(services: Services, now: datetime, limit: int) -> int:
 async def past_objections(services: Services, now: datetime, limit: int) -> int:
     """Forget the objections whose term has come (CRPA R114-9-7: 12 to 24 months); each leaves an event."""
     query = sa.select(objections.c.id, objections.c.subject_id).where(objections.c.until <= instant(now)).limit(limit)
-    return await _purge(
+    async with services.database.read() as tx:
+        about = {row.subject_id for row in await tx.execute(query)}
+    done = await _purge(
         services, now, query, objections, objections.c.id, "objection", "objection_id", EventType.OBJECTION_LIFTED
     )
+    await forget_strangers(services, about, now)
+    return done
 
 
 async def _purge(
@@ -199,7 +204,8 @@ async def _exists(tx: Transaction, condition: sa.ColumnElement[bool]) -> bool:
     return bool((await tx.execute(sa.select(sa.exists().where(condition)))).scalar_one())
 
 
-def _months_ago(moment: datetime, months: int) -> datetime:
+def months_ago(moment: datetime, months: int) -> datetime:
+    """The same day some months earlier, or the last one of that month."""
     year, month = divmod(moment.month - 1 - months, 12)
     year, month = moment.year + year, month + 1
     return moment.replace(year=year, month=month, day=min(moment.day, monthrange(year, month)[1]))

@@ -37,7 +37,7 @@ _OF_ROLE = {
         }
     ),
     "auditor": frozenset({Scopes.LEDGER_READ}),
-    "administrator": frozenset({Scopes.CONVENTION_WRITE, Scopes.VALIDATE}),
+    "administrator": frozenset({Scopes.CONVENTION_WRITE, Scopes.PERSON_MANAGE, Scopes.VALIDATE}),
 }
 
 _OF_KIND = {

@@ -78,6 +78,12 @@ class Settings(BaseSettings):
         le=12,
         description="how long a document is kept, sealed, once delivered (CRPA R114-9-7: at most 12)",
     )
+    trace_months: int = Field(
+        default=36,
+        ge=36,
+        le=60,
+        description="how long what happened to a person can be read (CRPA R114-9-7: 36 months)",
+    )
     idempotency_days: int = Field(default=7, ge=1, description="how long an answer is given again to the same request")
     token_keys: str = Field(
         default="",

@@ -13,15 +13,15 @@ import orjson
 import sqlalchemy as sa
 
 from consent.conventions.collection import Conventions
-from consent.gate import Decision
+from consent.gate import Decision, Notice
 from consent.projection import Projection
 from gateway.auth.resource import Caller
 from gateway.services import Services
 from gateway.store import subjects
-from gateway.store.crypto import DataKey
+from gateway.store.crypto import OWN, DataKey
 from gateway.store.database import Transaction, instant
 from gateway.store.subjects import chunks
-from gateway.store.tables import deliveries, documents, exchanges
+from gateway.store.tables import deliveries, documents, exchanges, notices
 from schemas import Document, Kind
 
 ROWS = sa.select(deliveries, exchanges.c.document_id, exchanges.c.purpose).join(
@@ -81,6 +81,12 @@ class Taken:
     decision: Decision | None = None
     decided_at: datetime | None = None
     projection: Projection | None = None
+    notice: Notice | None = None
+
+    @property
+    def of_nobody(self) -> bool:
+        """Whether this tells of an erasure: the person has no key any more, and it is sealed under the gateway's own."""
+        return self.key is not None and self.key.subject_id == OWN
 
 
 async def waiting(caller: Caller, services: Services, kinds: frozenset[Kind] | None) -> bool:
@@ -180,7 +186,22 @@ async def _open(tx: Transaction, rows: Sequence[Any], services: Services) -> lis
     await subjects.lock(tx, subject_ids, change=False)
     keys = await subjects.data_keys(tx, subject_ids, services.vault)
     sealed = await _sealed(tx, {row.document_id for row in rows})
-    return [taken_of(row, keys.get(row.subject_id), sealed.get(row.document_id)) for row in rows]
+    causes = await _causes(tx, [row.id for row in rows if row.kind == Kind.CONSENT])
+    taken = []
+    for row in rows:
+        notice = causes.get(row.id)
+        key = services.vault.own if notice is Notice.ERASURE else keys.get(row.subject_id)
+        taken.append(taken_of(row, key, sealed.get(row.document_id), notice))
+    return taken
+
+
+async def _causes(tx: Transaction, delivery_ids: Sequence[str]) -> dict[str, Notice]:
+    """Why the recipients of some notices are told."""
+    found = {}
+    for ids in chunks(delivery_ids):
+        query = sa.select(notices.c.delivery_id, notices.c.cause).where(notices.c.delivery_id.in_(ids))
+        found.update({row.delivery_id: Notice(row.cause) for row in await tx.execute(query)})
+    return found
 
 
 async def _sealed(tx: Transaction, document_ids: set[str]) -> dict[str, bytes]:
@@ -191,7 +212,7 @@ async def _sealed(tx: Transaction, document_ids: set[str]) -> dict[str, bytes]:
     return found
 
 
-def taken_of(row: Any, key: DataKey | None, sealed: bytes | None) -> Taken:
+def taken_of(row: Any, key: DataKey | None, sealed: bytes | None, notice: Notice | None = None) -> Taken:
     """One of `ROWS`, its document opened; without the key (an erased person) or the sealed bytes there is no document."""
     document = orjson.loads(key.open(sealed, f"documents/{row.document_id}")) if key and sealed else None
     return Taken(
@@ -205,6 +226,7 @@ def taken_of(row: Any, key: DataKey | None, sealed: bytes | None) -> Taken:
         document=document,
         key=key,
         trace=row.trace,
+        notice=notice,
     )
 
 

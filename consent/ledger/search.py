@@ -113,8 +113,8 @@ async def page(tx: AsyncConnection, asked: Asked, start: Place | None, limit: in
     if known is None or known[1] is None:
         raise NotIndexed
     covered, covered_index = known[0], int(known[1])
-    head = await Ledger().head(tx)  # after the place was read: every checkpoint seen from here on covers it
-    if head is None:
+    head = await Ledger().published(tx)
+    if head is None or head.size <= covered_index:
         raise NotIndexed
     begin = start or Place(asked.first_day)
     bucket = await _bucket(tx, bucket_of(asked.prefix))

@@ -119,7 +119,7 @@ class Criteria:
             raise _wrong("« from » doit précéder « until ».", "“from” must be before “until”.")
         return cls(
             view=View.read(body.get("view"), body.get("reason"), body.get("case")),
-            subject=_subject(body.get("subject"), sender, services, partner),
+            subject=read_subject(body.get("subject"), sender, services, partner),
             partner=partner,
             convention=_text(body, "convention", _CONVENTION.fullmatch, "un identifiant", "an identifier"),
             purpose=_text(body, "purpose", code_list("purpose").__contains__, "un code de la liste purpose", "a code"),
@@ -162,14 +162,20 @@ def cursor_of(place: Place | None) -> str | None:
     return None if place is None else f"{place.day}.{place.position}.{place.count}"
 
 
-def _subject(subject: Any, sender: Document, services: Services, partner: str | None) -> Document | None:
+def read_subject(subject: Any, sender: Document, services: Services, partner: Any) -> Document | None:
+    """
+    Check who is asked about: a person as documents write them, or `{pseudonym}` with the `partner` that knows it; None for nobody.
+
+    Raises `Problem` malformed_request or document_invalid, without any value.
+    """
     if subject is None:
         return None
     if not isinstance(subject, dict):
         raise _wrong("« subject » est un objet.", "“subject” is an object.")
     if subject.keys() == {"pseudonym"}:
         if (
-            partner is None
+            not isinstance(partner, str)
+            or not siret_is_valid(partner)
             or not isinstance(subject["pseudonym"], str)
             or not _PSEUDONYM.fullmatch(subject["pseudonym"])
         ):

@@ -18,6 +18,7 @@ import orjson
 
 from consent.completeness import FORMAT
 from consent.ledger.event import CATALOGUE, EventType
+from consent.ledger.indexer import alone
 from consent.ledger.lists import PERSON
 from consent.ledger.note import encode_base64
 from consent.ledger.search import Asked, NotIndexed, Page, page, page_line
@@ -78,6 +79,7 @@ async def search(
 
 async def _searched(criteria: Criteria, caller: Caller, services: Services, search_id: str, through: str) -> Found:
     async with services.database.write() as tx:
+        await alone(tx, change=False)  # before any person is held, as an erasure does: neither waits for the other
         asked, key = await _asked(tx, criteria, services)
         found = None if asked is None else await page(tx, asked, criteria.cursor, criteria.limit)
         keys = await _keys(tx, found, criteria, services.vault)
@@ -134,10 +136,10 @@ def opened(row: Any, keys: Mapping[str, DataKey], vault: Vault) -> dict[str, Any
     """The event of a row of `ledger_events` with its opening, or why it cannot be opened: `erased`, `expired` or `public`."""
     if row.type == EventType.INDEX_EXTENDED:
         return {"withheld": "public"}  # its entry is not a commitment: it says everything
-    if not row.sealed:
-        return {"withheld": "expired"}
     try:
         key = keys[row.subject_id] if row.subject_id else vault.own
+        if not row.sealed:
+            return {"withheld": "expired"}
         canonical = key.open(row.sealed, place(row.id))
     except (KeyError, Unreadable):
         return {"withheld": "erased"}

@@ -54,6 +54,11 @@ class Scopes(StrEnum):
         "Propose, sign and revoke conventions",
     )
     LEDGER_READ = ("ledger:read", "Consulter le journal des preuves", "Read the ledger of proofs")
+    PERSON_MANAGE = (
+        "person:manage",
+        "Donner à une personne ce qui est connu d'elle, ou l'effacer",
+        "Give a person what is known about them, or erase them",
+    )
     VALIDATE = (
         "validate",
         "Essayer un document ou un fichier sans rien enregistrer",

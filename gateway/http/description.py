@@ -124,6 +124,24 @@ _OVERLAP: Final = {
     "properties": {"overlap_hours": {"type": "integer", "minimum": 0, "maximum": 168, "default": 24}},
 }
 
+_PERSON: Final[dict[str, Any]] = {
+    "subject": {"description": "La personne, ou {pseudonym} avec partner.", "$ref": "/schemas/person/v1.json"},
+    "partner": {"type": "string", "description": "SIRET de l'organisation qui connaît le pseudonyme."},
+}
+_ERASURE: Final = {
+    "type": "object",
+    "required": ["subject", "reason"],
+    "properties": {
+        **_PERSON,
+        "reason": {"$ref": "/schemas/codes/erasure_reason.json"},
+        "keep_objections": {
+            "type": "boolean",
+            "default": True,
+            "description": "Une opposition en cours est gardée pour son seul usage, sans rien d'autre.",
+        },
+    },
+}
+
 BODIES: Final[dict[str, dict[str, Any]]] = {
     "/v1/referrals": {_JSON: {"$ref": "/schemas/referral/v1.json"}},
     "/v1/bilans": {_JSON: {"$ref": "/schemas/bilan/v1.json"}},
@@ -138,6 +156,8 @@ BODIES: Final[dict[str, dict[str, Any]]] = {
     "/v1/decisions/simulate": {_JSON: _QUESTION},
     "/v1/ledger/search": {_JSON: _SEARCH},
     "/v1/ledger/export": {_JSON: _EXPORT},
+    "/v1/persons/export": {_JSON: {"type": "object", "required": ["subject"], "properties": _PERSON}},
+    "/v1/persons/erase": {_JSON: _ERASURE},
     "/v1/mailbox/{delivery}/nack": {_JSON: _REASON},
     "/v1/endpoints/{client_id}": {_JSON: _ENDPOINT},
     "/v1/endpoints/{client_id}/secret": {_JSON: _OVERLAP},

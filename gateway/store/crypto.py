@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -37,7 +37,7 @@ class DataKey:
     """The data key of one subject: seals what is known about the person, and opens ledger commitments."""
 
     subject_id: str
-    secret: bytes
+    secret: bytes = field(repr=False)
 
     def seal(self, plain: bytes, place: str) -> bytes:
         """Encrypt `plain` for one `place` (table and row); moved elsewhere it no longer opens."""

@@ -34,7 +34,7 @@ from consent.tables import ledger_events
 from gateway.app import Role, Runtime, assemble, create_app
 from gateway.auth.client import Token, fetch_token
 from gateway.auth.profile import TRIAL
-from gateway.auth.registry import add_partner, add_system
+from gateway.auth.registry import add_partner, add_system, get_partner
 from gateway.keys import Keys, generate
 from gateway.records import place
 from gateway.settings import Settings
@@ -55,6 +55,7 @@ PARTNERS = {
     "association": (ASSOCIATION, "Association Le Relais de Valombre", ["partner"]),
     "ccas": (CCAS, "CCAS de Valombre-Ville", ["partner"]),
     "auditor": (OPERATOR, "Opérateur de la passerelle", ["auditor"]),
+    "administrator": (OPERATOR, "Opérateur de la passerelle", ["administrator"]),
 }
 ISSUER = "http://127.0.0.1:8080"
 KID = "1"
@@ -148,6 +149,7 @@ class Office:
         async with services.database.read() as tx:
             rows = (await tx.execute(query)).all()
             keys = await subjects.data_keys(tx, {row.subject_id for row in rows if row.subject_id}, services.vault)
+        rows = [row for row in rows if row.sealed]  # what was erased, or is older than the trace, says nothing any more
         raw = [keys.get(row.subject_id, services.vault.own).open(row.sealed, place(row.id)) for row in rows]
         return [Event.from_canonical(each) for each in raw if about.encode() in each]
 
@@ -252,7 +254,8 @@ async def opened(directory: Path, database_url: str, **more: Any) -> AsyncIterat
     async with runtime.services.database.write() as tx:
         for who, (siret, name, roles) in PARTNERS.items():
             jwks = _jwks(pems[who])
-            await add_partner(tx, siret=siret, name=name, signing_jwks=jwks, now=clock())
+            if await get_partner(tx, siret) is None:
+                await add_partner(tx, siret=siret, name=name, signing_jwks=jwks, now=clock())
             await add_system(
                 tx, client_id=who, partner=siret, name="Logiciel", jwks=jwks, roles=roles, security=TRIAL, now=clock()
             )
