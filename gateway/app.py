@@ -58,6 +58,7 @@ from gateway.http import (
 from gateway.http.description import describe
 from gateway.keeper import Keeper
 from gateway.keys import Keys, token_keys
+from gateway.limits import Limits
 from gateway.loops import Loops
 from gateway.metrics import Publication
 from gateway.outgoing import Resolve, SafeClient, system_resolver
@@ -139,6 +140,7 @@ def assemble(
         names=PartnerNames(database),
         wake=wake,
         measures=publication.measures,
+        limits=Limits(settings.limits),
         quorum=quorum,
     )
     if clock is not None:
@@ -155,6 +157,7 @@ def assemble(
         clock=utc_now,
         certificates=Certificates(settings.proxies, settings.certificate_header, settings.certificate_verified_header),
         outgoing=outgoing,
+        limits=services.limits,
     )
     message_signer = MessageSigner(services.vault.message_key())
     transports: dict[str, Transport] = {"webhook": WebhookTransport(outgoing, message_signer, services.clock)}

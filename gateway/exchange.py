@@ -60,6 +60,7 @@ async def receive(
     # (2) validate
     crossings = await _beside(raw, admission.validate, translation, sender, caller, services)
     services.fault_point("receive.validated")
+    await services.limits.of_caller("subjects", caller, sum(1 for crossing in crossings if crossing.open))
     # (3) to (6), in one transaction with the messages that wait beside this one
     arrival = Arrival(caller, attempt, crossings, translation)
     try:

@@ -35,6 +35,7 @@ def check(issues: Sequence[Issue]) -> None:
 
 async def person(tx: Transaction, subject: Document, caller: Caller, services: Services) -> tuple[str, DataKey]:
     """Find or create the person, and hold it alone until the transaction ends. Raises `Problem` (409, 422)."""
+    await services.limits.of_caller("subjects", caller)
     identity = Identity.of(subject, caller.partner, services.vault)
     [found] = await subjects.resolve(tx, [identity], services.vault, services.clock())
     if not isinstance(found, str):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from consent.ledger.store import Ledger
 from gateway.auth.registry import PartnerNames
+from gateway.limits import Limits
 from gateway.metrics import NOTHING, Measures
 from gateway.quorum import Quorum
 from gateway.settings import Settings
@@ -55,4 +56,5 @@ class Services:
     fault_point: Callable[[str], None] = _no_fault
     wake: Callable[[], None] = _nobody
     measures: Measures = NOTHING
+    limits: Limits = field(default_factory=Limits)
     quorum: Quorum

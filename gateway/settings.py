@@ -85,6 +85,12 @@ class Settings(BaseSettings):
         description="how long what happened to a person can be read (CRPA R114-9-7: 36 months)",
     )
     idempotency_days: int = Field(default=7, ge=1, description="how long an answer is given again to the same request")
+    limit_tokens: str = Field(default="300/minute", description="token requests of one system; empty: no limit")
+    limit_requests: str = Field(default="60000/minute", description="requests of one system; empty: no limit")
+    limit_bytes: str = Field(default="20000000000/hour", description="bytes that one system may send; empty: no limit")
+    limit_subjects: str = Field(
+        default="2000000/day", description="people that one system may send about or look up; empty: no limit"
+    )
     token_keys: str = Field(
         default="",
         description="where the keys that sign tokens are: empty, files of the keys directory; env; or package.module:factory",
@@ -130,6 +136,16 @@ class Settings(BaseSettings):
     def marks(self) -> Path:
         """The directory of the high-water mark of what was signed."""
         return self.ledger_marks or self.data_dir / "marks"
+
+    @property
+    def limits(self) -> dict[str, str]:
+        """What one system may ask for, by kind (`gateway.limits.KINDS`)."""
+        return {
+            "tokens": self.limit_tokens,
+            "requests": self.limit_requests,
+            "bytes": self.limit_bytes,
+            "subjects": self.limit_subjects,
+        }
 
     @property
     def proxies(self) -> tuple[str, ...]:

@@ -59,6 +59,8 @@ async def simulate(question: Question, sender: Document, caller: Caller, service
     Raises `Problem` document_invalid, malformed_request, and convention_outdated as sending would.
     """
     _check(question, sender, services)
+    if question.person is not None:
+        await services.limits.of_caller("subjects", caller)
     async with services.database.write() as tx:
         person, key = await _known(tx, question, caller, services)
         now = services.clock()

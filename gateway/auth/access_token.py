@@ -92,6 +92,8 @@ class AccessTokens:
             claims["conventions"] = list(mandate.conventions)
         if mandate.detail is not None:
             claims["authorization_details"] = [mandate.detail.as_json()]
+        if system.security.limits is not None:
+            claims["limits"] = dict(system.security.limits)
         if mandate.confirmation:
             claims["cnf"] = dict(mandate.confirmation)
         return self._signed(claims)
@@ -169,6 +171,7 @@ def _access_token(claims: dict[str, Any]) -> AccessToken:
         actor=_actor(claims),
         detail=_detail(claims),
         expires_at=expires_at,
+        limits=claims.get("limits"),
     )
     return AccessToken(caller, int(claims["iat"]), expires_at, _confirmation(claims), claims["aud"])
 

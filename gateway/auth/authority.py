@@ -19,6 +19,7 @@ from gateway.auth.partner_keys import PartnerKeys
 from gateway.auth.revocation import Revocations
 from gateway.auth.rights import Rights
 from gateway.auth.token_keys import TokenKeys
+from gateway.limits import Limits
 from gateway.outgoing import SafeClient
 from gateway.store.database import Database
 
@@ -31,7 +32,8 @@ class Auth:
 
     `issuer` is the gateway's public address, without final slash: what clients write in `aud`. `keys` sign its tokens, `rights`
     reads what the conventions open. `secret` is known to every process of this gateway, and to nobody else. `certificates`
-    reads what the reverse proxy passes, `outgoing` knocks at the addresses where partners publish their keys.
+    reads what the reverse proxy passes, `outgoing` knocks at the addresses where partners publish their keys, `limits` counts
+    what each system asks for.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Auth:
         clock: Callable[[], datetime],
         certificates: Certificates | None = None,
         outgoing: SafeClient | None = None,
+        limits: Limits | None = None,
     ) -> None:
         """Raises `ValueError` when the issuer cannot be used."""
         self.database = database
@@ -54,6 +57,7 @@ class Auth:
         self.clock = clock
         self.revocations = Revocations(database, clock)
         self.proofs = Proofs(database, secret, clock)
+        self.limits = limits or Limits()
         self.certificates = certificates or Certificates()
         self.partner_keys = PartnerKeys(outgoing or SafeClient())
         self._known: dict[bytes, AccessToken] = {}

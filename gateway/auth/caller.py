@@ -4,6 +4,7 @@ Who is speaking, as the rest of the gateway sees it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from gateway.auth.details import ExchangeDetail
@@ -16,6 +17,7 @@ class Caller:
 
     `actor` is the SIRET of the partner whose system acts in the name of `partner` (RFC 8693); None when it is its own. `detail`
     is the only exchange that the token lets through, once, when it was made for one (RFC 9396), until `expires_at` (seconds).
+    `limits` are the system's own, in place of the gateway's (`gateway.limits`).
     `conventions` are the hashes of the conventions in force when the token was given (or one digest of them all, see
     `gateway.scopes`); None when the token names none, which nothing is then compared with.
     """
@@ -30,6 +32,7 @@ class Caller:
     actor: str | None = None
     detail: ExchangeDetail | None = None
     expires_at: int = 0
+    limits: Mapping[str, str] | None = None
     channel: str = "api"
 
     def through(self, channel: str) -> Caller:

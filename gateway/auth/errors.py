@@ -3,7 +3,8 @@ What the access side of the gateway raises, and for whom.
 
     AuthError                   a protected resource says no; becomes an RFC 9457 problem in `gateway.http.problems`
     ├── Unauthorized  (401)     no token, or a token that is refused: get another one
-    └── Forbidden     (403)     the token is good but does not open this operation
+    ├── Forbidden     (403)     the token is good but does not open this operation
+    └── TooMany       (429)     the token is good, but its system has reached a limit: come back later
     RegistrationRefused         what is being registered (partner, system, key) cannot be accepted
 
 The token endpoint speaks RFC 6749 JSON instead: see `gateway.auth.refusal`.
@@ -45,6 +46,13 @@ class Forbidden(AuthError):
 
     status = 403
     title_fr = "Cette opération ne vous est pas ouverte"
+
+
+class TooMany(AuthError):
+    """The system has reached one of its limits; `Retry-After` says when to come back."""
+
+    status = 429
+    title_fr = "Trop de demandes"
 
 
 class RegistrationRefused(ValueError):

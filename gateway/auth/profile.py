@@ -17,6 +17,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from gateway.auth.errors import RegistrationRefused
+from gateway.limits import KINDS, read_limit
 from gateway.outgoing import PUBLIC, Allowance, OutgoingRefused, check
 
 
@@ -111,6 +112,7 @@ class Security:
                 f"tls_client_auth demande un seul nom de certificat : {', '.join(SUBJECT_KINDS)} ; les autres méthodes aucun.",
                 f"tls_client_auth needs exactly one certificate name: {', '.join(SUBJECT_KINDS)}; other methods none.",
             )
+        _check_limits(self.limits or {})
         if self.jwks_uri is not None:
             _check_address(self.jwks_uri, self.allowance)
         return self
@@ -130,6 +132,21 @@ class Security:
 
 TRIAL: Final = Security(binding=Binding.BEARER, sandbox=True)
 """A software under trial, with fictitious people: bearer tokens."""
+
+
+def _check_limits(limits: Mapping[str, str]) -> None:
+    try:
+        if not limits.keys() <= set(KINDS):
+            raise ValueError("unknown kind")
+        for text in limits.values():
+            read_limit(text)
+    except ValueError as error:
+        known = ", ".join(KINDS)
+        raise RegistrationRefused(
+            "limits",
+            f"Limites possibles : {known}, écrites comme 600/minute.",
+            f"Possible limits: {known}, written like 600/minute.",
+        ) from error
 
 
 def _check_address(address: str, allowance: Allowance) -> None:

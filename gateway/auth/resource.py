@@ -17,10 +17,11 @@ from gateway.auth.authority import Auth
 from gateway.auth.caller import Caller
 from gateway.auth.certificates import CertificateUnreadable
 from gateway.auth.dpop import ProofRefused, Target
-from gateway.auth.errors import Forbidden, Unauthorized
+from gateway.auth.errors import Forbidden, TooMany, Unauthorized
 from gateway.auth.jose import CLIENT_ALGORITHMS, MAX_CHARACTERS, Unreadable
 from gateway.auth.metadata import TOKEN
 from gateway.auth.scopes import Scopes
+from gateway.limits import Exceeded
 
 __all__ = ["Caller", "authorize", "requires", "requires_one"]
 
@@ -74,7 +75,11 @@ def requires_one(*scopes: Scopes) -> Callable[..., Awaitable[Caller]]:
 async def authorize(request: Request, *scopes: Scopes) -> Caller:
     """Identify the caller of a request and demand all of `scopes`; what `requires` does, for routes without dependencies."""
     auth: Auth = request.app.state.auth
-    caller = (await _identify(auth, request)).caller
+    caller = request.state.caller = (await _identify(auth, request)).caller
+    try:
+        await auth.limits.count("requests", caller.client_id, caller.limits)
+    except Exceeded as error:
+        raise TooMany("too_many_requests", error.message_fr, error.message_en, error.headers) from error
     missing = frozenset(scopes) - caller.scopes
     if missing:
         raise _insufficient(auth, scopes)

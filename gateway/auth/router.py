@@ -10,7 +10,6 @@ from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
 from gateway.auth.authority import Auth
@@ -28,6 +27,8 @@ from gateway.auth.metadata import (
 )
 from gateway.auth.refusal import Refusal
 from gateway.auth.server import Server, TokenRequest
+from gateway.errors import Problem
+from gateway.http.bodies import read_body
 
 MAX_FORM_BYTES: Final = 32_768
 _FORM = "application/x-www-form-urlencoded"
@@ -106,21 +107,18 @@ async def _read_form(request: Request) -> dict[str, str]:
             f"Send a form: Content-Type: {_FORM}.",
             status=415,
         )
-    received = bytearray()
     try:
-        async for chunk in request.stream():
-            received += chunk
-            if len(received) > MAX_FORM_BYTES:
-                raise Refusal(
-                    "invalid_request", "Le formulaire est trop volumineux.", "The form is too large.", status=413
-                )
+        received = await read_body(request, MAX_FORM_BYTES)
+    except Problem as problem:
+        raise Refusal(
+            "invalid_request", problem.detail_fr, problem.detail_en, status=problem.status, headers=problem.headers
+        ) from problem
+    try:
         pairs = parse_qsl(
             received.decode(), keep_blank_values=True, strict_parsing=bool(received), max_num_fields=20, errors="strict"
         )
-    except (ValueError, ClientDisconnect) as error:
-        raise Refusal(
-            "invalid_request", "Le formulaire est mal formé, ou coupé.", "The form is malformed, or cut."
-        ) from error
+    except ValueError as error:
+        raise Refusal("invalid_request", "Le formulaire est mal formé.", "The form is malformed.") from error
     if len({name for name, _ in pairs}) != len(pairs):
         # RFC 8707 section 2 lets clients name several resources: here a token is for one of them.
         several = len([name for name, _ in pairs if name == "resource"]) > 1

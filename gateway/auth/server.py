@@ -35,6 +35,7 @@ from gateway.auth.revocation import Revocation
 from gateway.auth.rights import Granted
 from gateway.auth.token_exchange import TokenExchange
 from gateway.auth.token_grant import Client
+from gateway.limits import Exceeded
 
 T = TypeVar("T")
 
@@ -114,6 +115,13 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # authlib is not typed
         client: Client = super().authenticate_client(request, [attempted(request)], endpoint)
         if request.form.get("client_id", client.get_client_id()) != client.get_client_id():
             raise unknown()
+        system = client.system
+        try:
+            anyio.from_thread.run(self._auth.limits.count, "tokens", system.client_id, system.security.limits)
+        except Exceeded as error:
+            raise Refusal(
+                "temporarily_unavailable", error.message_fr, error.message_en, status=429, headers=error.headers
+            ) from error
         return client
 
     def read_proof(self, request: TokenRequest) -> Proof | None:

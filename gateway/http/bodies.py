@@ -27,7 +27,8 @@ async def read_body(request: Request, limit: int) -> bytes:
     """
     Read the whole body, at most `limit` bytes, as it is: a compressed one is refused.
 
-    Raises `Problem` body_too_large (413) without reading further, too_slow (408), unsupported_media_type (415) or
+    Raises `Problem` body_too_large (413) without reading further, too_slow (408), unsupported_media_type (415), too_many_requests
+    (429) when the caller has sent too much of late, or
     malformed_request (400) when the connection is cut.
     """
     if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
@@ -41,7 +42,7 @@ async def read_body(request: Request, limit: int) -> bytes:
     if announced.isascii() and announced.isdigit() and int(announced) > limit:
         raise _too_large(limit)
     try:
-        return await _received(request, limit)
+        received = await _received(request, limit)
     except TimeoutError as error:
         raise Problem(
             "too_slow",
@@ -55,6 +56,9 @@ async def read_body(request: Request, limit: int) -> bytes:
             "La connexion a été coupée avant la fin du corps.",
             "The connection was cut before the end of the body.",
         ) from error
+    if caller := getattr(request.state, "caller", None):
+        await request.app.state.auth.limits.of_caller("bytes", caller, len(received))
+    return received
 
 
 def media_type(request: Request) -> str:

@@ -77,7 +77,7 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(AuthError)
     async def _auth(request: Request, error: AuthError) -> Response:
         problem = Problem(
-            "unauthorized" if error.status == 401 else "forbidden",
+            {401: "unauthorized", 429: "too_many_requests"}.get(error.status, "forbidden"),
             error.detail_fr,
             error.detail_en,
             headers=error.headers,

@@ -58,10 +58,11 @@ def run(say: Say) -> Measured:
 async def _measure(directory: Path, url: str, say: Say) -> Measured:
     (directory / "production").mkdir()
     (directory / "embedded").mkdir()
-    settings = {"TDU_DATABASE_URL": url}
+    unlimited = {"TDU_LIMIT_REQUESTS": "", "TDU_LIMIT_SUBJECTS": ""}
+    settings = unlimited | {"TDU_DATABASE_URL": url}
     with (
         started(directory / "production", settings, roles=("api",), workers=WORKERS) as production,
-        started(directory / "embedded") as embedded,
+        started(directory / "embedded", unlimited) as embedded,
         _application("bare", url) as bare,
         _application("usual", url) as usual,
     ):
