@@ -34,12 +34,14 @@ from gateway.bus.relay import Relay
 from gateway.delivery.base import Transport
 from gateway.delivery.courier import Courier
 from gateway.delivery.dispatcher import Dispatcher
+from gateway.delivery.replays import Replayer
 from gateway.delivery.signing import MessageSigner
 from gateway.delivery.webhook import WebhookTransport
 from gateway.http import (
     consents,
     conventions,
     decisions,
+    deliveries,
     endpoints,
     exchanges,
     fhir,
@@ -189,6 +191,7 @@ async def running(runtime: Runtime, role: Role) -> AsyncIterator[Loops]:
         "relay": (Role.RELAY, runtime.relay.run(stop)),
         "courier": (Role.COURIER, runtime.courier.run(stop)),
         "dispatcher": (Role.COURIER, runtime.dispatcher.run(stop)),
+        "replayer": (Role.COURIER, Replayer(runtime.services).run(stop)),
         "sequencer": (Role.SEQUENCER, runtime.witnessing.beside(runtime.sequencer, stop)),
         "indexer": (Role.SEQUENCER, runtime.indexer.run(stop)),
         "keeper": (Role.KEEPER, runtime.keeper.run(stop)),
@@ -253,6 +256,7 @@ def create_app(runtime: Runtime, role: Role = Role.ALL) -> FastAPI:
         for module in (
             exchanges,
             mailbox,
+            deliveries,
             endpoints,
             consents,
             receipts,

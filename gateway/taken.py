@@ -129,7 +129,7 @@ async def take(
     rows = await _in_order(tx, (await tx.execute(query)).all(), wanted)
     if one_a_person:
         rows = list({row.subject_id: row for row in reversed(rows)}.values())[::-1]
-    return await _open(tx, rows, services)
+    return await opened(tx, rows, services)
 
 
 async def _in_order(tx: Transaction, rows: Sequence[Any], wanted: Wanted) -> list[Any]:
@@ -178,10 +178,11 @@ def _free(now: datetime, of: Any = deliveries) -> sa.ColumnElement[bool]:
 async def queued(tx: Transaction, delivery_ids: Sequence[str], services: Services) -> list[Taken]:
     """(1) Lock the deliveries that the bus named and that still wait for it."""
     query = ROWS.where(deliveries.c.id.in_(delivery_ids), deliveries.c.state == "queued").with_for_update(of=deliveries)
-    return await _open(tx, (await tx.execute(query)).all(), services)
+    return await opened(tx, (await tx.execute(query)).all(), services)
 
 
-async def _open(tx: Transaction, rows: Sequence[Any], services: Services) -> list[Taken]:
+async def opened(tx: Transaction, rows: Sequence[Any], services: Services) -> list[Taken]:
+    """Hold the subjects of some of `ROWS`, and open their documents."""
     subject_ids = {row.subject_id for row in rows}
     await subjects.lock(tx, subject_ids, change=False)
     keys = await subjects.data_keys(tx, subject_ids, services.vault)

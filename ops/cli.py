@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "doctor": ("doctor", "app"),
     "partner": ("partner", "app"),
     "system": ("partner", "systems"),
+    "exchange": ("exchange", "app"),
     "keys": ("keys", "app"),
     "convention": ("convention", "app"),
     "gate": ("gate", "app"),

@@ -13,6 +13,7 @@ from fastapi.openapi.utils import get_openapi
 
 from adapters.registry import ADAPTERS
 from gateway.delivery.base import BOUNDS
+from gateway.delivery.lookup import KINDS, REPLAYABLE
 
 _JSON: Final = "application/json"
 _FILES: Final = sorted({media_type for adapter in ADAPTERS.values() for media_type in adapter.media_types})
@@ -119,6 +120,23 @@ _ENDPOINT: Final = {
         },
     },
 }
+_REPLAY: Final = {
+    "type": "object",
+    "properties": {
+        "dry_run": {"type": "boolean", "description": "Compter seulement."},
+        "states": {
+            "type": "array",
+            "items": {"enum": list(REPLAYABLE)},
+            "description": "Absent : ce qui a été mis de côté (rejected, abandoned).",
+        },
+        "kind": {"enum": list(KINDS)},
+        "reason": {"type": "string", "description": "Le motif exact de la mise de côté."},
+        "sender": {"type": "string", "description": "SIRET."},
+        "recipient": {"type": "string", "description": "SIRET."},
+        "since": {"type": "string", "format": "date-time"},
+        "until": {"type": "string", "format": "date-time"},
+    },
+}
 _OVERLAP: Final = {
     "type": "object",
     "properties": {"overlap_hours": {"type": "integer", "minimum": 0, "maximum": 168, "default": 24}},
@@ -159,6 +177,7 @@ BODIES: Final[dict[str, dict[str, Any]]] = {
     "/v1/persons/export": {_JSON: {"type": "object", "required": ["subject"], "properties": _PERSON}},
     "/v1/persons/erase": {_JSON: _ERASURE},
     "/v1/mailbox/{delivery}/nack": {_JSON: _REASON},
+    "/v1/replays": {_JSON: _REPLAY},
     "/v1/endpoints/{client_id}": {_JSON: _ENDPOINT},
     "/v1/endpoints/{client_id}/secret": {_JSON: _OVERLAP},
     "/v1/validate/{kind}": {_JSON: _OBJECT},

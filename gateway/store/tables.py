@@ -313,3 +313,19 @@ delivery_attempts = sa.Table(
     sa.Column("sealed", sa.LargeBinary, nullable=True, comment="the beginning of the reply, under the subject's key"),
     sa.Column("attempted_at", Instant, nullable=False, index=True),
 )
+
+replays = sa.Table(
+    "replays",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True, comment="in the order of time"),
+    sa.Column("requested_by", sa.String(64), nullable=False, comment="client_id; empty: the operator"),
+    sa.Column("partner", sa.String(14), nullable=False, index=True, comment="whose deliveries; empty: everybody's"),
+    sa.Column("filters", sa.JSON, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False, index=True, comment="running, done or cancelled"),
+    sa.Column("total", sa.Integer, nullable=False, comment="what the filters found when it was asked for"),
+    sa.Column("replayed", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("refused", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("updated_at", Instant, nullable=False),
+    sa.Column("finished_at", Instant, nullable=True),
+)

@@ -43,9 +43,11 @@ def owned(desk: Any, story: Any, new_consent: Any, new_convention: Any) -> dict[
     name = f"tznr-{uuid.uuid4().hex[:12]}"
     text = new_convention(CAF, DEPARTEMENT, name)
     desk.done("caf", "POST", "/v1/conventions", content=text, headers={"Content-Type": "application/yaml"})
+    replay = desk.done("departement", "POST", "/v1/replays", json={"reason": "none"})["id"]
     nothing = str(uuid.uuid4())
     deliveries = [Owned(story.delivery, ("departement", "caf"), nothing), Owned(story.lease, ("departement",), nothing)]
     return {
+        "replay_id": [Owned(replay, ("departement",), nothing)],
         "referral_id": [Owned(story.referral, ("departement", "caf"), nothing)],
         "exchange_id": [Owned(story.exchange, ("caf", "departement"), nothing)],
         "delivery": deliveries,
