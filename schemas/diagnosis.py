@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
-from jsonschema_rs import ValidationError, ValidationErrorKind
+from jsonschema_rs import RegexOptions, ValidationError, ValidationErrorKind, Validator, validator_for
 
 from schemas.issue import Issue
 from schemas.messages import Rule, issue_code, sentences, with_suggestion
@@ -26,7 +26,10 @@ _PLAINER: Final = {
     "pattern": ("format", "enum", "minLength", "maxLength"),
     "minLength": ("format", "enum"),
     "maxLength": ("format", "enum"),
+    "enum": ("type",),
 }
+_SPECIAL: Final = "special_"
+"""Begins the name of the twin of a property: the one where the codes that reveal special data belong."""
 
 Path: TypeAlias = tuple[str | int, ...]
 
@@ -41,9 +44,10 @@ class _Finding:
 @dataclass(frozen=True, slots=True)
 class _Description:
     """
-    What the schema says of one place: its schemas, and those of what is inside, by name.
+    What the schema says of one place: the schemas written there, all those that they lead to, those of what is inside, by name.
     """
 
+    places: list[Place]
     parts: list[Place]
     inside: dict[str, list[Place]]
 
@@ -60,6 +64,7 @@ class Diagnosis:
         self._root = root
         self._suggester = Suggester(lists)
         self._described = lru_cache(maxsize=4096)(self._describe)
+        self._accepting = lru_cache(maxsize=64)(self._accept)
 
     def issues(self, errors: Iterable[ValidationError], document: object, raw: bytes | None = None) -> list[Issue]:
         """
@@ -94,26 +99,47 @@ class Diagnosis:
     def _tell(self, finding: _Finding, document: object) -> Issue:
         shown, details = self._shown(finding.path), finding.details
         parts = self._described(_pattern(shown)).parts
-        suggestion = None
+        suggestion, labels, keyword = None, ("", ""), finding.keyword
         if finding.keyword == "unknown_property":
             siblings = frozenset(self._described(_pattern(shown[:-1])).inside) - {ANY}
             suggestion = self._suggester.nearest(finding.path[-1], siblings)
+        elif finding.keyword == "enum" and (there := self._twin(finding.path, shown, document)):
+            keyword, details = "misplaced", {"there": there, "special": there.startswith(_SPECIAL)}
+        elif finding.keyword == "not":
+            details = {"said": _said_of_what_is_refused(parts)}
         elif finding.keyword in _CODED:
             options = frozenset(option for option in details.get("options", ()) if isinstance(option, str))
             value = _value_at(document, finding.path)
             listed = annotation(parts, "x-code-list")
             suggestion = self._suggester.nearest(value, options, listed)
+            if suggestion is not None:
+                labels = self._suggester.labels(suggestion, options, listed)
             details = {**details, "list": self._suggester.list_name(options, listed)}
         examples = annotation(parts, "examples")
         rule = Rule(
-            finding.keyword,
+            keyword,
             details,
             title_fr=annotation(parts, "title") or "",
             title_en=annotation(parts, "x-title-en") or "",
             example=str(examples[0]) if examples else "",
         )
-        french, english = with_suggestion(sentences(rule), suggestion)
-        return Issue(issue_code(finding.keyword), _pointer(shown), french, english, suggestion)
+        french, english = with_suggestion(sentences(rule), suggestion, labels)
+        return Issue(issue_code(keyword), _pointer(shown), french, english, suggestion)
+
+    def _twin(self, path: Path, shown: Path, document: object) -> str | None:
+        """
+        The property beside the one where a code stands (`rights`, `special_rights`), if the item would be right there.
+        """
+        name = str(shown[0])
+        twin = name.removeprefix(_SPECIAL) if name.startswith(_SPECIAL) else _SPECIAL + name
+        if twin not in self._described(()).inside:
+            return None
+        item = _value_at(document, path[:-1])
+        return twin if self._accepting((twin, *_pattern(shown[1:-1]))).is_valid(item) else None
+
+    def _accept(self, pattern: tuple[str, ...]) -> Validator:
+        constraints = [self._references.constraints(part) for part in self._described(pattern).places]
+        return validator_for({"allOf": constraints}, pattern_options=RegexOptions())
 
     def _shown(self, path: Path) -> Path:
         """
@@ -128,7 +154,16 @@ class Diagnosis:
     def _describe(self, pattern: tuple[str, ...]) -> _Description:
         places = [self._root] if not pattern else self._described(pattern[:-1]).inside.get(pattern[-1], [])
         parts = self._references.parts(places)
-        return _Description(parts, children(parts))
+        return _Description(places, parts, children(parts))
+
+
+def _said_of_what_is_refused(parts: list[Place]) -> tuple[str, str] | None:
+    """
+    The sentences that the schema has about what a `not` refuses.
+    """
+    refused = [part.schema["not"] for part in parts if isinstance(part.schema.get("not"), dict)]
+    said = [(each["description"], each["x-description-en"]) for each in refused if "x-description-en" in each]
+    return said[0] if said else None
 
 
 def _pattern(shown: Path) -> tuple[str, ...]:

@@ -147,13 +147,17 @@ def sentences(rule: Rule) -> Sentences:
     return _named(rule, _FIXED.get(rule.keyword, _FIXED["other"]))
 
 
-def with_suggestion(told: Sentences, suggestion: str | None) -> Sentences:
+def with_suggestion(told: Sentences, suggestion: str | None, labels: Sentences = ("", "")) -> Sentences:
     """
-    The sentences, followed by the nearest allowed code if there is one.
+    The sentences, followed by the nearest allowed code if there is one, with its labels.
     """
     if suggestion is None:
         return told
-    return f"{told[0]} Vouliez-vous dire « {suggestion} » ?", f"{told[1]} Did you mean “{suggestion}”?"
+    french, english = (f" ({label})" if label else "" for label in labels)
+    return (
+        f"{told[0]} Vouliez-vous dire « {suggestion} »{french} ?",
+        f"{told[1]} Did you mean “{suggestion}”{english}?",
+    )
 
 
 def issue_code(keyword: str) -> str:
@@ -208,6 +212,35 @@ def _enum(rule: Rule) -> Sentences:
     )
 
 
+def _not(rule: Rule) -> Sentences:
+    """
+    What the schema says of the rule, if it says something.
+    """
+    return _named(rule, rule.details.get("said") or _FIXED["not"])
+
+
+def _misplaced(rule: Rule) -> Sentences:
+    """
+    A code that stands in one of two twin properties and belongs in the other.
+    """
+    there, special = rule.details["there"], rule.details["special"]
+    if special:
+        return _named(
+            rule,
+            (
+                f"Ce code révèle une donnée particulière (santé, handicap, justice, séjour…) : sa place est « {there} ».",
+                f"This code reveals special data (health, disability, justice, residence…): its place is “{there}”.",
+            ),
+        )
+    return _named(
+        rule,
+        (
+            f"Ce code n'est pas réservé : sa place est « {there} ».",
+            f"This code is not reserved: its place is “{there}”.",
+        ),
+    )
+
+
 def _required(rule: Rule) -> Sentences:
     name = rule.details["property"]
     french = f"Il manque « {rule.title_fr} » ({name})." if rule.title_fr else f"Il manque « {name} »."
@@ -235,6 +268,8 @@ _BUILDERS: Final[dict[str, Callable[[Rule], Sentences]]] = {
     "format": _format,
     "pattern": _pattern,
     "enum": _enum,
+    "misplaced": _misplaced,
+    "not": _not,
     "required": _required,
     "alternatives": _alternatives,
 }

@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 
 from schemas.identity import fold
 
-CodeLabels: TypeAlias = Mapping[str, Mapping[str, tuple[str, ...]]]
+CodeLabels: TypeAlias = Mapping[str, Mapping[str, tuple[str, str]]]
 
 _LONGEST: Final = 80
 """Longer texts are not mistyped codes, and comparing costs the product of the lengths."""
@@ -44,6 +44,14 @@ class Suggester:
             return words[written]
         near = get_close_matches(written, words, n=1, cutoff=_NEAR)
         return words[near[0]] if near else None
+
+    def labels(self, code: str, allowed: frozenset[str], named: str | None = None) -> tuple[str, str]:
+        """
+        The French and English labels of an allowed code; empty where it has none, or none that says more than itself.
+        """
+        known = self._lists.get(self.list_name(allowed, named) or "", {}).get(code, ())
+        french, english = known or ("", "")
+        return ("" if fold(french) == fold(code) else french), ("" if fold(english) == fold(code) else english)
 
     def _find_list(self, allowed: frozenset[str], named: str | None = None) -> str | None:
         """

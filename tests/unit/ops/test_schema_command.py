@@ -59,7 +59,7 @@ def test_each_problem_has_its_file_line_column_pointer_and_sentence(tmp_path: Pa
     line = path.read_text(encoding="utf-8").splitlines().index(' "status": "acepted",') + 1
     assert "a.json:3:20 /schema_version : « Version du schéma » : il faut ici un texte." == first
     assert second.startswith(f"a.json:{line}:12 /status : « Statut » : ce code n'est pas l'un des ")
-    assert second.endswith("(/schemas/codes/referral_status.json). Vouliez-vous dire « accepted » ?")
+    assert second.endswith("(/schemas/codes/referral_status.json). Vouliez-vous dire « accepted » (Acceptée) ?")
 
 
 def test_a_program_reads_the_same_as_the_api(tmp_path: Path) -> None:

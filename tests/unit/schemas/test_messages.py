@@ -3,17 +3,19 @@ What a partner reads about an invalid document: a sentence in two languages, a p
 """
 
 import json
+from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
 import pytest
 
-from schemas import Issue
+import schemas
+from schemas import Issue, Kind, validate
 from schemas.diagnosis import MAX_ISSUES, Diagnosis
 from schemas.references import References
 
-LISTS: dict[str, dict[str, tuple[str, ...]]] = {
-    "letter": dict.fromkeys("abcdefghijklmnop", ()),
+LISTS: dict[str, dict[str, tuple[str, str]]] = {
+    "letter": {letter: (letter, letter) for letter in "abcdefghijklmnop"},
     "colour": {"red": ("Rouge", "Red"), "dark_blue": ("Bleu foncé", "Dark blue"), "grey": ("Gris", "Grey")},
     "need": {"food": ("Aide alimentaire", "Food aid"), "housing": ("Logement", "Housing")},
 }
@@ -169,8 +171,63 @@ def test_suggests_the_nearest_allowed_word(change: dict[str, Any], suggestion: s
     issue = only(change)
 
     assert suggestion == issue.suggestion
-    assert (f"Vouliez-vous dire « {suggestion} » ?" in issue.message_fr) == (suggestion is not None)
-    assert (f"Did you mean “{suggestion}”?" in issue.message_en) == (suggestion is not None)
+    assert (f"Vouliez-vous dire « {suggestion} »" in issue.message_fr) == (suggestion is not None)
+    assert (f"Did you mean “{suggestion}”" in issue.message_en) == (suggestion is not None)
+
+
+def test_a_suggested_code_comes_with_its_label() -> None:
+    """
+    A code is a word for programs: the label beside it says to people what it means, unless it says the same.
+    """
+    issue = only({"needs": [{"scheme": "need", "code": "aide alimentaires"}]})
+
+    assert issue.message_fr.endswith("Vouliez-vous dire « food » (Aide alimentaire) ?")
+    assert issue.message_en.endswith("Did you mean “food” (Food aid)?")
+    assert only({"couleur": "red"}).message_fr.endswith("Vouliez-vous dire « colour » ?")
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "place", "there"),
+    [
+        (Kind.REFERRAL, {"rights": [{"right": "aah"}]}, "/rights/0/right", "special_rights"),
+        (Kind.REFERRAL, {"special_rights": [{"right": "rsa"}]}, "/special_rights/0/right", "rights"),
+        (Kind.REFERRAL, {"reasons": [{"scheme": "cnaf_difsoc", "code": "0402"}]}, "/reasons/0/code", "special_reasons"),
+        (Kind.REFERRAL, {"constraints": [{"scheme": "constraint", "code": "health"}]}, "/constraints/0/code", "special_constraints"),
+        (Kind.STATUS, {"outcome": {"right": "ame", "state": "opened"}}, "/outcome/right", "special_outcome"),
+    ],
+)  # fmt: skip
+def test_a_reserved_code_is_told_where_it_belongs(kind: Kind, change: dict[str, Any], place: str, there: str) -> None:
+    """
+    A code that exists but reveals special data is not called unknown: the twin property where it belongs is named.
+    """
+    minimal = json.loads((Path(schemas.__file__).parent / kind / "v1" / "valid" / "minimal.json").read_bytes())
+    (issue,) = validate(kind, minimal | change)
+
+    assert ("misplaced", place) == (issue.code, issue.pointer)
+    assert f"sa place est « {there} »" in issue.message_fr
+    assert f"its place is “{there}”" in issue.message_en
+
+
+def test_a_nir_among_identifiers_is_told_its_own_field() -> None:
+    """
+    Where a rule says what must not be, the schema's own sentence about it is told.
+    """
+    minimal = json.loads((Path(schemas.__file__).parent / "referral" / "v1" / "valid" / "minimal.json").read_bytes())
+    subject = {"identifiers": [{"scheme": "nir", "value": "284073999000162"}]}
+    (issue,) = validate(Kind.REFERRAL, minimal | {"subject": subject})
+
+    assert ("not", "/subject/identifiers/0") == (issue.code, issue.pointer)
+    assert "leurs propres champs : nir, nia, msa_matricule" in issue.message_fr
+    assert "284073999000162" not in repr(issue)
+
+
+def test_what_is_of_the_wrong_type_is_told_once() -> None:
+    """
+    A value of another type is not also called a code that is not allowed.
+    """
+    minimal = json.loads((Path(schemas.__file__).parent / "referral" / "v1" / "valid" / "minimal.json").read_bytes())
+
+    assert ["type"] == [issue.code for issue in validate(Kind.REFERRAL, minimal | {"urgency": None})]
 
 
 def test_says_everything_at_once() -> None:
