@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, Response
 from gateway.auth.errors import AuthError
 from gateway.errors import TITLES, Problem, issue_body
 from gateway.fhir.outcome import operation_outcome
+from gateway.http.parameters import parameter_issue
 from schemas import Issue, MalformedJson
 
 _log = logging.getLogger(__name__)
@@ -86,16 +87,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def _parameters(request: Request, error: RequestValidationError) -> Response:
-        # FastAPI's own answer would echo the input: only the parameter's place and the rule's name are kept.
-        issues = [
-            Issue(
-                str(fault["type"]),
-                "/" + "/".join(map(str, fault["loc"])),
-                "Paramètre absent ou mal formé.",
-                "Parameter missing or malformed.",
-            )
-            for fault in error.errors()
-        ]
+        issues = [parameter_issue(fault) for fault in error.errors()]
         return render(
             request,
             Problem(

@@ -36,3 +36,25 @@ def test_an_empty_file_is_called_empty(desk: Any, refused: Any, address: str, co
     """The usual first mistake with curl: nothing was sent."""
     answer = desk.call("caf", "POST", address, content=content, headers={"Content-Type": "application/xml"})
     assert "vide" in refused(answer, 422, "file_refused")["detail"]
+
+
+@pytest.mark.parametrize(
+    ("address", "headers", "rule"),
+    [
+        ("/v1/exchanges?limit=0", {}, "1 au moins"),
+        ("/v1/exchanges?limit=100000", {}, "500 au plus"),
+        ("/v1/exchanges?limit=beaucoup", {}, "nombre entier"),
+        ("/v1/exchanges?cursor=abc", {}, "^[0-9]{1,12}$"),
+        ("/v1/mailbox?wait=99", {}, "25 au plus"),
+        ("/v1/mailbox?wait=inf", {}, "fini"),
+        ("/v1/referrals", {"Idempotency-Key": "k1"}, "8 caractères au moins"),
+    ],
+)
+def test_a_wrong_parameter_gets_its_rule(
+    desk: Any, refused: Any, new_referral: Any, address: str, headers: dict[str, str], rule: str
+) -> None:
+    """The answer says where and what is allowed there, and does not repeat what was sent."""
+    options = {"json": new_referral()} if headers else {}
+    answer = desk.call("caf", "POST" if headers else "GET", address, headers=headers, **options)
+    [error] = refused(answer, 400, "malformed_request")["errors"]
+    assert rule in error["message"]
