@@ -8,7 +8,7 @@ import asyncio
 import os
 import shutil
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,6 +23,11 @@ import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from consent.ledger.checkpoint import Checkpoint
+from consent.ledger.export import StaticLog
+from consent.ledger.merkle import leaf_hash
+from consent.ledger.note import Cosigner, Note, Signer
+from consent.ledger.tiles import ENTRIES, RightEdge, encode_bundle, tiles_of
 from gateway.app import Role, Runtime, assemble, create_app, running
 from gateway.keys import Keys, generate
 from gateway.settings import Settings
@@ -131,6 +136,25 @@ def in_process(database_url: str, tmp_path: Path) -> Callable[..., AbstractAsync
             yield InProcess(runtime, gateway, http)
 
     return start
+
+
+@pytest.fixture(scope="session")
+def publish() -> Callable[..., bytes]:
+    """Write a static log of some entries with the product's own writer: `publish(directory, entries, signer)`; gives the note."""
+
+    def write(directory: Path, entries: Sequence[bytes], signer: Signer, witnesses: Sequence[Cosigner] = ()) -> bytes:
+        growth, log = RightEdge().extend([leaf_hash(entry) for entry in entries]), StaticLog(directory)
+        head = Checkpoint(signer.name, len(entries), growth.edge.root()).signed(signer)
+        note = Note.parse(head.note).with_lines([witness.cosign(head.text, 1_700_000_000) for witness in witnesses])
+        with log.held():
+            log.put("vkey", f"{signer.vkey}\n".encode())
+            for tile in tiles_of(len(entries)):
+                bundle = encode_bundle(entries[tile.start : tile.start + tile.width]) if tile.level == ENTRIES else b""
+                log.put(tile.path, bundle or growth.tiles[tile.level, tile.n])
+            log.publish(note)
+        return note
+
+    return write
 
 
 async def _administer(url: str, statement: str) -> None:

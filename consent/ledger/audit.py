@@ -5,13 +5,13 @@ Memory is flat: the log is grown again from its entries by its right edge, and e
 hold is known. Older partial tiles that are still there are compared too.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from consent.ledger.checkpoint import Checkpoint
 from consent.ledger.merkle import EMPTY_ROOT, HASH_SIZE, leaf_hash
 from consent.ledger.report import Finding
+from consent.ledger.source import Source
 from consent.ledger.tiles import (
     ENTRIES,
     MAX_ENTRY,
@@ -21,7 +21,6 @@ from consent.ledger.tiles import (
     TileInvalid,
     decode_bundle,
     iter_bundle,
-    parse_path,
     split_hashes,
     tiles_of,
 )
@@ -32,24 +31,30 @@ _MAX_FILE = WIDTH * (MAX_ENTRY + 2)
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """What was found, what lies beside the tree, and how many entries and files were compared."""
+    """
+    What was found, what lies beside the tree, how many entries and files were compared, and where the entry that was looked
+    for first stands (None when it does not, or none was).
+    """
 
     findings: tuple[Finding, ...]
     warnings: tuple[Finding, ...]
     entries: int
     files: int
+    index: int | None = None
 
 
-def audit(root: Path, signed: Checkpoint, seen: Checkpoint | None) -> Audit:
+def audit(source: Source, signed: Checkpoint, seen: Checkpoint | None, wanted: bytes | None = None) -> Audit:
     """
-    Compare the files under `root` with a verified checkpoint, and with an older verified one where there is one.
+    Compare the files of `source` with a verified checkpoint, and with an older verified one where there is one.
 
     Entries and leaf tiles state the same hashes; when they differ, those that recompute the signed root are right and the
-    findings name the other file. When neither does, both are named, and that the root differs.
+    findings name the other file. When neither does, both are named, and that the root differs. `wanted` is an
+    entry to look for on the way.
     """
-    walk = _Walk(root, signed.size, ENTRIES, seen)
+    leaf = None if wanted is None else leaf_hash(wanted)
+    walk = _Walk(source, signed.size, ENTRIES, seen, leaf)
     if walk.root != signed.root:
-        other = _Walk(root, signed.size, 0, seen)
+        other = _Walk(source, signed.size, 0, seen, leaf)
         if other.root == signed.root:
             walk = other
     findings = walk.findings[:MAX_FINDINGS]
@@ -59,7 +64,7 @@ def audit(root: Path, signed: Checkpoint, seen: Checkpoint | None) -> Audit:
         findings.append(Finding("root_differs"))
     elif seen is not None and walk.roots.get(seen.size) != seen.root:
         findings.append(Finding("fork", index=seen.size))
-    return Audit(tuple(findings), tuple(_outside(root, signed.size)), walk.edge.size, walk.files)
+    return Audit(tuple(findings), tuple(source.outside(signed.size)), walk.edge.size, walk.files, walk.index)
 
 
 class _Walk:
@@ -69,13 +74,15 @@ class _Walk:
     `root` is None when the given row is incomplete; `roots` has the root at the size that was seen before.
     """
 
-    def __init__(self, directory: Path, size: int, given: int, seen: Checkpoint | None) -> None:
+    def __init__(self, source: Source, size: int, given: int, seen: Checkpoint | None, wanted: bytes | None) -> None:
         self.findings: list[Finding] = []
         self.edge = RightEdge()
         self.files = 0
         self.roots = {0: EMPTY_ROOT}
         self.root: bytes | None = None
-        self._directory = directory
+        self.index: int | None = None
+        self._source = source
+        self._wanted = wanted
         self._given = given
         self._seen = 0 if seen is None else seen.size
         if self._grow(size):
@@ -89,6 +96,8 @@ class _Walk:
                     return False
                 for level in (ENTRIES, 0):
                     self._compare(Tile(level, tile.n, tile.width), hashes)
+                if self._wanted is not None and self.index is None and self._wanted in hashes:
+                    self.index = tile.start + hashes.index(self._wanted)
                 self._extend(hashes)
         for tile in RightEdge.names(size):
             if tile.level > 0:
@@ -109,7 +118,7 @@ class _Walk:
 
     def _compare(self, tile: Tile, expected: Sequence[bytes]) -> None:
         """Compare a tile or bundle, and every narrower one that is there, with the hashes it must hold or give."""
-        for name in (tile, *self._narrower(tile)):
+        for name in (tile, *self._source.narrower(tile)):
             if name.level == self._given and name == tile:
                 continue
             if name.level == ENTRIES:
@@ -118,7 +127,7 @@ class _Walk:
             found = self._read(name)
             if found is not None and found != expected[: name.width]:
                 at = next(i for i, (one, other) in enumerate(zip(found, expected, strict=False)) if one != other)
-                self.findings.append(Finding("hash_differs", name.path, at * HASH_SIZE, _first_index(name, at)))
+                self._find(Finding("hash_differs", name.path, at * HASH_SIZE, _first_index(name, at)))
 
     def _compare_bundle(self, bundle: Tile, expected: Sequence[bytes]) -> None:
         """Compare entry by entry, so that a wrong length is reported where it stands and not where reading breaks down."""
@@ -128,7 +137,7 @@ class _Walk:
         try:
             for at, (offset, entry) in enumerate(iter_bundle(raw, bundle.width)):
                 if leaf_hash(entry) != expected[at]:
-                    self.findings.append(Finding("entry_differs", bundle.path, offset, bundle.start + at))
+                    self._find(Finding("entry_differs", bundle.path, offset, bundle.start + at))
                     return
         except TileInvalid as error:
             self._malformed(bundle, error)
@@ -147,47 +156,22 @@ class _Walk:
             return None
 
     def _malformed(self, tile: Tile, error: TileInvalid) -> None:
-        self.findings.append(Finding("file_malformed", tile.path, error.offset, _first_index(tile, error.position)))
+        self._find(Finding("file_malformed", tile.path, error.offset, _first_index(tile, error.position)))
 
     def _raw(self, tile: Tile) -> bytes | None:
-        try:
-            with (self._directory / tile.path).open("rb") as file:
-                raw = file.read(_MAX_FILE + 1)
-        except OSError:
-            self.findings.append(Finding("file_missing", tile.path, index=_first_index(tile, 0)))
+        raw = self._source.read(tile.path, _MAX_FILE + 1)
+        if raw is None:
+            self._find(Finding("file_missing", tile.path, index=_first_index(tile, 0)))
             return None
         self.files += 1
         return raw
 
-    def _narrower(self, tile: Tile) -> Iterator[Tile]:
-        folder = self._directory / (Tile(tile.level, tile.n).path + ".p")
-        try:
-            names = sorted(entry.name for entry in folder.iterdir())
-        except OSError:
-            return
-        for name in names:
-            if name.isdecimal() and name.isascii() and str(int(name)) == name and 0 < int(name) < tile.width:
-                yield Tile(tile.level, tile.n, int(name))
+    def _find(self, finding: Finding) -> None:
+        """Keep the first findings, and whether there are more: a log that is wrong everywhere costs no memory."""
+        if len(self.findings) <= MAX_FINDINGS:
+            self.findings.append(finding)
 
 
 def _first_index(tile: Tile, at: int) -> int:
     """The first entry under hash (or entry) number `at` of a tile."""
     return int((tile.start + at) * WIDTH ** max(tile.level, 0))
-
-
-def _outside(root: Path, size: int) -> Iterator[Finding]:
-    """Files that this tree does not speak for: an interrupted export leaves some; their content is not verified."""
-    count, first = 0, None
-    for path in root.rglob("*"):
-        name = path.relative_to(root).as_posix()
-        if path.is_dir() or name in ("checkpoint", "vkey"):
-            continue
-        try:
-            tile = parse_path(name)
-            inside = tile.start + tile.width <= size // WIDTH ** max(tile.level, 0)
-        except ValueError:
-            inside = False
-        if not inside:
-            count, first = count + 1, min(first or name, name)
-    if count:
-        yield Finding("outside_tree", file=ascii(first)[1:-1], index=count)

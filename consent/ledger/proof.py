@@ -10,14 +10,13 @@ Source: C2SP tlog-proof.
 
 import json
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from consent.ledger.checkpoint import OpenCheckpoint, open_checkpoint
+from consent.ledger.checkpoint import Checkpoint
 from consent.ledger.commitment import Disclosure, read_object
 from consent.ledger.merkle import HASH_SIZE, leaf_hash, verify_inclusion
-from consent.ledger.note import NoteInvalid, Verifier, decode_base64, encode_base64
+from consent.ledger.note import NoteInvalid, decode_base64, encode_base64
 from consent.ledger.tiles import MAX_ENTRY
 
 HEADER = "c2sp.org/tlog-proof@v1"
@@ -69,30 +68,15 @@ class Receipt:
 
     def disclosure(self) -> Disclosure | None:
         """The event in clear that the receipt carries, if it does. Raises ReceiptInvalid."""
-        fields = self._extra()
-        if not {"event", "opening"} & fields.keys():
-            return None
-        if fields.keys() != {"event", "opening"}:
-            raise ReceiptInvalid("the extra line shows an event without its opening, or an opening without its event")
-        return Disclosure(fields["event"].encode(), _decoded(fields["opening"]))
+        return None if self.extra is None else disclosure_of(self.extra)
 
     def entry(self) -> bytes | None:
         """The log entry that the receipt carries or discloses, if it does. Raises ReceiptInvalid or DisclosureInvalid."""
         disclosure = self.disclosure()
         if disclosure is not None:
             return disclosure.entry()
-        fields = self._extra()
+        fields = {} if self.extra is None else _fields(self.extra)
         return _decoded(fields["entry"]) if "entry" in fields else None
-
-    def _extra(self) -> dict[str, str]:
-        if self.extra is None:
-            return {}
-        try:
-            fields = read_object(self.extra)
-            "".join(fields.values()).encode()  # texts only, and no half of a surrogate pair
-        except (ValueError, TypeError):
-            raise ReceiptInvalid("the extra line is not a JSON object of texts") from None
-        return fields
 
 
 def extra_of(shown: Disclosure | bytes) -> bytes:
@@ -105,17 +89,31 @@ def extra_of(shown: Disclosure | bytes) -> bytes:
     return json.dumps(fields, ensure_ascii=False).encode()
 
 
-def verify(receipt: Receipt, entry: bytes, log: Verifier, witnesses: Sequence[Verifier] = ()) -> OpenCheckpoint:
-    """
-    Check that `entry` is in the log: (1) the checkpoint is signed by the log's key and bears its origin, (2) cosignatures by
-    the given witnesses are valid, (3) the inclusion proof leads from the entry to the signed root.
+def disclosure_of(extra: bytes) -> Disclosure | None:
+    """The event in clear that an extra line's content shows, if it does. Raises ReceiptInvalid."""
+    fields = _fields(extra)
+    if not {"event", "opening"} & fields.keys():
+        return None
+    if fields.keys() != {"event", "opening"}:
+        raise ReceiptInvalid("an event is shown without its opening, or an opening without its event")
+    return Disclosure(fields["event"].encode(), _decoded(fields["opening"]))
 
-    Returns the checkpoint and who cosigned it. Raises NoteInvalid (1, 2) or ProofInvalid (3).
+
+def verify_entry(receipt: Receipt, entry: bytes, head: Checkpoint) -> None:
     """
-    opened = open_checkpoint(receipt.checkpoint, log, witnesses)
-    checkpoint = opened.checkpoint
-    verify_inclusion(receipt.index, checkpoint.size, leaf_hash(entry), receipt.path, checkpoint.root)
-    return opened
+    Check that the inclusion proof leads from `entry` to the root of `head`, which was read from the receipt's own checkpoint
+    and verified. Raises ProofInvalid.
+    """
+    verify_inclusion(receipt.index, head.size, leaf_hash(entry), receipt.path, head.root)
+
+
+def _fields(extra: bytes) -> dict[str, str]:
+    try:
+        fields = read_object(extra)
+        "".join(fields.values()).encode()  # texts only, and no half of a surrogate pair
+    except (ValueError, TypeError):
+        raise ReceiptInvalid("the extra line is not a JSON object of texts") from None
+    return fields
 
 
 def _decoded(text: str) -> bytes:

@@ -15,8 +15,8 @@ EXIT_CODES = {VALID: 0, INVALID: 1, UNUSABLE: 2}
 
 SENTENCES: dict[str, tuple[str, str]] = {
     "checkpoint_missing": (
-        "Le fichier {file} manque : ce dossier n’est pas un journal exporté.",
-        "File {file} is missing: this directory is not an exported log.",
+        "Le fichier {file} manque ou ne peut pas être lu : il n’y a pas de journal ici.",
+        "File {file} is missing or cannot be read: there is no log here.",
     ),
     "vkey_missing": (
         "Aucune clé publique : donnez-la, ou placez-la dans le fichier {file}.",
@@ -65,6 +65,26 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "fork": (
         "Le journal a été réécrit : ses {index} premières entrées ne sont plus celles qui ont été vues. Gardez les deux états.",
         "The log was rewritten: its first {index} entries are not the ones seen before. Keep both states.",
+    ),
+    "quorum_missing": (
+        "Les témoins de la politique n’ont pas assez cosigné : {index} l’ont fait.",
+        "Not enough witnesses of the policy cosigned: {index} did.",
+    ),
+    "policy_malformed": (
+        "La politique n’a pas la forme attendue (C2SP tlog-policy), ligne {index}.",
+        "The policy does not have the expected form (C2SP tlog-policy), line {index}.",
+    ),
+    "policy_without_log": (
+        "La politique ne nomme pas ce journal : donnez sa clé publique.",
+        "The policy does not name this log: give its public key.",
+    ),
+    "not_in_log": (
+        "L’événement montré n’est pas dans ce journal.",
+        "The event shown is not in this log.",
+    ),
+    "disclosure_malformed": (
+        "Ce n’est pas un événement montré avec son ouverture (« event », « opening »).",
+        "This is not an event shown with its opening (“event”, “opening”).",
     ),
     "file_missing": (
         "Le fichier {file} manque ou ne peut pas être lu (à partir de l’entrée {index}).",

@@ -111,6 +111,14 @@ class Ledger:
         path = await self._proof(tx, inclusion_ranges(index, head.size))
         return Receipt(index, tuple(path), head.note, extra_of(disclosure or entry)).encode()
 
+    async def event_at(self, tx: AsyncConnection, index: int) -> str:
+        """The id of the event at a place in the log. Raises UnknownEvent."""
+        query = sa.select(ledger_events.c.id).where(ledger_events.c.index == index)
+        found: str | None = (await tx.execute(query)).scalar_one_or_none() if index < 2**63 else None
+        if found is None:
+            raise UnknownEvent(str(index))
+        return found
+
     async def consistency(self, tx: AsyncConnection, old: int, new: int) -> list[bytes]:
         """
         The proof that the log of `old` entries is a prefix of the log of `new` entries (0 < old <= new <= head size).

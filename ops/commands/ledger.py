@@ -4,54 +4,42 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from hashlib import sha256
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from consent.completeness import is_answer, verify_answer
+from consent.ledger import proving
 from consent.ledger.note import Signer
-from consent.verify import Report, verify_directory, verify_receipt
+from consent.ledger.source import Directory
+from gateway.settings import Settings
 from ops.commands import say
+from ops.verifier import archive, program
+from ops.verifier.address import Address
 
 app = typer.Typer(no_args_is_help=True, help="Le journal des preuves. / The ledger of proofs.")
 
-Json = Annotated[bool, typer.Option("--json", help="Pour un programme. / For a program.")]
+
+@app.command(
+    "verify", context_settings={"ignore_unknown_options": True, "allow_extra_args": True}, add_help_option=False
+)
+def verify(context: typer.Context) -> None:
+    """Vérifier un journal, un reçu ou une réponse, sans la passerelle (--help). / Verify without the gateway (--help)."""
+    raise typer.Exit(program.main(context.args, "tdu ledger verify"))
 
 
-@app.command("verify")
-def verify(
-    path: Annotated[
-        Path,
-        typer.Argument(
-            help="Dossier d'un journal exporté, reçu .tlog-proof ou réponse d'un audit. / Exported log, receipt or answer.",
-            exists=True,
-        ),
-    ],
-    vkey: Annotated[
-        str | None,
-        typer.Option(help="Clé publique du journal, obtenue à part. / The log's public key, obtained apart."),
-    ] = None,
-    state: Annotated[
-        Path | None, typer.Option(help="Fichier qui garde le dernier état vu. / File that keeps the last state seen.")
-    ] = None,
-    witness: Annotated[
-        list[str] | None, typer.Option(help="Clé publique d'un témoin. / A witness's public key.")
-    ] = None,
-    as_json: Json = False,
+@app.command("zipapp")
+def zipapp(
+    target: Annotated[Path, typer.Argument(help="Le fichier à écrire, par exemple verifier.pyz. / The file to write.")],
 ) -> None:
-    """Vérifier hors ligne un journal ou un reçu. Sortie : 0 valable, 1 altéré, 2 inutilisable. / Verify offline."""
-    if path.is_dir():
-        report = verify_directory(path, vkey, state=state, witnesses=witness or ())
-    elif vkey is None:
-        say.fail("Pour un reçu ou une réponse, donnez --vkey.", "For a receipt or an answer, give --vkey.", 2)
-    elif is_answer(path):
-        with path.open("rb") as lines:
-            report = verify_answer(lines, vkey, witnesses=witness or ())
-    else:
-        report = verify_receipt(path.read_bytes(), vkey, witnesses=witness or ())
-    _tell(report, as_json)
-    raise typer.Exit(report.exit_code)
+    """Écrire le vérificateur en un seul fichier, à donner aux auditeurs. / Write the verifier as one file, for auditors."""
+    try:
+        content = archive.write(target)
+    except OSError as error:
+        say.fail(f"Impossible d'écrire {target} : {error.strerror}.", f"Cannot write {target}: {error.strerror}.", 2)
+    say.result({"file": str(target), "bytes": len(content), "sha256": sha256(content).hexdigest()})
 
 
 @app.command("witness")
@@ -91,6 +79,59 @@ def export(
     say.result({"directory": str(directory), "size": size, "vkey": signer.vkey})
 
 
+@app.command("prove")
+def prove(
+    entry: Annotated[
+        str,
+        typer.Argument(help="Identifiant d'un événement, ou rang d'une entrée. / An event's id, or an entry's index."),
+    ],
+    output: Annotated[Path | None, typer.Option(help="Fichier .tlog-proof à écrire. / File to write.")] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--from", help="Dossier ou adresse d'un journal ; sans, la base. / Directory or address; else the database."
+        ),
+    ] = None,
+) -> None:
+    """Donner le reçu d'un événement (C2SP tlog-proof), sans son contenu. / Give an event's receipt, without its content."""
+    receipt = _proved(source, entry) if source else say.run(_receipt(say.settings(), entry))
+    if output is None:
+        typer.echo(receipt.decode(), nl=False)
+    else:
+        output.write_bytes(receipt)
+
+
+def _proved(source: str, index: str) -> bytes:
+    if not index.isdecimal():
+        say.fail("Sans la base, donnez le rang d'une entrée.", "Without the database, give an entry's index.", 2)
+    try:
+        if source.startswith(("http://", "https://")):
+            with closing(Address(source)) as log:
+                return proving.prove(log, int(index)).encode()
+        return proving.prove(Directory(Path(source)), int(index)).encode()
+    except (proving.NotProvable, ValueError) as error:
+        say.fail(f"Pas de preuve de l'entrée {index} : {error}.", f"No proof of entry {index}: {error}.")
+
+
+async def _receipt(settings: Settings, entry: str) -> bytes:
+    # Proving from files needs no database: only this reads what opens one.
+    from consent.ledger.store import Ledger, UnknownEvent  # noqa: PLC0415
+    from gateway.store.database import Database  # noqa: PLC0415
+
+    database, ledger = Database(settings.database), Ledger()
+    try:
+        async with database.read() as tx:
+            event_id = await ledger.event_at(tx, int(entry)) if entry.isdecimal() else entry
+            receipt = await ledger.receipt(tx, event_id)
+    except UnknownEvent:
+        say.fail(f"Aucun événement {entry}.", f"No event {entry}.")
+    finally:
+        await database.close()
+    if receipt is None:
+        say.fail("Pas encore publié : réessayez dans une seconde.", "Not published yet: try again in a second.")
+    return receipt
+
+
 async def _export(url: str, directory: Path, vkey: str) -> int:
     # Verifying needs no database: only this command reads what opens one.
     from consent.ledger.export import ExportRefused, export  # noqa: PLC0415
@@ -105,10 +146,3 @@ async def _export(url: str, directory: Path, vkey: str) -> int:
     finally:
         await database.close()
     return checkpoint.size if checkpoint else 0
-
-
-def _tell(report: Report, as_json: bool) -> None:
-    if as_json:
-        say.result(report.to_json())
-    else:
-        typer.echo(report.to_text_fr(), nl=False)

@@ -28,7 +28,8 @@ def _newcomer(directory: Path) -> dict[str, str]:
     command.parent.mkdir(parents=True)
     command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m ops.cli "$@"\n')
     command.chmod(0o755)
-    return {name: value for name, value in os.environ.items() if not name.startswith("TDU_")}
+    own = {"XDG_STATE_HOME": str(directory / "state")}
+    return {name: value for name, value in os.environ.items() if not name.startswith("TDU_")} | own
 
 
 def test_the_readme_has_commands_for_each_user() -> None:

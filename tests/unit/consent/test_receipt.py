@@ -10,12 +10,12 @@ from uuid import UUID
 import pytest
 
 from consent.ledger.catalogue import CATALOGUE
-from consent.ledger.checkpoint import Checkpoint
+from consent.ledger.checkpoint import Checkpoint, open_checkpoint
 from consent.ledger.commitment import Disclosure, DisclosureInvalid
 from consent.ledger.event import Event, EventInvalid, EventType, commit
 from consent.ledger.merkle import inclusion_ranges, leaf_hash, range_hashes, tree_root
 from consent.ledger.note import Signer, Verifier
-from consent.ledger.proof import Receipt, ReceiptInvalid, extra_of, verify
+from consent.ledger.proof import Receipt, ReceiptInvalid, extra_of, verify_entry
 from consent.ledger.tiles import RightEdge, TileHashes
 from consent.verify import verify_receipt
 
@@ -105,7 +105,10 @@ def test_the_worked_example_verifies_with_its_witness() -> None:
     assert report.warnings == ()
     refused = verify_receipt(EXAMPLE, VKEY, entry=b"b", witnesses=[WITNESS])
     assert (refused.exit_code, [finding.code for finding in refused.findings]) == (1, ["inclusion"])
-    assert verify(Receipt.parse(EXAMPLE), b"c", Verifier.parse(VKEY)).checkpoint.size == 3
+    receipt = Receipt.parse(EXAMPLE)
+    head = open_checkpoint(receipt.checkpoint, Verifier.parse(VKEY)).checkpoint
+    assert head.size == 3
+    verify_entry(receipt, b"c", head)
 
 
 def test_the_entry_is_the_keyed_commitment_to_the_canonical_event() -> None:
