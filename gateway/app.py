@@ -35,6 +35,7 @@ from gateway.delivery.base import Transport
 from gateway.delivery.courier import Courier
 from gateway.delivery.dispatcher import Dispatcher
 from gateway.delivery.replays import Replayer
+from gateway.delivery.sftp import SftpTransport
 from gateway.delivery.signing import MessageSigner
 from gateway.delivery.webhook import WebhookTransport
 from gateway.http import (
@@ -162,7 +163,10 @@ def assemble(
         limits=services.limits,
     )
     message_signer = MessageSigner(services.vault.message_key())
-    transports: dict[str, Transport] = {"webhook": WebhookTransport(outgoing, message_signer, services.clock)}
+    transports: dict[str, Transport] = {
+        "webhook": WebhookTransport(outgoing, message_signer, services.clock),
+        "sftp": SftpTransport(resolve, services.clock, timedelta(seconds=settings.sftp_look_seconds)),
+    }
     dispatcher = Dispatcher(services, transports)
     return Runtime(
         services=services,

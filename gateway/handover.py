@@ -35,6 +35,9 @@ _log = logging.getLogger(__name__)
 _UNWRITTEN_PAUSE = timedelta(minutes=10)
 """How long a document that its recipient's adapter could not write waits for a mended one."""
 
+NACK_REASONS = ("temporary", "unreadable", "unknown_person", "not_for_us", "other")
+"""Why a recipient cannot take a delivery; all but `temporary` are final."""
+
 _JSON = ("application/json", "application/x-ndjson")
 """One document of either is one JSON value, and is shown as such."""
 

@@ -59,6 +59,9 @@ class Settings(BaseSettings):
     outgoing_ca_file: Path | None = Field(
         default=None, description="authorities (PEM) of the operator's own, for webhooks, beside the usual ones"
     )
+    sftp_look_seconds: float = Field(
+        default=30, gt=0, description="how often the answers of partners served by SFTP are looked for"
+    )
     quarantine_days: int = Field(
         default=30, description="how long a refused file is kept, sealed, for its sender to examine"
     )

@@ -205,3 +205,10 @@ def only(asked: Mapping[str, Any], *known: str) -> None:
     if not asked.keys() <= set(known):
         names = ", ".join(known)
         raise invalid(f"Réglages possibles ici : {names}", f"Possible settings here: {names}")
+
+
+def previous_in_force(kept: Mapping[str, Any], now: datetime) -> str | None:
+    """The secret or key that another replaced, as long as its time lasts."""
+    if "previous" in kept and datetime.fromisoformat(kept["previous_until"]) > now:
+        return str(kept["previous"])
+    return None

@@ -20,6 +20,8 @@ from http_message_signatures.algorithms import ED25519
 from joserfc.jwk import OKPKey
 from standardwebhooks import Webhook
 
+from gateway.delivery.base import previous_in_force
+
 DIRECTORY: Final = "/.well-known/http-message-signatures-directory"
 TAG: Final = "trait-dunion"
 COVERED: Final = ("@method", "@target-uri", "content-type", "content-digest", "webhook-id", "webhook-timestamp")
@@ -89,7 +91,4 @@ class _Request:
 
 def secrets_in_force(kept: Mapping[str, Any], now: datetime) -> list[str]:
     """The secrets that sign now, the newest first; the one that was replaced, until its time is over."""
-    shared = [str(kept["secret"])]
-    if "previous" in kept and datetime.fromisoformat(kept["previous_until"]) > now:
-        shared.append(str(kept["previous"]))
-    return shared
+    return [str(kept["secret"]), *filter(None, [previous_in_force(kept, now)])]

@@ -17,7 +17,7 @@ from gateway.auth.resource import Caller, requires
 from gateway.auth.scopes import Scopes
 from gateway.errors import Problem, not_found
 from gateway.exchange import deliver
-from gateway.handover import Handover
+from gateway.handover import NACK_REASONS, Handover
 from gateway.http.bodies import read_json
 from gateway.http.exchanges import Id, services_of
 from gateway.services import Services
@@ -25,9 +25,6 @@ from gateway.store.database import instant
 from gateway.taken import waiting
 
 router = APIRouter(tags=["boîte de réception"])
-
-_REASONS = ("temporary", "unreadable", "unknown_person", "not_for_us", "other")
-"""Why a recipient cannot take a delivery; all but `temporary` are final."""
 
 
 @router.get("/v1/mailbox")
@@ -81,8 +78,8 @@ async def nack(
     """Say that a delivery could not be taken, and why; `temporary` offers it again. / Refuser une livraison."""
     body = await read_json(request, 10_000)
     reason = body.get("reason") if isinstance(body, dict) else None
-    if reason not in _REASONS:
-        allowed = ", ".join(_REASONS)
+    if reason not in NACK_REASONS:
+        allowed = ", ".join(NACK_REASONS)
         raise Problem(
             "malformed_request", f"Motif attendu dans « reason » : {allowed}.", f"Expected in “reason”: {allowed}."
         )
