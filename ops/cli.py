@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "adapter": ("adapter", "app"),
     "quarantine": ("quarantine", "app"),
     "ledger": ("ledger", "app"),
+    "person": ("person", "app"),
     "schema": ("schema", "app"),
     "bench": ("bench", "app"),
 }

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-_PARTNERS: Final = frozenset({"recipient", "recipients", "notified", "sender", "partner", "collected_by"})
+_PARTNERS: Final = frozenset({"recipient", "recipients", "notified", "sender", "partner", "collected_by", "acted_by"})
 _CONVENTIONS: Final = frozenset({"convention_id", "conventions"})
 _PURPOSES: Final = frozenset({"purpose", "purposes"})
 _SIRET: Final = re.compile("[0-9]{14}")
@@ -21,7 +21,7 @@ def summarize(event_type: str, occurred_at: str, actor: str, body: Mapping[str, 
     The summary of an event as canonical JSON: `actor`, `conventions`, `occurred_at`, `partners`, `purposes` and `type`.
 
     Partners are the SIRETs of the actor and of every organisation that the body names by `recipient`, `recipients`,
-    `notified`, `sender`, `partner` or `collected_by`, at any depth; lists are sorted, without repetition.
+    `notified`, `sender`, `partner`, `collected_by` or `acted_by`, at any depth; lists are sorted, without repetition.
     """
     named: dict[str, set[str]] = {"partners": {actor}, "conventions": set(), "purposes": set()}
     for kind, text in _named(body):

@@ -14,10 +14,10 @@ from gateway.auth.resource import Caller, requires
 from gateway.auth.scopes import Scopes
 from gateway.errors import Problem
 from gateway.http.bodies import read_members
-from gateway.http.exchanges import IdempotencyKey, attempt_of, sender_of, services_of
+from gateway.http.exchanges import Id, IdempotencyKey, attempt_of, sender_of, services_of
 from gateway.person import finding
 from gateway.person.account import account
-from gateway.person.erasure import Asked, erase
+from gateway.person.erasure import Asked, certificate_of, erase
 from gateway.person.page import account_page
 from gateway.receipts.page import security_headers
 from schemas import code_list
@@ -64,3 +64,11 @@ async def post_erase(request: Request, caller: Operator, key: IdempotencyKey = N
         raise Problem("malformed_request", "« keep_objections » : true ou false.", "“keep_objections”: true or false.")
     attempt = attempt_of(request, caller, key, orjson.dumps(body))
     return await erase(Asked(subject, partner, reason, keep), sender, caller, attempt, services)
+
+
+@router.get("/v1/persons/erasures/{erasure_id}")
+async def get_certificate(erasure_id: Id, request: Request, caller: Operator) -> Response:
+    """The certificate of an erasure (C2SP tlog-proof), which names nobody. / Le certificat d'un effacement."""
+    certificate = await certificate_of(erasure_id, services_of(request))
+    headers = {"Content-Disposition": f'attachment; filename="{erasure_id}.tlog-proof"'}
+    return Response(certificate, media_type="text/plain; charset=utf-8", headers=headers)

@@ -19,15 +19,16 @@ import sqlalchemy as sa
 
 from consent.gate import Notice
 from consent.ledger import indexer
+from consent.ledger.commitment import Disclosure
 from consent.ledger.event import EventType
 from consent.ledger.lists import PERSON, bucket_of, key_of, prefix_of
 from consent.tables import agreements, ledger_events, ledger_list_rows, ledger_lists, objections, sms_requests
 from consent.texts import texts
 from gateway import notices
 from gateway.auth.caller import Caller
-from gateway.errors import Problem, busy
+from gateway.errors import Problem, busy, not_found
 from gateway.person import finding
-from gateway.records import record_of
+from gateway.records import place, record_of
 from gateway.services import Services
 from gateway.store import idempotency
 from gateway.store import subjects as subjects_in_store
@@ -111,6 +112,30 @@ async def erase_all(
         services.wake()
     await scrub(services.database)
     return certificates
+
+
+async def certificate_of(ident: str, services: Services) -> bytes:
+    """
+    Give the certificate of an erasure as a `.tlog-proof` that shows its event, once the log has it.
+
+    Raises `Problem` not_found, or conflict when the log does not place it in time.
+    """
+    own = services.vault.own
+    query = sa.select(ledger_events.c.sealed).where(
+        ledger_events.c.id == ident, ledger_events.c.type == EventType.ERASURE
+    )
+    for _ in range(_TRIES):
+        async with services.database.read() as tx:
+            sealed = (await tx.execute(query)).scalar_one_or_none()
+            if sealed is None:
+                raise not_found()
+            disclosure = Disclosure(own.open(sealed, place(ident)), own.opening(ident))
+            found = await services.ledger.receipt(tx, ident, disclosure)
+        if found is not None:
+            return found
+        services.wake()
+        await asyncio.sleep(_REST)
+    raise busy()
 
 
 async def _when_free(once: Callable[[], Awaitable[_T]]) -> _T:
