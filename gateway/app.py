@@ -40,6 +40,8 @@ from gateway.delivery.signing import MessageSigner
 from gateway.delivery.webhook import WebhookTransport
 from gateway.http import (
     consents,
+    console,
+    console_pages,
     conventions,
     decisions,
     deliveries,
@@ -252,7 +254,9 @@ def create_app(runtime: Runtime, role: Role = Role.ALL) -> FastAPI:
     app.state.vkey = runtime.signer.vkey
     app.state.transports = runtime.transports
     app.state.message_signer = runtime.message_signer
+    app.state.openid = console.openid_of(runtime.services.settings)
     problems.install(app)
+    console.install(app)
     app.include_router(machine.router)
     app.include_router(metrics.router)
     if role in (Role.ALL, Role.API):
@@ -273,6 +277,8 @@ def create_app(runtime: Runtime, role: Role = Role.ALL) -> FastAPI:
             fhir,
             pages,
             schema_pages,
+            console,
+            console_pages,
         ):
             app.include_router(module.router)
     describe(app)

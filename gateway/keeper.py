@@ -192,4 +192,5 @@ DUTIES: Final[dict[str, Duty]] = {
     "quarantine": retention.files,
     "answers": retention.answers,
     "tokens": retention.tokens,
+    "sessions": retention.person_sessions,
 }

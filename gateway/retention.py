@@ -14,6 +14,7 @@ from consent.conventions.convention import Convention, ConventionState
 from consent.ledger.event import EventType
 from consent.tables import objections, sms_requests
 from gateway.auth import replay
+from gateway.auth.people import sessions
 from gateway.destruction import OPEN, PROACTIVE
 from gateway.person.erasure import forget_strangers
 from gateway.records import record_of
@@ -51,6 +52,12 @@ async def tokens(services: Services, now: datetime, _limit: int) -> int:
             return 0
     async with services.database.write() as tx:
         return await replay.forget_expired(tx, now)
+
+
+async def person_sessions(services: Services, now: datetime, _limit: int) -> int:
+    """Forget the sessions of people that have been over for a day."""
+    async with services.database.write() as tx:
+        return await sessions.forget_ended(tx, now)
 
 
 async def answers(services: Services, now: datetime, limit: int) -> int:

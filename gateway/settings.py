@@ -112,6 +112,21 @@ class Settings(BaseSettings):
     certificate_verified_header: str = Field(
         default="client-verify", description="header in which the proxy says SUCCESS when it verified the chain"
     )
+    openid_issuer: str = Field(
+        default="",
+        description="OpenID provider at which people sign in (Keycloak, ProConnect); empty: local accounts only",
+    )
+    openid_client_id: str = ""
+    openid_client_secret_file: Path | None = None
+    openid_scopes: str = Field(default="openid email", description="scopes asked of the OpenID provider")
+    openid_pkce: bool = Field(default=True, description="PKCE (RFC 7636); off for ProConnect, which refuses it")
+    openid_amr: str = Field(default="", description="factor that the provider must state (claim amr), such as mfa")
+    openid_roles_claim: str = Field(
+        default="", description="claim whose values are roles of the gateway; empty: roles given here, tdu user add"
+    )
+    openid_partner_claim: str = Field(
+        default="siret", description="claim that holds the SIRET of an operator's partner"
+    )
     index_seconds: float = Field(default=2, gt=0, description="how often the ledger's index takes in what is new")
     keeper_seconds: float = Field(default=60, gt=0, description="how often the keeper looks at what is due")
 

@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "system": ("partner", "systems"),
     "exchange": ("exchange", "app"),
     "keys": ("keys", "app"),
+    "user": ("user", "app"),
     "convention": ("convention", "app"),
     "gate": ("gate", "app"),
     "adapter": ("adapter", "app"),

@@ -75,7 +75,7 @@ def _hashed(name: str) -> str:
 
 
 STATIC: Final = {_hashed(name): name for name in ("schemas.css", "schemas.svg")}
-_STYLESHEET, _ICON = STATIC
+STYLESHEET, ICON = STATIC
 
 
 def static(name: str) -> bytes:
@@ -291,8 +291,8 @@ def _page(
         path=path,
         section=section,
         crumbs=crumbs,
-        stylesheet=_STYLESHEET,
-        icon=_ICON,
+        stylesheet=STYLESHEET,
+        icon=ICON,
         **context,
     )
 

@@ -328,4 +328,35 @@ replays = sa.Table(
     sa.Column("created_at", Instant, nullable=False),
     sa.Column("updated_at", Instant, nullable=False),
     sa.Column("finished_at", Instant, nullable=True),
+
+people = sa.Table(
+    "people",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("login", sa.String(64), nullable=False, unique=True, comment="of an agent of the gateway or a partner"),
+    sa.Column("password", sa.String(200), nullable=True, comment="argon2id; null: signs in at the OpenID provider"),
+    sa.Column("totp", sa.LargeBinary, nullable=True, comment="the TOTP secret, under the gateway's own key"),
+    sa.Column("totp_step", sa.Integer, nullable=False, comment="the last time step whose code was used"),
+    sa.Column("openid_subject", sa.String(255), nullable=True, unique=True),
+    sa.Column("roles", sa.JSON, nullable=False),
+    sa.Column("partner", sa.String(14), nullable=False, comment="whose exchanges an operator follows; empty: none"),
+    sa.Column("failures", sa.Integer, nullable=False, comment="in a row"),
+    sa.Column("locked_until", Instant, nullable=True),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("disabled_at", Instant, nullable=True),
+)
+
+person_sessions = sa.Table(
+    "person_sessions",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True, comment="the SHA-256 of the cookie"),
+    sa.Column("person_id", sa.String(36), nullable=False, index=True),
+    sa.Column("login", sa.String(64), nullable=False),
+    sa.Column("roles", sa.JSON, nullable=False, comment="as they were at sign-in"),
+    sa.Column("partner", sa.String(14), nullable=False),
+    sa.Column("browser", sa.String(64), nullable=False, comment="the SHA-256 of its User-Agent"),
+    sa.Column("id_token", sa.LargeBinary, nullable=True, comment="the provider's, under the gateway's own key"),
+    sa.Column("opened_at", Instant, nullable=False, index=True),
+    sa.Column("seen_at", Instant, nullable=False),
+    sa.Column("ended_at", Instant, nullable=True),
 )

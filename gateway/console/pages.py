@@ -1,0 +1,41 @@
+"""
+The pages of the console, rendered: whole pages, French first and English second, no script, everything from here.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from consent.ledger.catalogue import CATALOGUE as EVENTS
+from consent.reasons import CATALOGUE as REASONS
+from gateway.auth.people.roles import LABELS, PersonRole
+from gateway.console.schema_pages import ICON, STYLESHEET
+from gateway.console.words import PAGES, REFUSED, STATES
+from schemas import code_list
+
+_ENVIRONMENT: Final = Environment(
+    loader=PackageLoader("gateway.console", "templates/console"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_ENVIRONMENT.globals.update(
+    stylesheet=STYLESHEET,
+    icon=ICON,
+    pages=PAGES,
+    roles=tuple(PersonRole),
+    labels=LABELS,
+    refused=REFUSED,
+    states=STATES,
+    purposes=code_list("purpose"),
+    events=EVENTS,
+    gate_reasons=REASONS,
+)
+
+
+def page(name: str, **told: Any) -> str:
+    """Render one page of `templates/console`; `signed_in` is the session, absent at the door."""
+    return _ENVIRONMENT.get_template(f"{name}.html").render({"signed_in": None, **told})

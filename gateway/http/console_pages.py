@@ -1,0 +1,160 @@
+"""
+The console's pages, each for one role: the auditor's ledger, the administrator's partners, the operator's exchanges, the indicators.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Query
+from starlette.responses import Response
+
+from gateway.audit import reading
+from gateway.audit.criteria import Criteria, View, cursor_of
+from gateway.audit.indexing import settled
+from gateway.audit.search import search
+from gateway.auth.caller import Caller
+from gateway.auth.people.roles import PersonRole
+from gateway.auth.scopes import Scopes
+from gateway.console import overview
+from gateway.errors import Problem
+from gateway.following import changes, one
+from gateway.http.console import SignedIn, of_role, signed_in
+from gateway.http.exchanges import Id, services_of
+from schemas import code_list
+
+router = APIRouter(prefix="/console", include_in_schema=False)
+
+Anybody = Annotated[SignedIn, Depends(signed_in)]
+Auditor = Annotated[SignedIn, Depends(of_role(PersonRole.AUDITOR))]
+Administrator = Annotated[SignedIn, Depends(of_role(PersonRole.ADMINISTRATOR))]
+Operator = Annotated[SignedIn, Depends(of_role(PersonRole.OPERATOR))]
+Coordinator = Annotated[SignedIn, Depends(of_role(PersonRole.COORDINATOR))]
+
+_PAGE: Final = 50
+_PERSON: Final = ("birth_name", "birth_date", "sex", "nir")
+_TEXTS: Final = ("partner", "convention", "purpose", "cursor")
+
+
+@router.get("")
+async def home(who: Anybody) -> Response:
+    """Show what the person's roles open."""
+    return who.show("home")
+
+
+@router.get("/ledger")
+async def ledger(who: Auditor) -> Response:
+    """Ask what to look for; nothing of a person is ever in an address."""
+    return who.show("ledger", asked={}, found=None, fault=None, reasons=code_list("audit_reason"))
+
+
+@router.post("/ledger")
+async def search_ledger(who: Auditor) -> Response:
+    """Search the ledger, masked; the search is an event of it."""
+    fields, services = await who.form(), services_of(who.request)
+    caller = _auditor(who)
+    told: dict[str, Any] = {"asked": fields, "found": None, "fault": None, "reasons": code_list("audit_reason")}
+    try:
+        sender = {"siret": caller.partner, "name": "console"}
+        criteria = Criteria.read(_asked(fields), sender, services)
+        if criteria.cursor is None:
+            await settled(services)
+        found = await search(criteria, caller, services, through="console")
+    except Problem as problem:
+        return who.show("ledger", problem.status, **told | {"fault": problem})
+    upto = None if found.page is None else cursor_of(found.page.next)
+    return who.show("ledger", **told | {"found": {"known": found.header is not None, "rows": found.rows, "next": upto}})
+
+
+@router.post("/ledger/event")
+async def read_event(who: Auditor) -> Response:
+    """Show one event, masked, or opened for a stated reason; each reading is an event of the ledger."""
+    fields, services = await who.form(), services_of(who.request)
+    told: dict[str, Any] = {"event": None, "fault": None, "id": fields.get("id", "")[:36]}
+    told["reasons"] = code_list("audit_reason")
+    try:
+        view = View.read(None, fields.get("reason") or None, fields.get("case") or None)
+        told["event"] = await reading.event(told["id"], view, _auditor(who), services)
+    except Problem as problem:
+        return who.show("event", problem.status, **told | {"fault": problem})
+    return who.show("event", **told)
+
+
+@router.get("/partners")
+async def partners(who: Administrator) -> Response:
+    """Show the organisations and their software."""
+    services = services_of(who.request)
+    async with services.database.read() as tx:
+        return who.show("partners", partners=await overview.partners_of(tx))
+
+
+@router.get("/conventions")
+async def conventions(who: Administrator) -> Response:
+    """Show every convention, in its state now."""
+    services = services_of(who.request)
+    async with services.database.read() as tx:
+        return who.show("conventions", conventions=await overview.conventions_at(tx, services.clock()))
+
+
+@router.get("/deliveries")
+async def deliveries(who: Administrator) -> Response:
+    """Show what waits, what is stuck, and for how long: counts and codes, never a content."""
+    services = services_of(who.request)
+    async with services.database.read() as tx:
+        return who.show("deliveries", **await overview.deliveries_now(tx))
+
+
+@router.get("/exchanges")
+async def exchanges(who: Operator, cursor: Annotated[str | None, Query(pattern=r"^[0-9]{1,12}$")] = None) -> Response:
+    """Show the exchanges of the operator's own organisation, in the order in which they changed."""
+    return who.show("exchanges", **await changes(_operator(who), services_of(who.request), cursor, None, _PAGE))
+
+
+@router.get("/exchanges/{exchange_id}")
+async def exchange(exchange_id: Id, who: Operator) -> Response:
+    """Show one exchange; another organisation's is not found, as one that does not exist."""
+    try:
+        found = await one(_operator(who), services_of(who.request), exchange_id)
+    except Problem as problem:
+        return who.show("exchange", problem.status, exchange=None)
+    return who.show("exchange", exchange=found)
+
+
+@router.get("/indicators")
+async def indicators(who: Coordinator) -> Response:
+    """Show the counts of the territory."""
+    services = services_of(who.request)
+    async with services.database.read() as tx:
+        return who.show("indicators", **await overview.indicators_of(tx))
+
+
+def _asked(fields: dict[str, str]) -> dict[str, Any]:
+    """The body of a search, from the fields of its form; what is left empty is not asked."""
+    asked: dict[str, Any] = {name: fields[name] for name in _TEXTS if fields.get(name)}
+    if fields.get("type"):
+        asked["types"] = [fields["type"]]
+    for name in ("from", "until"):
+        if fields.get(name):
+            asked[name] = f"{fields[name]}T00:00:00+00:00"
+    person: dict[str, Any] = {name: fields[name].strip() for name in _PERSON if fields.get(name, "").strip()}
+    if fields.get("given_names", "").strip():
+        person["given_names"] = fields["given_names"].split()
+    if person:
+        asked["subject"] = person
+    return asked | {"limit": _PAGE}
+
+
+def _auditor(who: SignedIn) -> Caller:
+    """Who the ledger says read it: the operator of the gateway, or the auditor's own organisation; and the person's id."""
+    operator = services_of(who.request).settings.operator_siret
+    return _caller(who, who.session.person.partner or operator, Scopes.LEDGER_READ)
+
+
+def _operator(who: SignedIn) -> Caller:
+    return _caller(who, who.session.person.partner, Scopes.EXCHANGE_READ)
+
+
+def _caller(who: SignedIn, partner: str, scope: Scopes) -> Caller:
+    person = who.session.person
+    roles = frozenset(role.value for role in person.roles)
+    return Caller(f"person:{person.id}", partner, "console", frozenset({scope.value}), roles, who.session.id[:36])
