@@ -328,6 +328,7 @@ replays = sa.Table(
     sa.Column("created_at", Instant, nullable=False),
     sa.Column("updated_at", Instant, nullable=False),
     sa.Column("finished_at", Instant, nullable=True),
+)
 
 people = sa.Table(
     "people",
