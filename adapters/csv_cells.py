@@ -128,25 +128,23 @@ def read_rows(text: str, columns: Sequence[str]) -> Iterator[tuple[int, list[str
         yield line, [read_cell(cells[index]) for index in order]
 
 
-def write_rows(
-    columns: Sequence[str],
-    rows: Iterable[Sequence[str]],
-    separator: str = ";",
-    line_end: str = "\n",
-    *,
-    header: bool = True,
-) -> bytes:
+def write_rows(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
     """
     A `;` file in UTF-8 with a header, lines ended by LF, every cell guarded.
+    """
+    return write_lines((columns, *rows))
+
+
+def write_lines(lines: Iterable[Sequence[str]], separator: str = ";", line_end: str = "\n") -> bytes:
+    """
+    Lines of cells as a file in UTF-8, every cell guarded.
 
     A carriage return inside a cell becomes LF: the writer of the standard library does not quote it, and a reader
     would see another row there.
     """
     written = StringIO(newline="")
     writer = csv.writer(written, delimiter=separator, lineterminator=line_end)
-    if header:
-        writer.writerow(columns)
-    writer.writerows([guard_cell(_LINE_END.sub("\n", cell)) for cell in row] for row in rows)
+    writer.writerows([guard_cell(_LINE_END.sub("\n", cell)) for cell in line] for line in lines)
     return written.getvalue().encode("utf-8")
 
 

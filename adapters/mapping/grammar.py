@@ -139,7 +139,7 @@ def _source() -> dict[str, Any]:
             },
             "separator": {"title": "Séparateur", "type": "string", "minLength": 1, "maxLength": 1},
             "header": {"title": "La première ligne nomme les colonnes", "type": "boolean"},
-            "skip": {"title": "Lignes à passer avant", "type": "integer", "minimum": 0, "maximum": 1000},
+            "skip": {"title": "Lignes non vides à passer avant les noms de colonnes", "type": "integer", "minimum": 0, "maximum": 1000},
             "sheet": {**_TEXT, "title": "Feuille"},
             "lines": {"title": "Un objet JSON par ligne", "type": "boolean"},
             "records": {**_TEXT, "title": "Chemin des enregistrements"},

@@ -47,6 +47,24 @@ class Step:
     write: Write
 
 
+class Silent:
+    """
+    Notes for what has nobody to tell: writing, and the reading of a key whose cell its own rule tells about.
+    """
+
+    def warn(self, reason: Reason) -> None:
+        """
+        Nothing.
+        """
+
+    def document_id(self, kind: str, key: Sequence[str]) -> str:
+        """
+        No identifier is made.
+        """
+        del kind, key
+        return ""
+
+
 class Unreadable(Exception):
     """
     A value has not the form that its step expects; it is left out and told.

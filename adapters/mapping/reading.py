@@ -12,7 +12,7 @@ from adapters.mapping import places
 from adapters.mapping.elements import inside, pointer_of
 from adapters.mapping.expression import Evaluate, ExpressionFailed, compile_expression, values_of
 from adapters.mapping.model import FLAT, ITSELF, Condition, DocumentRule, MappingFile, Rule
-from adapters.mapping.notes import Number, Unreadable, text_of
+from adapters.mapping.notes import Number, Read, Silent, Unreadable, text_of
 from adapters.mapping.records import Getter, Reader, Record
 from adapters.mapping.run import (
     EXPRESSION_FAILED,
@@ -28,6 +28,8 @@ from adapters.mapping.steps import KEEPS_LINES, make_step
 from adapters.mapping.targets import Groups
 from adapters.mapping.tree import Levels
 from schemas import Document, Kind, validate
+
+_SILENT: Final = Silent()
 
 
 class Missing(Exception):
@@ -100,7 +102,7 @@ class Compiler:
             [self.rule(each_rule, rule.kind, "") for each_rule in rule.fields],
             self.conditions(rule.when),
             items,
-            self._key(rule.key),
+            self._key(rule),
         )
         self._above = before
         return compiled
@@ -311,17 +313,19 @@ class Compiler:
 
         return found
 
-    def _key(self, sources: Sequence[str]) -> Callable[[Record], list[str]]:
-        if not sources:
+    def _key(self, rule: DocumentRule) -> Callable[[Record], list[str]]:
+        """
+        The business key of a record: each source as its own rule reads it, so that a date is the same in any form.
+        """
+        if not rule.key:
             plain = self._reader.plain
             return lambda record: [json.dumps(plain(record), ensure_ascii=False, sort_keys=True)]
-        getters = [self._reader.getter(source) for source in sources]
-
-        def key(record: Record) -> list[str]:
-            values = [get(record) for get in getters]
-            return ["" if value is None else text_of(value) for value in values]
-
-        return key
+        steps = {each.sources[0]: each.steps for each in rule.fields if len(each.sources) == 1 and each.steps}
+        getters = [
+            (self._reader.getter(source), [make_step(*step).read for step in steps.get(source, ())])
+            for source in rule.key
+        ]
+        return lambda record: [_key_part(get(record), reads) for get, reads in getters]
 
     def _pointer(self, rule: Rule) -> str:
         return self._pointer_of(rule.sources[0]) if rule.sources else ""
@@ -389,6 +393,18 @@ def _fill(rules: Sequence[Apply], record: Record, filling: Filling) -> bool:
             filling.run.warn(ITEM_INCOMPLETE)
         return False
     return given
+
+
+def _key_part(value: Any, reads: Sequence[Read]) -> str:
+    if value is None:
+        return ""
+    found: Any = text_of(value)
+    try:
+        for read in reads:
+            found = read(found, _SILENT)
+    except Unreadable:
+        return text_of(value)
+    return str(found)
 
 
 def _constant(rule: Rule, value: Callable[[Context], Any]) -> Apply:

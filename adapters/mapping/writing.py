@@ -12,11 +12,11 @@ from typing import Any, Final
 
 from lxml import etree
 
-from adapters.csv_cells import guard_cell, write_rows
+from adapters.csv_cells import guard_cell, write_lines
 from adapters.mapping.elements import used_sources
 from adapters.mapping.expression import ExpressionFailed, compile_expression
 from adapters.mapping.model import ITSELF, DocumentRule, MappingFile, Rule
-from adapters.mapping.notes import Reason
+from adapters.mapping.notes import Silent
 from adapters.mapping.run import field_name
 from adapters.mapping.steps import make_step
 from adapters.tables import Table
@@ -52,7 +52,7 @@ def _cells(mapping: MappingFile, rule: DocumentRule, document: Document) -> Cell
             value = next(iter(values), "")
         elif written.expression is not None:
             try:
-                value = _expression(written.expression)(document, _Silent())
+                value = _expression(written.expression)(document, Silent())
             except ExpressionFailed:
                 value = ""
         cells[written.source] = "" if value is None else value
@@ -125,19 +125,6 @@ def _backwards(value: Any, steps: Sequence[tuple[str, Any]], table: Table | None
     return value
 
 
-class _Silent:
-    """
-    Writing has nobody to warn: what cannot be written is empty.
-    """
-
-    def warn(self, reason: Reason) -> None:
-        """Nothing."""
-
-    def document_id(self, kind: str, key: Sequence[str]) -> str:
-        """Writing makes no identifier."""
-        return ""
-
-
 @lru_cache(maxsize=256)
 def _expression(text: str) -> Callable[[Any, Any], Any]:
     return compile_expression(text)
@@ -159,12 +146,20 @@ def _rows(mapping: MappingFile, found: Sequence[Cells]) -> Iterator[list[str]]:
         yield [_text(cells.get(column, "")) for column in columns]
 
 
+def _lines(mapping: MappingFile, found: Sequence[Cells]) -> Iterator[list[str]]:
+    """
+    All the lines of a table: those before the header (the title of the format stands there), the header, the rows.
+    """
+    for number in range(mapping.source.skip):
+        yield [mapping.title if number == 0 else "…"]
+    if mapping.source.header:
+        yield _columns(mapping)
+    yield from _rows(mapping, found)
+
+
 def _write_csv(mapping: MappingFile, found: Sequence[Cells]) -> bytes:
     source = mapping.source
-    written = write_rows(
-        _columns(mapping), _rows(mapping, found), source.separator, source.line_end, header=source.header
-    )
-    return _encoded(mapping, written.decode())
+    return _encoded(mapping, write_lines(_lines(mapping, found), source.separator, source.line_end).decode())
 
 
 def _write_fixed(mapping: MappingFile, found: Sequence[Cells]) -> bytes:
@@ -195,7 +190,7 @@ def _write_xlsx(mapping: MappingFile, found: Sequence[Cells]) -> bytes:
     sheet: Any = book.active
     if mapping.source.sheet:
         sheet.title = mapping.source.sheet
-    for row, cells in enumerate((_columns(mapping), *_rows(mapping, found)), 1):
+    for row, cells in enumerate(_lines(mapping, found), 1):
         for column, text in enumerate(cells, 1):
             cell = sheet.cell(row, column)
             cell.value = guard_cell(text) or None

@@ -78,6 +78,7 @@ def new(
         if package:
             place = scaffold.package(name, place)
         folder = scaffold.draft(name, source, place) if source else scaffold.make(name, form, place)
+        scaffold.write_schema(folder.parent)
         if package:
             scaffold.as_module(folder)
     except FileExistsError as error:
@@ -186,14 +187,12 @@ def report(
     as_json: Json = False,
     write: Annotated[
         bool,
-        typer.Option(
-            "--write", help="Écrire adapters/COVERAGE.md et mapping.schema.json. / Write the published files."
-        ),
+        typer.Option("--write", help="Écrire adapters/COVERAGE.md. / Write adapters/COVERAGE.md."),
     ] = False,
 ) -> None:
     """Dire ce que portent et perdent les formats, ou ce que devient chaque élément d'un fichier. / Say what is carried, lost."""
     if write:
-        _write_published()
+        _write_coverage()
     elif name is None:
         showing.formats([measure(adapter) for adapter in registry.ADAPTERS.values()], as_json=as_json)
     elif file is None:
@@ -219,7 +218,7 @@ def _new_adapter(name: str, folder: Path) -> Adapter | None:
     return registry.discover().get(name) if scaffold.home() == folder.parent else None
 
 
-def _write_published() -> None:
+def _write_coverage() -> None:
     folder = scaffold.home()
     if folder is None:
         say.fail(
@@ -227,7 +226,6 @@ def _write_published() -> None:
         )
     text = report_text(measure(adapter) for adapter in registry.ADAPTERS.values())
     (folder / "COVERAGE.md").write_text(text, encoding="utf-8")
-    scaffold.write_schema(folder)
 
 
 def _certify(adapter: Adapter, level: str, text: str, write: Path | None, *, record: bool) -> None:

@@ -134,7 +134,6 @@ packages = ["{module}"]
 """,
         encoding="utf-8",
     )
-    write_schema(root)
     return root
 
 
@@ -149,7 +148,7 @@ def as_module(folder: Path) -> None:
 
 def write_schema(folder: Path) -> Path:
     """
-    Write the JSON Schema of mapping files where editors find it.
+    Write the JSON Schema of mapping files where the first line of each tells editors to find it.
     """
     file = folder / _SCHEMA_FILE
     file.write_text(schema_text(), encoding="utf-8")

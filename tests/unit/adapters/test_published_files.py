@@ -1,5 +1,5 @@
 """
-What is written by program is up to date: the coverage page, the JSON Schema of mapping files, the list of functions.
+What is written by program is up to date, and the JSON Schema of mapping files means the same to every validator.
 """
 
 from pathlib import Path
@@ -10,8 +10,8 @@ import adapters
 from adapters.coverage import measure, report_text
 from adapters.mapping.grammar import mapping_schema
 from adapters.mapping.steps import FUNCTIONS
+from adapters.mapping.yaml_lines import read_yaml
 from adapters.registry import ADAPTERS
-from ops.kit.scaffold import schema_text
 
 FOLDER = Path(adapters.__file__).parent
 HINT = "faites « tdu adapter report --write »"
@@ -23,10 +23,19 @@ def test_the_coverage_page_is_up_to_date() -> None:
     assert (FOLDER / "COVERAGE.md").read_text(encoding="utf-8") == found, HINT
 
 
-def test_the_schema_for_editors_is_up_to_date_and_a_schema() -> None:
-    """`adapters/mapping.schema.json` is the schema that the loader checks with, and the reference validator knows it."""
-    assert (FOLDER / "mapping.schema.json").read_text(encoding="utf-8") == schema_text(), HINT
+def test_the_schema_for_editors_is_a_schema() -> None:
+    """The reference validator knows it, and it names the targets with their French titles."""
     jsonschema.Draft202012Validator.check_schema(mapping_schema())
+    assert (
+        "Nom de naissance" == mapping_schema()["$defs"]["targets_referral"]["properties"]["subject.birth_name"]["title"]
+    )
+
+
+def test_every_mapping_of_the_project_follows_the_schema() -> None:
+    """For the reference validator as for the loader's own."""
+    validator = jsonschema.Draft202012Validator(mapping_schema())
+    for file in FOLDER.glob("*/mapping.yaml"):
+        assert [] == list(validator.iter_errors(read_yaml(file.read_text(encoding="utf-8"))[0])), file
 
 
 def test_the_readme_lists_every_function() -> None:

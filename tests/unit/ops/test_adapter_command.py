@@ -43,6 +43,9 @@ def test_a_new_adapter_passes_and_the_next_level_is_said(tmp_path: Path) -> None
     assert 0 == made.exit_code
     assert "niveau argent" in made.stdout and "Pour le niveau suivant" in made.stdout
     assert "mapping.yaml" in made.stderr
+    schema = json.loads((tmp_path / "mapping.schema.json").read_text(encoding="utf-8"))
+    assert "$schema=../mapping.schema.json" in (tmp_path / "mon_logiciel" / "mapping.yaml").read_text(encoding="utf-8")
+    assert schema == json.loads(tdu("schema").stdout)
 
 
 @pytest.mark.parametrize("arguments", [("Mon Logiciel",), ("cnaf-rsa",), ("x", "--format", "pdf")])
