@@ -31,6 +31,7 @@ from gateway.bus.base import Bus, utc_now
 from gateway.bus.embedded import EmbeddedBus
 from gateway.bus.rabbitmq import RabbitBus
 from gateway.bus.relay import Relay
+from gateway.delivery.amqp import AmqpTransport
 from gateway.delivery.base import Transport
 from gateway.delivery.courier import Courier
 from gateway.delivery.dispatcher import Dispatcher
@@ -169,6 +170,10 @@ def assemble(
         "webhook": WebhookTransport(outgoing, message_signer, services.clock),
         "sftp": SftpTransport(resolve, services.clock, timedelta(seconds=settings.sftp_look_seconds)),
     }
+    if settings.bus_url:
+        transports["amqp"] = AmqpTransport(
+            settings.bus_url, settings.bus_prefix, settings.public_address, services.clock
+        )
     dispatcher = Dispatcher(services, transports)
     return Runtime(
         services=services,
