@@ -47,6 +47,7 @@ _SPECIMENS: Final = frozenset({"2690549588157"})
 
 _SIRET = re.compile(r"[0-9]{14}")
 _LA_POSTE: Final = "356000000"
+_NOBODY: Final = "000000000"
 _COMMUNE = re.compile(r"(?:[013-9][0-9]|2[AB1-9])[0-9]{3}")
 _COUNTRY = re.compile(r"99[0-9]{3}|92352")  # 92352: French Algeria, which civil registers write as a country too
 
@@ -139,6 +140,8 @@ def siret_is_valid(text: str) -> bool:
 
 @lru_cache(maxsize=4096)  # documents name the same few hundred organisations again and again
 def _siret_digits_agree(digits: str) -> bool:
+    if digits.startswith(_NOBODY):
+        return False
     if digits.startswith(_LA_POSTE) and sum(map(int, digits)) % 5 == 0:
         return True
     return bool(luhn.is_valid(digits)) and bool(luhn.is_valid(digits[:9]))

@@ -39,10 +39,14 @@ def read_phone(text: str, territory: str = "FR") -> str | None:
         return "+33" + "".join(fiction.groups())
     if digits.startswith("0508") and len(digits) == 10:
         return _in_territory(digits[4:], "PM")
-    first = _OVERSEAS_PREFIXES.get(digits[:4], territory) if len(digits) == 10 else territory
+    as_dialled = len(digits) == 10 and digits.startswith("0")
+    overseas = _OVERSEAS_PREFIXES.get(digits[:4]) if as_dialled else None
+    first = overseas or ("FR" if as_dialled else territory)
     if number := _in_territory(digits, first):
         return number
-    others = {_in_territory(digits, code) for code in ("FR", *_OVERSEAS)} - {None}
+    # A number that begins like one of an overseas territory is not one of the mainland, whose plan would claim it.
+    candidates = _OVERSEAS if overseas else ("FR", *_OVERSEAS)
+    others = {_in_territory(digits, code) for code in candidates} - {None}
     return others.pop() if len(others) == 1 else None
 
 

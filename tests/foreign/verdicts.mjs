@@ -14,7 +14,7 @@ function luhn(digits) {
 }
 
 function siret(text) {
-  if (!/^[0-9]{14}$/.test(text)) return false;
+  if (!/^[0-9]{14}$/.test(text) || text.startsWith("000000000")) return false;
   const digits = [...text].reduce((sum, digit) => sum + Number(digit), 0);
   return (text.startsWith("356000000") && digits % 5 === 0) || (luhn(text) && luhn(text.slice(0, 9)));
 }

@@ -131,6 +131,7 @@ def test_the_key_is_the_complement_to_97(first13: str) -> None:
         ("35600000000048", True),  # La Poste, head office: the ordinary rule
         ("35600000049837", True),  # La Poste, an establishment: digits add up to a multiple of 5
         ("35600000049838", False),
+        ("00000000000000", False),  # what software writes for want of a number; its digits do add up
         ("9990000110001", False),
         ("999000011000188", False),
         ("999 000 011 00018", False),
@@ -233,6 +234,7 @@ def test_checks_the_written_form_of_a_partial_date(text: str, valid: bool) -> No
         ("0508411234", "+508411234"),
         ("40471234", "+68940471234"),
         ("+262692123456", "+262692123456"),
+        ("0596123456", None),  # not assigned in Martinique, and the mainland has no 0596
         ("3949", None),
         ("061234567", None),
         ("0612345678a", None),
@@ -252,6 +254,14 @@ def test_a_territory_settles_a_short_number() -> None:
     A local number is read in the territory that the caller names.
     """
     assert identity.read_phone("261234", "NC") == "+687261234"
+
+
+def test_a_number_of_ten_digits_is_of_the_mainland_in_any_territory() -> None:
+    """
+    Ten digits as dialled in France say themselves where they are from, whatever the territory of the file.
+    """
+    assert identity.read_phone("0976012345", "PF") == "+33976012345"
+    assert identity.read_phone("0692123456", "NC") == "+262692123456"
 
 
 def test_reads_several_numbers_in_a_cell() -> None:
