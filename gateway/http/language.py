@@ -32,6 +32,33 @@ _PUBLIC = {
 }
 
 
+_FOUND: dict[str, Any] = {
+    "type": "object",
+    "required": ["code", "pointer", "message", "message_en"],
+    "properties": {
+        "code": {"type": "string", "description": "Mot stable, pour un programme."},
+        "pointer": {
+            "type": "string",
+            "description": "Place dans le document (RFC 6901) ; * pour un nom inconnu du schéma.",
+        },
+        "message": {"type": "string", "description": "En français."},
+        "message_en": {"type": "string"},
+        "suggestion": {"type": "string", "description": "Le code ou la propriété admis le plus proche."},
+        "line": {"type": "integer", "minimum": 1},
+        "column": {"type": "integer", "minimum": 1},
+    },
+}
+_ANSWER: dict[str, Any] = {
+    "type": "object",
+    "required": ["valid", "errors", "warnings"],
+    "properties": {
+        "valid": {"type": "boolean"},
+        "errors": {"type": "array", "items": _FOUND, "description": "Tout ce qui rend le document refusé."},
+        "warnings": {"type": "array", "items": _FOUND, "description": "Ce qui est à vérifier avec la personne."},
+    },
+}
+
+
 @router.get("/schemas/index.json")
 async def get_index() -> Response:
     """What there is: schemas, code lists, crosswalks. / Tout ce qui est publié."""
@@ -82,7 +109,7 @@ async def get_schema(name: str, major: str) -> Response:
     return JSONResponse(found, headers=_PUBLIC, media_type=_SCHEMA)
 
 
-@router.post("/v1/validate/{kind}")
+@router.post("/v1/validate/{kind}", responses={200: {"content": {"application/json": {"schema": _ANSWER}}}})
 async def post_validate(
     kind: str, request: Request, _caller: Annotated[Caller, Depends(requires(Scopes.VALIDATE))]
 ) -> dict[str, Any]:

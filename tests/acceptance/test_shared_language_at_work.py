@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import jsonschema
 import pytest
 
 CCAS, OPERATOR = "99900004500016", "99900009400014"
@@ -32,6 +33,8 @@ def test_everything_wrong_is_said_at_once(desk: Any, new_referral: Callable[...,
     assert all(error["line"] == 1 and error["message_en"] for error in found.values())
     assert SECRET not in json.dumps(answer)
     assert "urgant" not in json.dumps(answer)
+    described = desk.http.get("/openapi.json").json()["paths"]["/v1/validate/{kind}"]["post"]["responses"]["200"]
+    jsonschema.validate(answer, described["content"]["application/json"]["schema"])
 
 
 def test_what_is_doubtful_is_a_warning(desk: Any, new_referral: Callable[..., dict[str, Any]]) -> None:

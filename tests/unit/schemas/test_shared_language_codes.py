@@ -168,6 +168,21 @@ def test_a_crosswalk_gives_one_answer_each_way(name: str) -> None:
     assert [] == [code for code, answers in (*forwards.items(), *backwards.items()) if answers > 1]
 
 
+@pytest.mark.parametrize("name", CROSSWALKS)
+def test_a_crosswalk_is_read_both_ways(name: str) -> None:
+    """
+    Asked in one direction or in the other, a crosswalk says the same of each pair: equal, or more general one way and more
+    precise the other.
+    """
+    source, target = name.split("--")
+    opposite = {"broader": "narrower", "narrower": "broader"}
+    forwards = {(a, way.code, way.relation) for a, ways in schemas.crosswalk(source, target).items() for way in ways}
+    backwards = {(way.code, b, way.relation) for b, ways in schemas.crosswalk(target, source).items() for way in ways}
+
+    assert len(forwards) == len(crosswalk(name))
+    assert forwards == {(a, b, opposite.get(relation, relation)) for a, b, relation in backwards}
+
+
 @pytest.mark.parametrize("name", TOTAL)
 def test_no_code_of_a_partner_is_lost(name: str) -> None:
     """
