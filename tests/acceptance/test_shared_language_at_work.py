@@ -29,7 +29,7 @@ def test_everything_wrong_is_said_at_once(desk: Any, new_referral: Callable[...,
     assert answer["valid"] is False
     assert {"/urgency", "/purpose", "/*", "/created_at", "/rights/0/right"} == found.keys()
     assert ("urgent", "ppa") == (found["/urgency"]["suggestion"], found["/rights/0/right"]["suggestion"])
-    assert "Vouliez-vous dire « urgent » ?" in found["/urgency"]["message"]
+    assert "Vouliez-vous dire « urgent »" in found["/urgency"]["message"]
     assert all(error["line"] == 1 and error["message_en"] for error in found.values())
     assert SECRET not in json.dumps(answer)
     assert "urgant" not in json.dumps(answer)
