@@ -20,6 +20,10 @@ _FILES = {
     "swagger-ui-5.35.0.css": "text/css",
     "swagger-ui-5.35.0.LICENSE.txt": "text/plain; charset=utf-8",
     "docs.js": "text/javascript",
+    "asyncapi-react-3.2.1.js": "text/javascript",
+    "asyncapi-react-3.2.1.css": "text/css",
+    "asyncapi-react-3.2.1.LICENSE.txt": "text/plain; charset=utf-8",
+    "messages.js": "text/javascript",
 }
 
 _SECURE = {
@@ -28,6 +32,11 @@ _SECURE = {
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
+}
+
+_DRAWN = _SECURE | {
+    # The component compiles its schemas with `new Function`; the page shows nothing but what the gateway itself describes.
+    "Content-Security-Policy": _SECURE["Content-Security-Policy"].replace("'self';", "'self' 'unsafe-eval';", 1),
 }
 
 _DOCS = """<!doctype html>
@@ -41,6 +50,21 @@ _DOCS = """<!doctype html>
 <main id="swagger-ui"></main>
 <script src="/static/swagger-ui-5.35.0.js"></script>
 <script src="/static/docs.js"></script>
+</body>
+</html>
+"""
+
+_MESSAGES = """<!doctype html>
+<html lang="fr">
+<head>
+<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Trait d'union : les messages</title>
+<link rel="stylesheet" href="/static/asyncapi-react-3.2.1.css">
+</head>
+<body>
+<main id="asyncapi"></main>
+<script src="/static/asyncapi-react-3.2.1.js"></script>
+<script src="/static/messages.js"></script>
 </body>
 </html>
 """
@@ -71,6 +95,7 @@ _HOME = """<!doctype html>
 <p lang="en">The interoperability gateway of the social sector. This address serves the partners' software.</p>
 <ul>
 <li><a href="/docs">L'API</a> : envoyer, recevoir, suivre, prouver <span lang="en">(the API)</span></li>
+<li><a href="/docs/messages">Les messages</a> que la passerelle envoie d'elle-même <span lang="en">(the messages it sends)</span></li>
 <li><a href="/schemas/">Le langage commun</a> : ce qu'est une orientation, un bilan, un accord <span lang="en">(the shared language)</span></li>
 <li><a href="/fhir/R4/metadata">La façade FHIR R4</a> <span lang="en">(the FHIR R4 façade)</span></li>
 <li><a href="/ledger/checkpoint">La tête signée du journal</a>, que chacun peut vérifier <span lang="en">(the signed head of the public log)</span></li>
@@ -91,6 +116,12 @@ async def home() -> Response:
 async def docs() -> Response:
     """Show the API's description in a browser."""
     return HTMLResponse(_DOCS, headers=_SECURE)
+
+
+@router.get("/docs/messages")
+async def messages() -> Response:
+    """Show the description of the messages in a browser."""
+    return HTMLResponse(_MESSAGES, headers=_DRAWN)
 
 
 @router.get("/static/{name}")

@@ -20,6 +20,7 @@ PUBLIC = {
     "GET /healthz": "asked by the machine that restarts the process; says nothing else than that it lives",
     "GET /readyz": "asked by the machine that routes to it; names what does not answer, never why",
     "GET /metrics": "asked by the supervision; counts, no identifier; to be closed by the reverse proxy",
+    "GET /asyncapi.json": "how to be called: names no partner, no broker",
     "POST /oauth2/": "the client proves who it is in the body (private_key_jwt)",
     "GET /oauth2/jwks": "public keys",
     "GET /.well-known/": "how to get a token",
