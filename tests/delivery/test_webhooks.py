@@ -150,6 +150,18 @@ async def test_signatures_are_those_of_standard_webhooks(world: Any, receiver: R
         Webhook("whsec_" + "A" * 44).verify(call.body, call.headers)
 
 
+async def test_the_npm_library_accepts_what_we_send(world: Any, receiver: Receiver, partner_program: Any) -> None:
+    """Standard Webhooks in JavaScript reads the same event, and refuses an altered one."""
+    recipient = await called(world, receiver)
+    await world.becomes(await world.send(recipient), "acknowledged")
+    [call] = receiver.calls
+    asked = {"secret": recipient.set["secret"], "headers": call.headers, "body": call.body.decode()}
+
+    assert {"accepted": call.event} == await asyncio.to_thread(partner_program, asked)
+    altered = asked | {"body": asked["body"].replace("rsa", "asi")}
+    assert "accepted" not in await asyncio.to_thread(partner_program, altered)
+
+
 async def test_signatures_are_those_of_rfc_9421(world: Any, receiver: Receiver) -> None:
     """Another library accepts the call with the key that the gateway publishes: method, address, body and type are covered."""
     recipient = await called(world, receiver)
