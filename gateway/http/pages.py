@@ -97,6 +97,7 @@ _HOME = """<!doctype html>
 <li><a href="/docs">L'API</a> : envoyer, recevoir, suivre, prouver <span lang="en">(the API)</span></li>
 <li><a href="/docs/messages">Les messages</a> que la passerelle envoie d'elle-même <span lang="en">(the messages it sends)</span></li>
 <li><a href="/schemas/">Le langage commun</a> : ce qu'est une orientation, un bilan, un accord <span lang="en">(the shared language)</span></li>
+<li><a href="/console">La console</a> des agents <span lang="en">(the console)</span></li>
 <li><a href="/fhir/R4/metadata">La façade FHIR R4</a> <span lang="en">(the FHIR R4 façade)</span></li>
 <li><a href="/ledger/checkpoint">La tête signée du journal</a>, que chacun peut vérifier <span lang="en">(the signed head of the public log)</span></li>
 </ul>

@@ -23,7 +23,7 @@ def token(
     ] = None,
     scope: Annotated[str, typer.Option(help="Portées voulues ; vide : toutes. / Wanted scopes.")] = "",
 ) -> None:
-    """Chez le partenaire : obtenir un jeton par private_key_jwt ; il sort seul sur stdout. / Get a token, alone on stdout."""
+    """Chez le partenaire, pour essayer : un jeton par private_key_jwt, seul sur stdout. / Get a token to try with, alone on stdout."""
     address = issuer or say.settings().public_address
     try:
         got = say.run(_token(address, client_id, key.read_bytes(), kid, scope))

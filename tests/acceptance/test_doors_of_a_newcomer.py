@@ -14,7 +14,7 @@ def test_the_address_of_the_gateway_leads_everywhere(desk: Any) -> None:
     links = re.findall(r'href="([^"]+)"', page.text)
     answers = {link: desk.http.get(link, follow_redirects=True).status_code for link in links}
     assert (200, 'lang="fr"') == (page.status_code, 'lang="fr"' if '<html lang="fr">' in page.text else "")
-    assert {"/docs", "/schemas/", "/fhir/R4/metadata", "/ledger/checkpoint"} <= answers.keys()
+    assert {"/docs", "/schemas/", "/console", "/fhir/R4/metadata", "/ledger/checkpoint"} <= answers.keys()
     assert {200} == set(answers.values())
 
 
