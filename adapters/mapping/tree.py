@@ -4,6 +4,7 @@ Records with structure: JSON, one JSON object per line, XML; a path such as `Per
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from io import BytesIO
 from typing import Any, Final
 
@@ -21,6 +22,8 @@ _MAX_BYTES: Final = 50_000_000
 _MAX_ITEMS: Final = 5_000_000
 _PREDICATE: Final = re.compile(r"([^\[\]]+)\[([^=\[\]]+)=([^\[\]]*)\]")
 _TEXT: Final = "#text"
+
+_PLAIN: Final = (int, float, bool)
 
 Step = Callable[[Any], list[Any]]
 
@@ -58,7 +61,10 @@ class TreeReader:
             found = [node for node in found if not (isinstance(node, str) and node.strip() in nothing)]
             return found[0] if len(found) == 1 else found or None
 
-        return get
+        names = source.split("/")
+        if climbs or from_root or source == ITSELF or "[" in source or any(name.isdecimal() for name in names):
+            return get
+        return partial(_straight, names, nothing, get)
 
     def root(self, record: Record) -> Any:
         """
@@ -337,6 +343,20 @@ def _path_step(part: str) -> Step:
         return found
 
     return step
+
+
+def _straight(names: Sequence[str], nothing: frozenset[str], general: Getter, record: Record) -> Any:
+    """
+    A path of plain names, the usual one, without making lists: what meets a list on its way is left to `general`.
+    """
+    node = record.value
+    for name in names:
+        if type(node) is not dict:
+            return None if not isinstance(node, list) else general(record)
+        node = node.get(name)
+    if type(node) is str:
+        return None if node in nothing or node.strip() in nothing else node
+    return node if type(node) in _PLAIN else None if node is None else general(record)
 
 
 def _scalar(node: Any) -> Any:

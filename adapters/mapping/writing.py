@@ -110,7 +110,9 @@ def _spread(rule: Rule, texts: Sequence[Any], cells: Cells) -> None:
             f"{separator.rstrip()} ".join(map(str, filled)) if separator.strip() else separator.join(map(str, filled)),
         )
         return
-    if rule.target.many and len(rule.sources) == 1 and filled:
+    # A list stays one even of one item (`prenoms`); an item chosen by a constant is usually alone (`numero_caf`).
+    listed = rule.target.last.item == "" or len(filled) > 1
+    if rule.target.many and len(rule.sources) == 1 and filled and listed:
         cells.setdefault(rule.sources[0], filled)
         return
     for source, text in zip(rule.sources if rule.target.many else rule.sources[:1], filled, strict=False):

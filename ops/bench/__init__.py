@@ -8,6 +8,7 @@ from typing import Final
 BENCHES: Final[Mapping[str, str]] = {
     "schemas": "ops.bench.schemas",
     "gate": "ops.bench.gate",
+    "adapters": "ops.bench.adapters",
     "ingest": "ops.bench.ingest",
 }
 """Each bench by name, and its module, read only when it is run."""

@@ -104,6 +104,7 @@ documents:
       reference: "%s"
       subject.birth_name: personne/nom
       subject.given_names[]: personne/prenoms
+      subject.identifiers[scheme=partner].value: personne/numero
       subject.birth_date: {from: personne/naissance, do: date_iso}
       established_at: {from: date, do: date_heure}
       lines[]:
@@ -123,7 +124,7 @@ def test_json_is_written_as_a_tree(make: Make) -> None:
     adapter = make(TREE % ("format: json, records: dossiers", "id", "id"))
     record = {
         "id": "A",
-        "personne": {"nom": "X", "prenoms": ["Zoé"], "naissance": "1961-05-12"},
+        "personne": {"nom": "X", "prenoms": ["Zoé"], "numero": "12", "naissance": "1961-05-12"},
         "date": "01/02/2026 10:00:00",
         "jour": "01/02/2026",
         "droits": {
