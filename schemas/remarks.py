@@ -90,10 +90,8 @@ def flagged(subject: Document) -> Document:
 
 
 def _about_numbers(subject: Document) -> Iterator[tuple[str, str]]:
-    for name in ("nir", "nia"):
-        read = _read(subject.get(name))
-        if read is None:
-            continue
+    numbers = {name: read for name in ("nir", "nia") if (read := _read(subject.get(name))) is not None}
+    for name, read in numbers.items():
         if read.key_ok is False:
             yield "nir_key_wrong", f"/{name}"
         if read.specimen:
@@ -105,8 +103,8 @@ def _about_numbers(subject: Document) -> Iterator[tuple[str, str]]:
             yield "nir_sex", f"/{name}"
         if not _birth_date_agrees(read, subject.get("birth_date")):
             yield "nir_birth_date", f"/{name}"
-    read = _read(subject.get("nir", subject.get("nia")))
-    if read is not None and "nir_flag" in subject and not _flag_fits(read, subject["nir_flag"]):
+    about = numbers.get("nir" if "nir" in subject else "nia")
+    if about is not None and "nir_flag" in subject and not _flag_fits(about, subject["nir_flag"]):
         yield "nir_flag", "/nir_flag"
 
 
