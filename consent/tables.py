@@ -110,6 +110,51 @@ objections = sa.Table(
     sa.Column("until", Instant, nullable=False, index=True),
 )
 
+break_glass = sa.Table(
+    "break_glass",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("subject_id", sa.String(36), nullable=False, index=True),
+    sa.Column("convention_id", sa.String(64), nullable=False),
+    sa.Column("convention_version", sa.Integer, nullable=False),
+    sa.Column("convention_hash", sa.String(64), nullable=False),
+    sa.Column("flow", sa.String(64), nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("sender", sa.String(14), nullable=False, index=True, comment="who opened it"),
+    sa.Column("recipient", sa.String(14), nullable=False),
+    sa.Column("client_id", sa.String(64), nullable=False),
+    sa.Column("reason", sa.String(40), nullable=False),
+    sa.Column(
+        "sealed",
+        sa.LargeBinary,
+        nullable=False,
+        comment="the person, the professional and why, under the subject's key",
+    ),
+    sa.Column("opened_at", Instant, nullable=False),
+    sa.Column("until", Instant, nullable=False),
+    sa.Column("ended_at", Instant, nullable=True, comment="when it ended, and the ledger says so"),
+    sa.Column("review_due_at", Instant, nullable=False),
+    sa.Column("reviewed_at", Instant, nullable=True),
+    sa.Column("reviewed_by", sa.String(14), nullable=True),
+    sa.Column("outcome", sa.String(16), nullable=True, comment="justified or unjustified"),
+    sa.Column("overdue_at", Instant, nullable=True, comment="when the ledger recorded that its review was late"),
+    sa.Index("ix_break_glass_opened_at_id", "opened_at", "id"),
+)
+
+break_glass_mails = sa.Table(
+    "break_glass_mails",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("opening_id", sa.String(36), nullable=False, index=True),
+    sa.Column("party", sa.String(14), nullable=False),
+    sa.Column("address", sa.String(254), nullable=False, comment="of the party's DPO, as the signed convention says"),
+    sa.Column("cause", sa.String(16), nullable=False, comment="opened, ended, reviewed or overdue"),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("next_attempt_at", Instant, nullable=True, index=True, comment="null once the mail server has it"),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("sent_at", Instant, nullable=True),
+)
+
 ledger_events = sa.Table(
     "ledger_events",
     metadata,

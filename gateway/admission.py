@@ -141,7 +141,7 @@ async def decide(tx: Transaction, arrivals: Sequence[Arrival], services: Service
                 person = state[crossing.subject_id]
                 at, channel = person.seen_at(now), arrival.caller.channel
                 request = Request(crossing.kind, purpose, sender, recipient, at, channel)
-                decision = ask_gate(request, conventions, person.agreements, person.objections)
+                decision = ask_gate(request, conventions, person.agreements, person.objections, person.openings)
                 crossing.rulings.append(Ruling(recipient, decision, request.at))
         used = [ruling.decision.convention for crossing in arrival.waiting for ruling in crossing.permitted]
         demand_current(arrival.caller, {convention.hash for convention in used if convention}, conventions, now)
@@ -310,6 +310,7 @@ def _told(crossing: Crossing) -> dict[str, Any]:
             {
                 "siret": ruling.recipient,
                 "state": "permitted" if ruling.decision.permit else "refused",
+                **({"break_glass": ruling.decision.break_glass} if ruling.decision.break_glass else {}),
                 "delivery": ruling.delivery_id,
                 "reasons": [
                     {"code": reason.code, "message": reason.message_fr, "message_en": reason.message_en}

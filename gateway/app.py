@@ -40,6 +40,7 @@ from gateway.delivery.sftp import SftpTransport
 from gateway.delivery.signing import MessageSigner
 from gateway.delivery.webhook import WebhookTransport
 from gateway.http import (
+    break_glass,
     consents,
     console,
     console_pages,
@@ -272,6 +273,7 @@ def create_app(runtime: Runtime, role: Role = Role.ALL) -> FastAPI:
             deliveries,
             endpoints,
             consents,
+            break_glass,
             receipts,
             withdrawals,
             conventions,

@@ -22,6 +22,7 @@ TITLES: Mapping[str, tuple[int, str, str]] = {
     "unauthorized": (401, "Jeton absent ou refusé", "Token missing or refused"),
     "convention_outdated": (401, "Une convention a changé depuis votre jeton", "A convention changed since your token"),
     "forbidden": (403, "Cette opération ne vous est pas ouverte", "This operation is not open to you"),
+    "break_glass_refused": (409, "L'accès d'urgence n'est pas ouvert", "The emergency access is not opened"),
     "not_found": (404, "Rien à cette adresse pour vous", "Nothing at this address for you"),
     "method_not_allowed": (405, "Méthode non prévue à cette adresse", "Method not allowed here"),
     "too_slow": (408, "Le corps arrive trop lentement", "The body comes too slowly"),

@@ -67,6 +67,8 @@ class Parcel:
         }
         if taken.notice is not None:
             told["notice"] = taken.notice.value
+        if taken.decision is not None and taken.decision.break_glass:
+            told["break_glass"] = taken.decision.break_glass
         if self.media_type.split(";")[0] in _JSON:
             return told | {"document": orjson.loads(self.content)}
         return told | {"content": self.content.decode("utf-8")}
@@ -101,7 +103,7 @@ async def decide_again(tx: Transaction, taken: Sequence[Taken], services: Servic
         person = state[item.subject_id]
         at = person.seen_at(now)
         request = Request(item.kind, item.purpose, item.sender, item.recipient, at, channel)
-        item.decision = ask_gate(request, conventions, person.agreements, person.objections)
+        item.decision = ask_gate(request, conventions, person.agreements, person.objections, person.openings)
         item.decided_at = request.at
 
 

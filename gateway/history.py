@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 import sqlalchemy as sa
 
 from consent.agreement import Agreement, Objection
+from consent.break_glass import Opening
 from consent.conventions.collection import Conventions
 from consent.ledger.event import Event, EventType
 from consent.tables import agreements, ledger_events, objections
@@ -128,7 +129,20 @@ class PastPerson:
             for row in self._objected
             if row.id not in objected
         ]
-        return Standing([Agreement.from_document(each) for each in kept], [*stood, *self._forgotten(seq)])
+        said = [Agreement.from_document(each) for each in kept]
+        return Standing(said, [*stood, *self._forgotten(seq)], list(self._opened(seq)))
+
+    def _opened(self, seq: int) -> Iterator[Opening]:
+        """The emergency accesses opened before, each until it ended if that was before too: their events tell them whole."""
+        before = [each.event for each in self.events if each.seq < seq]
+        ended = {
+            each.body["opening_id"]: each.occurred_at for each in before if each.type == EventType.BREAK_GLASS_ENDED
+        }
+        for event in before:
+            if event.type == EventType.BREAK_GLASS:
+                body, until = event.body, moment(event.body["until"])
+                until = min(until, ended.get(body["opening_id"], until))
+                yield Opening(body["opening_id"], body["hash"], body["flow"], event.occurred_at, until)
 
     def _forgotten(self, seq: int) -> Iterator[Objection]:
         """The objections recorded before, whose rows were deleted at their term: their events tell them whole."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any, Final
 
@@ -52,6 +52,11 @@ def cleaned(kind: Kind, document: Document) -> tuple[Document, list[Issue]]:
     """
     kept = _without(document, _secret(kind), "")
     return kept, [issue for pointer, text in _texts(kind, kept) for issue in _found(pointer, text)]
+
+
+def written(texts: Mapping[str, str]) -> list[Issue]:
+    """What makes some texts refused, by their pointers: bank details, or a social security number."""
+    return [issue for pointer, text in texts.items() for issue in _found(pointer, text)]
 
 
 @cache

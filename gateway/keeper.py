@@ -20,6 +20,7 @@ from consent.gate import Notice
 from consent.ledger.event import EventType
 from consent.tables import agreements
 from gateway import destruction, notices, retention, trace
+from gateway.break_glass import telling, watch
 from gateway.person import erasure
 from gateway.recording import scopes_of
 from gateway.records import record_of
@@ -183,6 +184,9 @@ async def finish_destruction(services: Services, now: datetime, limit: int) -> i
 DUTIES: Final[dict[str, Duty]] = {
     "agreements": end_agreements,
     "notices": follow_notices,
+    "accesses": watch.ended,
+    "reviews": watch.overdue,
+    "mails": telling.send,
     "destruction": finish_destruction,
     "questions": retention.questions,
     "objections": retention.past_objections,

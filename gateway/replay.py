@@ -165,7 +165,7 @@ def _decide(numbered: Numbered, recorded: Mapping[str, Any], past: PastConventio
         Kind(body["kind"]), body["purpose"], recorded["sender"], recorded["recipient"], at, body.get("channel")
     )
     standing = person.before(numbered.seq)
-    return decide(request, past.before(numbered.seq, at), standing.agreements, standing.objections)
+    return decide(request, past.before(numbered.seq, at), standing.agreements, standing.objections, standing.openings)
 
 
 def _compared(event: Event, recorded: Mapping[str, Any], again: Decision, document: Document | None) -> Replayed:

@@ -36,7 +36,7 @@ _OF_ROLE = {
             Scopes.VALIDATE,
         }
     ),
-    "auditor": frozenset({Scopes.LEDGER_READ}),
+    "auditor": frozenset({Scopes.LEDGER_READ, Scopes.BREAK_GLASS_REVIEW}),
     "administrator": frozenset({Scopes.CONVENTION_WRITE, Scopes.PERSON_MANAGE, Scopes.VALIDATE}),
 }
 
@@ -63,7 +63,8 @@ class ConventionRights:
         conventions, now = await self._known(tx)
         scopes = {scope for role in system.roles for scope in _OF_ROLE[role]}
         if "partner" in system.roles:
-            scopes |= _sending(conventions.in_force(system.partner, now), system.partner)
+            in_force = tuple(conventions.in_force(system.partner, now))
+            scopes |= _sending(in_force, system.partner) | _in_emergency(in_force, system.partner)
         return _granted(scopes, claimed(conventions, system.partner, now))
 
     async def delegated(self, tx: Transaction, system: System, principal: str) -> Granted:
@@ -141,6 +142,13 @@ def _granted(scopes: Iterable[Scopes], conventions: Sequence[str]) -> Granted:
 def _sending(conventions: Iterable[Convention], sender: str) -> set[Scopes]:
     flows = [flow for convention in conventions for flow in convention.flows if flow.sender == sender]
     return {scope for flow in flows for scope in _OF_KIND.get(flow.kind, ())}
+
+
+def _in_emergency(conventions: Iterable[Convention], partner: str) -> set[Scopes]:
+    """Where a convention allows emergency accesses, its parties see and review them, and the senders open them; nobody for them."""
+    flows = [flow for convention in conventions for flow in convention.flows if flow.emergency]
+    opens = {Scopes.BREAK_GLASS_OPEN for flow in flows if flow.sender == partner}
+    return opens | ({Scopes.BREAK_GLASS_REVIEW} if flows else set())
 
 
 def _acts_for(convention: Convention, siret: str) -> str | None:

@@ -74,6 +74,12 @@ class Settings(BaseSettings):
     notice_reminder_hours: int = Field(
         default=24, ge=1, description="how often a notice that is not acknowledged is offered again"
     )
+    smtp_url: str = Field(
+        default="",
+        repr=False,
+        description="smtp://host:25, smtp+starttls://user:password@host:587 or smtps://…: the mail server by which officers are told of emergency accesses; empty: nobody is",
+    )
+    mail_from: str = Field(default="passerelle@localhost", description="the sender of these messages")
     sms_reply_hours: int = Field(default=72, ge=1, description="how long a question asked by SMS waits for its reply")
     delivered_months: int = Field(
         default=12,

@@ -68,7 +68,7 @@ async def simulate(question: Question, sender: Document, caller: Caller, service
         request = Request(
             question.kind, question.purpose, caller.partner, question.recipient, person.seen_at(now), caller.channel
         )
-        decision = decide(request, conventions, person.agreements, person.objections)
+        decision = decide(request, conventions, person.agreements, person.objections, person.openings)
         if decision.permit and decision.convention is not None:
             demand_current(caller, [decision.convention.hash], conventions, now)
         event_id = str(uuid.uuid4())

@@ -42,6 +42,10 @@ class EventType(StrEnum):
     INDEX_EXTENDED = "index_extended"
     SIMULATION = "simulation"
     BREAK_GLASS = "break_glass"
+    BREAK_GLASS_TOLD = "break_glass_told"
+    BREAK_GLASS_ENDED = "break_glass_ended"
+    BREAK_GLASS_REVIEWED = "break_glass_reviewed"
+    BREAK_GLASS_OVERDUE = "break_glass_overdue"
     FILE_QUARANTINED = "file_quarantined"
     ERASURE = "erasure"
     RETENTION_PURGED = "retention_purged"
@@ -246,6 +250,30 @@ CATALOGUE: dict[EventType, Wording] = {
         "Break-glass access",
         "Un accès exceptionnel a été ouvert, avec son motif ; il doit être revu.",
         "An exceptional access was opened, with its reason; it must be reviewed.",
+    ),
+    EventType.BREAK_GLASS_TOLD: Wording(
+        "Accès d’urgence annoncé",
+        "Break-glass announced",
+        "Le délégué à la protection des données d’une partie a été prévenu d’un accès d’urgence, ou de son retard de revue.",
+        "The data protection officer of a party was told of a break-glass access, or that its review is late.",
+    ),
+    EventType.BREAK_GLASS_ENDED: Wording(
+        "Accès d’urgence terminé",
+        "Break-glass ended",
+        "Un accès d’urgence a pris fin : à son terme, refermé, ou parce que sa revue l’a dit injustifié.",
+        "A break-glass access ended: at its term, closed, or because its review found it unjustified.",
+    ),
+    EventType.BREAK_GLASS_REVIEWED: Wording(
+        "Accès d’urgence revu",
+        "Break-glass reviewed",
+        "Une autre partie a revu un accès d’urgence et l’a dit justifié ou injustifié.",
+        "Another party reviewed a break-glass access and found it justified or not.",
+    ),
+    EventType.BREAK_GLASS_OVERDUE: Wording(
+        "Revue d’un accès d’urgence en retard",
+        "Break-glass review overdue",
+        "Un accès d’urgence n’a pas été revu dans le délai ; son organisation ne peut plus en ouvrir d’autre.",
+        "A break-glass access was not reviewed in time; its organisation can open no other.",
     ),
     EventType.FILE_QUARANTINED: Wording(
         "Fichier mis en quarantaine",

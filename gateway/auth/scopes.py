@@ -59,6 +59,16 @@ class Scopes(StrEnum):
         "Donner à une personne ce qui est connu d'elle, ou l'effacer",
         "Give a person what is known about them, or erase them",
     )
+    BREAK_GLASS_OPEN = (
+        "break-glass:open",
+        "Ouvrir un accès d'urgence qu'une convention prévoit",
+        "Open an emergency access that a convention provides for",
+    )
+    BREAK_GLASS_REVIEW = (
+        "break-glass:review",
+        "Voir et revoir les accès d'urgence",
+        "See and review the emergency accesses",
+    )
     VALIDATE = (
         "validate",
         "Essayer un document ou un fichier sans rien enregistrer",

@@ -93,7 +93,7 @@ async def _readable(tx: Transaction, row: Any, caller: Caller, services: Service
         conventions = await services.conventions.in_force(tx, now)
         person = (await standing(tx, {row.subject_id}))[row.subject_id]
         request = Request(Kind(row.kind), row.purpose, row.sender, caller.partner, person.seen_at(now))
-        decision = decide(request, conventions, person.agreements, person.objections)
+        decision = decide(request, conventions, person.agreements, person.objections, person.openings)
         if not decision.permit:
             return None
         projection = project(document, decision, services.vault.pseudonym(row.subject_id, caller.partner))

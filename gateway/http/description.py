@@ -58,6 +58,30 @@ _REPLY: Final = {
         "received_at": {"type": "string", "format": "date-time"},
     },
 }
+_PROFESSIONAL: Final = {
+    "type": "object",
+    "required": ["name", "role"],
+    "properties": {"name": {"type": "string"}, "role": {"type": "string"}},
+}
+_ACCESS: Final = {
+    "type": "object",
+    "required": ["subject", "kind", "purpose", "recipient", "reason", "statement", "agent"],
+    "properties": {
+        "subject": {"$ref": "/schemas/person/v1.json"},
+        "kind": {"enum": ["referral", "bilan", "status"]},
+        "purpose": {"$ref": "/schemas/codes/purpose.json"},
+        "recipient": {"type": "string", "description": "SIRET."},
+        "reason": {"$ref": "/schemas/codes/break_glass_reason.json"},
+        "statement": {"type": "string", "minLength": 20, "maxLength": 1000, "description": "Ce qui se passe."},
+        "agent": _PROFESSIONAL,
+        "hours": {"type": "integer", "description": "Au plus ce que dit la convention ; absent : autant."},
+    },
+}
+_REVIEW: Final = {
+    "type": "object",
+    "required": ["outcome", "reviewer"],
+    "properties": {"outcome": {"enum": ["justified", "unjustified"]}, "reviewer": _PROFESSIONAL},
+}
 _SIGNATURE: Final = {"type": "object", "required": ["jws"], "properties": {"jws": {"type": "string"}}}
 _QUESTION: Final = {
     "type": "object",
@@ -169,6 +193,8 @@ BODIES: Final[dict[str, dict[str, Any]]] = {
     "/v1/consents/{consent_id}/renew": {_JSON: _RENEWAL},
     "/v1/sms/replies": {_JSON: _REPLY},
     "/v1/objections": {_JSON: _OBJECTION},
+    "/v1/break-glass": {_JSON: _ACCESS},
+    "/v1/break-glass/{opening_id}/review": {_JSON: _REVIEW},
     "/v1/conventions": {key: {"$ref": "/schemas/convention/v1.json"} for key in ("application/yaml", _JSON)},
     "/v1/conventions/{convention_id}/sign": {_JSON: _SIGNATURE},
     "/v1/decisions/simulate": {_JSON: _QUESTION},

@@ -14,7 +14,8 @@ import orjson
 import sqlalchemy as sa
 
 from consent.agreement import Agreement, Objection, decisive
-from consent.tables import agreements, objections
+from consent.break_glass import Opening
+from consent.tables import agreements, break_glass, objections
 from gateway.store.crypto import DataKey
 from gateway.store.database import Transaction, insert_ignore, instant, moment
 from gateway.store.subjects import chunks
@@ -23,10 +24,13 @@ from schemas import Document
 
 @dataclass(slots=True)
 class Standing:
-    """What one person said until now."""
+    """What one person said until now, and the emergency accesses opened about them."""
 
     agreements: list[Agreement] = field(default_factory=list)
     objections: list[Objection] = field(default_factory=list)
+    openings: list[Opening] = field(default_factory=list)
+    closed: datetime | None = None
+    """When the last of the openings that did not last until their term was closed."""
 
     def seen_at(self, now: datetime) -> datetime:
         """
@@ -35,7 +39,8 @@ class Standing:
         Two machines' clocks differ. What is committed has happened: a withdrawal must not look as if it were still to come.
         """
         withdrawals = [scope.withdrawn_at for each in self.agreements for scope in each.scopes if scope.withdrawn_at]
-        return max([now, *withdrawals, *(objection.since for objection in self.objections)])
+        emergencies = [*(opening.since for opening in self.openings), *([self.closed] if self.closed else [])]
+        return max([now, *withdrawals, *emergencies, *(objection.since for objection in self.objections)])
 
 
 async def standing(tx: Transaction, subject_ids: Collection[str]) -> dict[str, Standing]:
@@ -48,7 +53,17 @@ async def standing(tx: Transaction, subject_ids: Collection[str]) -> dict[str, S
             found[row.subject_id].objections.append(
                 Objection(row.id, row.recipient, row.purpose, moment(row.since), moment(row.until))
             )
+        for row in await tx.execute(sa.select(break_glass).where(break_glass.c.subject_id.in_(ids))):
+            _open(found[row.subject_id], row)
     return found
+
+
+def _open(standing: Standing, row: Any) -> None:
+    until = moment(row.until)
+    if row.ended_at is not None and moment(row.ended_at) < until:
+        until = moment(row.ended_at)
+        standing.closed = max(until, standing.closed or until)
+    standing.openings.append(Opening(row.id, row.convention_hash, row.flow, moment(row.opened_at), until))
 
 
 async def add(tx: Transaction, document: Document, subject_id: str, key: DataKey, event_id: str, now: datetime) -> bool:

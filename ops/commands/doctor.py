@@ -13,6 +13,7 @@ import sqlalchemy as sa
 import typer
 
 from consent.ledger.mark import SequencerRefused
+from consent.tables import conventions
 from gateway.app import assemble
 from gateway.bus.base import BusUnavailable
 from gateway.keys import Keys, KeysMissing, token_keys
@@ -107,6 +108,7 @@ async def _checks(settings: Settings) -> AsyncIterator[Check]:
     yield Check("clés", True, f"lues dans {settings.keys}")
     if database.good:
         yield await _sealing(settings, keys)
+        yield await _mail(settings)
     yield await _bus(settings, keys)
 
 
@@ -154,6 +156,22 @@ async def _sealing(settings: Settings, keys: Keys) -> Check:
     except WrongRoot as error:
         return Check("secret", False, error.message_fr)
     return Check("secret", True, "c'est celui qui scelle la base")
+
+
+async def _mail(settings: Settings) -> Check:
+    """Whether officers can be told of emergency accesses, where a convention allows some."""
+    database = Database(settings.database)
+    async with database.read() as tx:
+        texts = (await tx.execute(sa.select(conventions.c.document))).scalars()
+        allowed = any("break_glass" in flow for text in texts for flow in text["flows"])
+    await database.close()
+    if allowed and not settings.smtp_url:
+        return Check(
+            "courriel",
+            False,
+            "une convention permet l'accès d'urgence : TDU_SMTP_URL doit dire par où prévenir les DPO",
+        )
+    return Check("courriel", True, "configuré" if settings.smtp_url else "aucune convention n'en demande")
 
 
 async def _bus(settings: Settings, keys: Keys) -> Check:
