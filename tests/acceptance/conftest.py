@@ -5,6 +5,7 @@ Real gateways with their fictitious partners, for the tests that knock at every 
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import time
 import uuid
@@ -126,6 +127,37 @@ def convention_text(first: str, second: str, name: str) -> bytes:
     return renamed.replace("tznr-valombre-caf-departement", name).encode()
 
 
+def urgent_convention(name: str, *sirets: str) -> bytes:
+    """A convention in which each party may send the next one a referral, with the person's agreement or in an emergency."""
+    dpo = {"dpo": {"name": "Déléguée à la protection des données", "email": "dpo@valombre.example"}}
+    party = {"name": "Partie", "role": "autre", "nir_entitled": False, "contacts": dpo}
+    emergency = {"hours": 24, "review_days": 7, "categories": ["identity"], "ground": "RGPD art. 6(1)(d)"}
+    flow = {
+        "kind": "referral",
+        "purposes": ["follow_up"],
+        "legal_basis": "accord",
+        "agreement": "required",
+        "categories": ["identity"],
+        "break_glass": emergency,
+    }
+    ways = zip(sirets, [*sirets[1:], sirets[0]], strict=True)
+    document = {
+        "kind": "convention",
+        "schema_version": "1.1",
+        "id": name,
+        "version": 1,
+        "title": "Urgences",
+        "parties": [party | {"siret": siret} for siret in sirets],
+        "legal_bases": [{"id": "accord", "rgpd": "6.1.a", "text": "RGPD", "article": "6"}],
+        "purposes": ["follow_up"],
+        "flows": [flow | {"id": f"vers-{to}", "from": sender, "to": to} for sender, to in ways],
+        "retention": [{"class": "proactive", "months": 12}],
+        "validity": {"from": "2026-01-01", "until": "2030-12-31"},
+        "channels": ["api", "mailbox"],
+    }
+    return json.dumps(document).encode()
+
+
 def referral_document(**changes: Any) -> dict[str, Any]:
     """A referral as the CAF may send it to the département; a property given as `...` is left out."""
     document = {
@@ -244,7 +276,7 @@ def new_convention() -> Any:
 
 @pytest.fixture(scope="session", params=["embedded", "production"])
 def desk(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    """A gateway with five partners and two conventions in force, as talkative as it can be (debug log, traces)."""
+    """A gateway with five partners and their conventions in force, as talkative as it can be (debug log, traces)."""
     directory = tmp_path_factory.mktemp(request.param)
     settings = {
         "TDU_LOG_LEVEL": "debug",
@@ -264,6 +296,9 @@ def desk(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         _sign(desk, "caf", "departement", (files("consent") / "models" / "tznr-caf-departement.yaml").read_bytes())
         _sign(desk, "caf", "association", (files("consent") / "models" / "tznr-caf-association.yaml").read_bytes())
         _sign(desk, "ccas", "operator", convention_text(CCAS, OPERATOR, "tznr-valombre-ccas-operateur"))
+        _sign(desk, "caf", "departement", urgent_convention("urgence-caf-departement", CAF, DEPARTEMENT))
+        _sign(desk, "ccas", "operator", urgent_convention("urgence-ccas-operateur", CCAS, OPERATOR))
+        _sign(desk, "association", "operator", urgent_convention("urgence-association", ASSOCIATION, OPERATOR))
         yield desk
     if server:
         asyncio.run(_administer(server, f"DROP DATABASE {database} WITH (FORCE)"))

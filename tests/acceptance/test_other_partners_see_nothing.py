@@ -17,7 +17,17 @@ NOBODYS = {"adapter_name": "shared-json", "kind": "referral"}
 STRANGERS = ("ccas", "operator", "association")
 """Partners with tokens for everything that their conventions allow, and no part in the story."""
 
+ACCESS = {
+    "kind": "referral",
+    "purpose": "follow_up",
+    "recipient": DEPARTEMENT,
+    "reason": "shelter",
+    "statement": "Sans logement ce soir, injoignable.",
+    "agent": {"name": "Dominique Vasseur", "role": "Assistante sociale"},
+}
+
 BODIES = {
+    "review": {"outcome": "justified", "reviewer": {"name": "Claude Aubry", "role": "Référente"}},
     "status": {"status": "accepted"},
     "nack": {"reason": "other"},
     "sign": {"jws": "a.b.c"},
@@ -45,6 +55,7 @@ def owned(desk: Any, story: Any, new_consent: Any, new_convention: Any) -> dict[
     desk.done("caf", "POST", "/v1/conventions", content=text, headers={"Content-Type": "application/yaml"})
     replay = desk.done("departement", "POST", "/v1/replays", json={"reason": "none"})["id"]
     nothing = str(uuid.uuid4())
+    access = desk.done("caf", "POST", "/v1/break-glass", json=ACCESS | {"subject": new_consent(CAF, [])["subject"]})
     deliveries = [Owned(story.delivery, ("departement", "caf"), nothing), Owned(story.lease, ("departement",), nothing)]
     return {
         "replay_id": [Owned(replay, ("departement",), nothing)],
@@ -54,6 +65,7 @@ def owned(desk: Any, story: Any, new_consent: Any, new_convention: Any) -> dict[
         "delivery_id": deliveries[:1],
         "client_id": [Owned("departement-valombre", ("departement",), "inconnu-valombre")],
         "consent_id": [Owned(consent["id"], ("caf",), nothing)],
+        "opening_id": [Owned(access["id"], ("caf", "departement"), nothing)],
         "convention_id": [Owned(name, ("caf", "departement"), f"tznr-{uuid.uuid4().hex[:12]}")],
     }
 

@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
+import schemas
 from ops.cli import app
 
 Tdu = Callable[..., Result]
@@ -40,7 +42,7 @@ def test_a_new_gateway_is_told_to_be_prepared_and_is_then_good(tdu: Tdu) -> None
     assert (1, 0) == (before.exit_code, after.exit_code)
     assert {"base", "clés"} == wrong(before).keys()
     assert all("faites « tdu" in message for message in wrong(before).values())
-    assert ({}, 6) == (wrong(after), len(json.loads(after.stdout)))
+    assert ({}, 7) == (wrong(after), len(json.loads(after.stdout)))
 
 
 @pytest.mark.parametrize(
@@ -98,3 +100,21 @@ def test_no_process_starts_with_the_secret_of_another_gateway(tdu: Tdu, tmp_path
         started = tdu("serve", "--role", role)
         assert 2 == started.exit_code
         assert "n'est pas celui qui scelle cette base" in started.stderr
+
+
+def test_an_emergency_access_that_nobody_could_be_told_of_is_named(tmp_path: Path) -> None:
+    """A convention allows breaking the glass: without a mail server the officers would not know, and the doctor says so."""
+    environment = {"TDU_DATA_DIR": str(tmp_path / "data"), "TDU_DATABASE_URL": "", "TDU_BUS_URL": ""}
+    example = Path(schemas.__file__).parent / "convention" / "v1" / "valid" / "break-glass.json"
+    CliRunner().invoke(app, ["init"], env=environment)
+    with sqlite3.connect(tmp_path / "data" / "trait-dunion.sqlite") as database:
+        columns = "(id, version, hash, document, proposed_by, proposed_at)"
+        values = ("urgence", 1, "0" * 64, example.read_text(encoding="utf-8"), "99900001100018", "2026-01-01")
+        database.execute(f"INSERT INTO conventions {columns} VALUES (?, ?, ?, ?, ?, ?)", values)
+    database.close()
+    without = CliRunner().invoke(app, ["doctor", "--json"], env=environment)
+    with_server = CliRunner().invoke(
+        app, ["doctor", "--json"], env=environment | {"TDU_SMTP_URL": "smtp://mail.example"}
+    )
+    assert {"courriel"} == wrong(without).keys()
+    assert {} == wrong(with_server)
