@@ -131,18 +131,20 @@ def _in_emergency(request: Request, refusals: Sequence[_Refusal], openings: Sequ
 
 class Notice(StrEnum):
     """
-    What a past recipient must be told about the person's will.
+    What a past recipient must be told: the person's will, or that what it was given in an emergency was not to be.
     """
 
     WITHDRAWAL = "withdrawal"
     ERASURE = "erasure"
     OBJECTION = "objection"
+    BREAK_GLASS = "break_glass"
 
 
 _NOTICE_ARTICLES: Final = {
     Notice.WITHDRAWAL: "RGPD art. 7(3) et 19",
     Notice.ERASURE: "RGPD art. 17 et 19",
     Notice.OBJECTION: "RGPD art. 21 et 19",
+    Notice.BREAK_GLASS: "RGPD art. 17(1)(d) et 19",
 }
 
 NOTICE_FIELDS: Final = frozenset(
@@ -159,7 +161,8 @@ NOTICE_FIELDS: Final = frozenset(
 
 def decide_notice(recipient: str, notice: Notice = Notice.WITHDRAWAL) -> Decision:
     """
-    Permit to tell a past recipient that the person took their agreement back, objects, or must be forgotten.
+    Permit to tell a past recipient that the person took their agreement back, objects, or must be forgotten, or that an
+    emergency access was not justified.
 
     Owed to whoever received something (RGPD art. 19), so that no convention, agreement or objection stands in its way; in
     return it carries NOTICE_FIELDS and nothing else, whatever the document holds.

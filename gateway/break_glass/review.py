@@ -65,7 +65,7 @@ async def review(
         sent = await notices.notify(
             tx,
             _notice(row, content(row, key)["subject"], told, sender, now),
-            Notice.ERASURE,
+            Notice.BREAK_GLASS,
             subject_id=row.subject_id,
             key=key,
             told=told,

@@ -112,7 +112,11 @@ async def _claimed(services: Services, mail_id: str, now: datetime) -> tuple[Any
         mail = (await tx.execute(claim)).first()
         if mail is None:
             return None
-        return mail, (await tx.execute(sa.select(break_glass).where(break_glass.c.id == mail.opening_id))).one()
+        row = (await tx.execute(sa.select(break_glass).where(break_glass.c.id == mail.opening_id))).first()
+        if row is None:  # the person was erased since: there is nothing left to tell of
+            await tx.execute(sa.delete(break_glass_mails).where(mails.id == mail_id))
+            return None
+        return mail, row
 
 
 def _message(mail: Any, row: Any, settings: Settings) -> EmailMessage:

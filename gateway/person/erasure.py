@@ -22,7 +22,15 @@ from consent.ledger import indexer
 from consent.ledger.commitment import Disclosure
 from consent.ledger.event import EventType
 from consent.ledger.lists import PERSON, bucket_of, key_of, prefix_of
-from consent.tables import agreements, ledger_events, ledger_list_rows, ledger_lists, objections, sms_requests
+from consent.tables import (
+    agreements,
+    break_glass,
+    ledger_events,
+    ledger_list_rows,
+    ledger_lists,
+    objections,
+    sms_requests,
+)
 from consent.texts import texts
 from gateway import notices
 from gateway.auth.caller import Caller
@@ -226,6 +234,7 @@ async def _destroy(tx: Transaction, subject_id: str, now: datetime) -> dict[str,
         ("agreements", agreements),
         ("questions", sms_requests),
         ("objections", objections),
+        ("accesses", break_glass),
     ):
         gone = await tx.execute(sa.delete(table).where(table.c.subject_id == subject_id))
         counts[name] = int(gone.rowcount)
@@ -421,7 +430,7 @@ async def _stranger(tx: Transaction, subject_id: str) -> bool:
     known = sa.select(subjects.c.id).where(subjects.c.id == subject_id, subjects.c.erased_at.is_(None))
     if (await tx.execute(known)).first() is None:
         return False
-    for table in (documents, agreements, sms_requests, objections, exchanges, deliveries):
+    for table in (documents, agreements, sms_requests, objections, break_glass, exchanges, deliveries):
         if (await tx.execute(sa.select(table.c.subject_id).where(table.c.subject_id == subject_id).limit(1))).first():
             return False
     return True

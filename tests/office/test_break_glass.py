@@ -177,6 +177,7 @@ async def test_an_unjustified_access_is_undone(urgent: Any) -> None:
     after = await sent(urgent, subject)
     assert {received["delivery"], waiting["delivery"]} == {each["delivery"] for each in seen["deliveries"]}
     assert (_STATEMENT, "Dominique Vasseur") == (seen["statement"], seen["agent"]["name"])
+    assert "break_glass" == told["notice"]
     assert ("expired", "urgence-2026-11") == (told["document"]["state"], told["document"]["text"]["version"])
     assert "stopped" == (await _stopped(urgent, waiting["delivery"]))
     assert "déjà revu" in again["detail"]

@@ -98,7 +98,7 @@ async def test_documents_beyond_the_days_volume_are_refused_whole_and_pass_the_n
     async with _two(in_process, _text(limits="limits: { per_day: 3 }"), clock) as (started, caf, _):
         assert 2 == (await _several(caf, 2))["accepted"]
         refused = await _several(caf, 2, expect=429)
-        listed = (await caf.call("GET", "/v1/exchanges")).json()["exchanges"]
+        listed = await _states(started)
         assert 1 == (await _several(caf, 1))["accepted"]
         late = await _several(caf, 1, expect=429)
         counted = await _counted(started)
