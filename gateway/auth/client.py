@@ -74,16 +74,18 @@ async def fetch_token(
     kid: str,
     scope: str = "",
     dpop: httpx.Auth | None = None,
+    audience: str | None = None,
 ) -> Token:
     """
     Get an access token; `scope` lists what is wanted, all that is granted when empty. Raises `TokenRefused`.
 
-    With `dpop` (a `client_dpop.DpopKey`) the token is bound to that key: send it with `auth=`, not with `headers`.
+    With `dpop` (a `client_dpop.DpopKey`) the token is bound to that key: send it with `auth=`, not with `headers`. `audience` is
+    the token address for a system registered under the SMART profile; the issuer otherwise.
     """
     form = {
         "grant_type": "client_credentials",
         "client_assertion_type": _ASSERTION_TYPE,
-        "client_assertion": client_assertion(client_id, issuer, private_key_pem, kid),
+        "client_assertion": client_assertion(client_id, audience or issuer, private_key_pem, kid),
     }
     response = await http.post(
         f"{issuer}/oauth2/token", data=form | ({"scope": scope} if scope else {}), auth=dpop or httpx.USE_CLIENT_DEFAULT

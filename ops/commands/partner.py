@@ -1,5 +1,5 @@
 """
-`tdu partner` and `tdu system`: register organisations and their software; keys are made on the partner's side.
+`tdu partner`: register organisations; keys are made on the partner's side.
 """
 
 from __future__ import annotations
@@ -15,23 +15,18 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from joserfc.jwk import ECKey
 
-from adapters.registry import ADAPTERS
 from gateway.auth.errors import RegistrationRefused
-from gateway.auth.profile import TRIAL, Security
-from gateway.auth.registry import add_partner, add_system, disable_system
+from gateway.auth.profile import Security
+from gateway.auth.registry import add_partner
 from gateway.store.database import Database
 from gateway.store.tables import partners
 from gateway.store.tables import systems as systems_table
-from ops.commands import endpoint, say
+from ops.commands import say
 from ops.commands.token import token
 from ops.configuration import change
 
 app = typer.Typer(no_args_is_help=True, help="Les organisations de l'échange. / The organisations in the exchange.")
 app.command("token")(token)
-systems = typer.Typer(no_args_is_help=True, help="Les logiciels des organisations. / The organisations' software.")
-
-
-systems.add_typer(endpoint.app, name="endpoint")
 
 
 @app.command("keygen")
@@ -69,96 +64,11 @@ def list_partners() -> None:
     say.result(say.run(_listed()))
 
 
-@systems.command("add")
-def add_one_system(
-    client_id: str,
-    siret: str,
-    name: str,
-    jwks: Annotated[Path, typer.Option(help="Clés publiques de private_key_jwt (JWKS). / Public keys.", exists=True)],
-    adapter: Annotated[
-        str, typer.Option(help="Format dans lequel ce logiciel reçoit. / Format it receives.")
-    ] = "shared-json",
-    role: Annotated[list[str] | None, typer.Option(help="partner, auditor, administrator")] = None,
-    sandbox: Annotated[
-        bool, typer.Option("--sandbox", help="Essai avec des personnes fictives : jetons au porteur. / Trial.")
-    ] = False,
-) -> None:
-    """Enregistrer un logiciel d'une organisation. / Register a software of an organisation."""
-    if adapter not in ADAPTERS:
-        known = ", ".join(sorted(ADAPTERS))
-        say.fail(f"Format inconnu ; connus : {known}.", f"Unknown format; known: {known}.")
-    settings = say.settings()
-    say.run(
-        _add_system(
-            client_id,
-            siret,
-            name,
-            json.loads(jwks.read_bytes()),
-            adapter,
-            role or ["partner"],
-            TRIAL if sandbox else Security(),
-        )
-    )
-    say.result(
-        {
-            "client_id": client_id,
-            "token_endpoint": f"{settings.public_address}/oauth2/token",
-            "audience": settings.public_address,
-        }
-    )
-
-
-@systems.command("disable")
-def disable(client_id: str) -> None:
-    """Couper un logiciel : plus de jeton, et les siens sont refusés en quelques secondes. / Shut a system out."""
-    say.run(_disable(client_id))
-    say.result({"client_id": client_id, "disabled": True})
-
-
-async def _disable(client_id: str) -> None:
-    settings = say.settings()
-    body = {"change": "system_disabled", "client_id": client_id}
-    try:
-        async with change(settings, say.keys(settings), body) as tx:
-            await disable_system(tx, client_id, datetime.now(UTC))
-    except RegistrationRefused as error:
-        say.fail(error.message_fr, error.message_en)
-
-
 async def _add_partner(siret: str, name: str, jwks: Any) -> None:
     settings = say.settings()
     try:
         async with change(settings, say.keys(settings), {"change": "partner_added", "partner": siret}) as tx:
             await add_partner(tx, siret=siret, name=name, signing_jwks=jwks, now=datetime.now(UTC))
-    except RegistrationRefused as error:
-        say.fail(error.message_fr, error.message_en)
-
-
-async def _add_system(
-    client_id: str, siret: str, name: str, jwks: Any, adapter: str, roles: list[str], security: Security
-) -> None:
-    settings = say.settings()
-    body = {
-        "change": "system_added",
-        "partner": siret,
-        "client_id": client_id,
-        "adapter": adapter,
-        "roles": sorted(roles),
-        "security": security.as_json(),
-    }
-    try:
-        async with change(settings, say.keys(settings), body) as tx:
-            await add_system(
-                tx,
-                client_id=client_id,
-                partner=siret,
-                name=name,
-                jwks=jwks,
-                adapter=adapter,
-                roles=roles,
-                security=security,
-                now=datetime.now(UTC),
-            )
     except RegistrationRefused as error:
         say.fail(error.message_fr, error.message_en)
 
@@ -180,6 +90,8 @@ async def _listed() -> list[dict[str, Any]]:
                     "client_id": each.client_id,
                     "name": each.name,
                     "adapter": each.adapter,
+                    "sandbox": Security.read(each.security).sandbox,
+                    "binding": Security.read(each.security).binding.value,
                     "disabled": each.disabled_at is not None,
                 }
                 for each in software
