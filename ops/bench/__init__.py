@@ -10,5 +10,6 @@ BENCHES: Final[Mapping[str, str]] = {
     "gate": "ops.bench.gate",
     "adapters": "ops.bench.adapters",
     "ingest": "ops.bench.ingest",
+    "ledger": "ops.bench.ledger",
 }
 """Each bench by name, and its module, read only when it is run."""

@@ -12,10 +12,14 @@ import signal
 import sys
 from pathlib import Path
 
+import aiosqlite
+
 from consent.ledger.export import export
 from gateway.store.database import Database
 
 PR_SET_PTRACER, ANYBODY = 0x59616D61, -1
+
+assert aiosqlite  # loaded before the children are made, so that no call of theirs is for a module
 
 
 async def publish(url: str, directory: Path, vkey: str) -> None:
