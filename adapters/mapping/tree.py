@@ -57,7 +57,7 @@ class TreeReader:
             nodes = [self.root(record) if from_root else record.value]
             for step in steps:
                 nodes = [child for node in nodes for child in step(node)]
-            found = [_scalar(node) for node in nodes if node is not None]
+            found = [_scalar(node) for node in nodes if node is not None and node != []]
             found = [node for node in found if not (isinstance(node, str) and node.strip() in nothing)]
             return found[0] if len(found) == 1 else found or None
 

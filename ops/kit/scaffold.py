@@ -42,7 +42,7 @@ _PROPOSALS: Final[dict[str, Proposal]] = {
         ("nom nomnaissance nomdenaissance nomdefamille nomnai", "subject.birth_name", "{{ from: {}, required: true }}"),
         ("nomusage nomdusage nommarital", "subject.used_name", "{}"),
         ("prenom prenoms", "subject.given_names[]", '{{ from: {}, split: " " }}'),
-        ("naissance datenaissance datedenaissance dtnai ddn", "subject.birth_date", "{{ from: {}, do: date_naissance }}"),
+        ("naissance datenaissance datedenaissance datenais dtnai ddn neele nele", "subject.birth_date", "{{ from: {}, do: date_naissance }}"),
         ("nir numerodesecuritesociale nss numerosecu", "subject.nir", "{{ from: {}, do: nir }}"),
         ("telephone tel telephonefixe telephoneportable portable mobile numerotelephone", "subject.phones[]",
          "{{ from: {}, do: telephone }}"),

@@ -67,7 +67,9 @@ def explained(found: Explained, file: Path, *, as_json: bool) -> None:
         return
     say.stdout.print(f"{file.name}:{found.line or '?'}", markup=False)
     say.stdout.print(json.dumps(found.record, ensure_ascii=False, indent=2), markup=False)
-    table = Table("Place commune", "Valeur", "Vient de", "Règle (mapping.yaml)", show_lines=False)
+    table = Table()
+    for title in ("Place commune", "Valeur", "Vient de", "Règle (mapping.yaml)"):
+        table.add_column(title, overflow="fold")
     for given in found.given:
         value = given.value if isinstance(given.value, str) else json.dumps(given.value, ensure_ascii=False)
         table.add_row(escape(given.target), escape(value), escape(given.source), f"ligne {given.line}")
