@@ -57,7 +57,7 @@ class TreeReader:
             nodes = [self.root(record) if from_root else record.value]
             for step in steps:
                 nodes = [child for node in nodes for child in step(node)]
-            found = [_scalar(node) for node in nodes if node is not None and node != []]
+            found = [_scalar(leaf) for node in nodes for leaf in _leaves(node)]
             found = [node for node in found if not (isinstance(node, str) and node.strip() in nothing)]
             return found[0] if len(found) == 1 else found or None
 
@@ -359,8 +359,19 @@ def _straight(names: Sequence[str], nothing: frozenset[str], general: Getter, re
     return node if type(node) in _PLAIN else None if node is None else general(record)
 
 
+def _leaves(node: Any) -> Iterator[Any]:
+    """
+    What lists in lists hold in the end.
+    """
+    if isinstance(node, list):
+        for each in node:
+            yield from _leaves(each)
+    elif node is not None:
+        yield node
+
+
 def _scalar(node: Any) -> Any:
-    return node[_TEXT] if isinstance(node, Mapping) and _TEXT in node else node
+    return node[_TEXT] if isinstance(node, Mapping) and isinstance(node.get(_TEXT), str) else node
 
 
 def _at(node: Any, path: Sequence[str]) -> Any:
