@@ -28,6 +28,7 @@ from gateway.store.idempotency import Attempt
 from gateway.store.subjects import AmbiguousSubject, Identity, UnknownSubject
 from gateway.store.tables import documents, exchanges
 from gateway.telemetry import note
+from gateway.versions import suppress_stale
 from schemas import Document, Issue, Kind
 from schemas import validate as validate_document
 from schemas.remarks import flagged
@@ -101,9 +102,10 @@ async def find_subjects(tx: Transaction, arrivals: Sequence[Arrival], services: 
     """
     (3) Find or create the subject of each document, and recognise the documents already taken in.
 
-    A message is refused (409, 422) when its only document names nobody or several people.
+    A message is refused (409, 422) when its only document names nobody or several people, or is older than what was sent.
     """
     await _recognise(tx, arrivals)
+    await suppress_stale(tx, arrivals)
     waiting = [(crossing, arrival) for arrival in arrivals for crossing in arrival.waiting]
     identities = [
         Identity.of(crossing.document["subject"], arrival.caller.partner, services.vault)

@@ -161,6 +161,7 @@ class Rows:
                 "client_id": caller.client_id,
                 "subject_id": crossing.subject_id,
                 "about": crossing.document.get("referral_id"),
+                "version": crossing.document.get("sequence") if crossing.kind is Kind.STATUS else None,
                 "event_id": crossing.event_id,
                 "source_line": crossing.line,
                 "trace": trace,

@@ -45,7 +45,8 @@ async def complete_status(body: Document, referral_id: str, caller: Caller, serv
     )
     async with services.database.read() as tx:
         row = (await tx.execute(query)).first()
-        earlier = sa.select(sa.func.count()).where(
+        newest = sa.func.coalesce(sa.func.max(exchanges.c.version), sa.func.count())
+        earlier = sa.select(newest).where(
             exchanges.c.about == referral_id, exchanges.c.kind == "status", exchanges.c.sender == caller.partner
         )
         sequence = (await tx.execute(earlier)).scalar_one() + 1

@@ -15,12 +15,13 @@ from adapters.base import Adapter, FileRefused
 from gateway import admission, following
 from gateway.auth.resource import Caller, requires
 from gateway.auth.scopes import Scopes
-from gateway.errors import Problem, issue_body, not_found
+from gateway.errors import Problem, busy, issue_body, not_found
 from gateway.exchange import receive
 from gateway.http.bodies import as_object, media_type, read_body, read_json
 from gateway.quarantine import set_aside
 from gateway.services import Services
 from gateway.store.idempotency import Attempt
+from gateway.versions import STALE
 from schemas import Document, parse_json
 
 router = APIRouter(tags=["échanges"])
@@ -86,8 +87,15 @@ async def post_status(
     body = as_object(await read_json(request, services.settings.max_json_bytes))
     # What idempotency compares is what was sent: the gateway completes it with a new id and the time.
     attempt = attempt_of(request, caller, key, following.encoded(body))
-    document = await following.complete_status(body, referral_id, caller, services)
-    return await _take_in(request, caller, attempt, following.encoded(document), adapters.get("shared-json"))
+    for _ in range(5):
+        document = await following.complete_status(body, referral_id, caller, services)
+        try:
+            return await _take_in(request, caller, attempt, following.encoded(document), adapters.get("shared-json"))
+        except Problem as problem:
+            # A number that we gave, and that another update took in the meantime: it is ours to give the next.
+            if problem.code != STALE or "sequence" in body:
+                raise
+    raise busy()
 
 
 @router.post("/v1/inbound/{adapter_name}", status_code=202)

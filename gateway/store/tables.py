@@ -148,6 +148,7 @@ exchanges = sa.Table(
         index=True,
         comment="the referral a status is about, or the exchange a notice is about",
     ),
+    sa.Column("version", sa.Integer, nullable=True, comment="the sequence of a status"),
     sa.Column("event_id", sa.String(36), nullable=False, comment="its acceptance in the ledger"),
     sa.Column("source_line", sa.Integer, nullable=True),
     sa.Column("trace", sa.String(64), nullable=True, comment="traceparent of the POST"),
