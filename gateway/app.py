@@ -69,6 +69,7 @@ from gateway.limits import Limits
 from gateway.loops import Loops
 from gateway.metrics import Publication
 from gateway.outgoing import Resolve, SafeClient, system_resolver
+from gateway.pressure import Pressure
 from gateway.quorum import Quorum
 from gateway.scopes import ConventionRights
 from gateway.services import Services
@@ -259,6 +260,7 @@ def create_app(runtime: Runtime, role: Role = Role.ALL) -> FastAPI:
     app.state.publication = runtime.publication
     app.state.vkey = runtime.signer.vkey
     app.state.transports = runtime.transports
+    app.state.pressure = Pressure(runtime.services.database, runtime.services.settings.outbox_limit)
     app.state.message_signer = runtime.message_signer
     app.state.openid = console.openid_of(runtime.services.settings)
     problems.install(app)

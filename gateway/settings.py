@@ -59,6 +59,9 @@ class Settings(BaseSettings):
     outgoing_ca_file: Path | None = Field(
         default=None, description="authorities (PEM) of the operator's own, for webhooks, beside the usual ones"
     )
+    outbox_limit: int = Field(
+        default=200_000, ge=1, description="deliveries that may wait for the bus before partners are asked to come back"
+    )
     sftp_look_seconds: float = Field(
         default=30, gt=0, description="how often the answers of partners served by SFTP are looked for"
     )

@@ -9,6 +9,7 @@ proxy must do, is in `gateway.http.connections`.
 from __future__ import annotations
 
 import asyncio
+from io import BytesIO
 from typing import Any, Final
 
 from starlette.requests import ClientDisconnect, Request
@@ -104,15 +105,15 @@ def as_object(body: Any) -> dict[str, Any]:
 
 async def _received(request: Request, limit: int) -> bytes:
     """Read the stream; raises `TimeoutError` when it falls behind the slowest rate accepted."""
-    received = bytearray()
+    received = BytesIO()  # gives its bytes without copying them: a large body is never twice in memory
     begun = asyncio.get_running_loop().time()
     async with asyncio.timeout_at(begun + PATIENCE) as deadline:
         async for chunk in request.stream():
-            received += chunk
-            if len(received) > limit:
+            received.write(chunk)
+            if received.tell() > limit:
                 raise _too_large(limit)
-            deadline.reschedule(begun + PATIENCE + len(received) / SLOWEST)
-    return bytes(received)
+            deadline.reschedule(begun + PATIENCE + received.tell() / SLOWEST)
+    return received.getvalue()
 
 
 def _too_large(limit: int) -> Problem:

@@ -198,6 +198,7 @@ async def _post_shared(request: Request, caller: Caller, key: str | None, kind: 
 
 async def _take_in(request: Request, caller: Caller, attempt: Attempt, raw: bytes, adapter: Adapter) -> Response:
     services = services_of(request)
+    await request.app.state.pressure.demand_room()
     sender = await sender_of(request, caller)
     try:
         acceptance = await receive(

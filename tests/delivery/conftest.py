@@ -277,6 +277,7 @@ async def _settings(
 ) -> AsyncIterator[Settings]:
     """The settings of a gateway whose keeper only comes when it is asked, and what they name; gone at the end."""
     settings: dict[str, Any] = {"data_dir": directory, "issuer": ISSUER, "keeper_seconds": 86_400}
+    settings |= {"outbox_limit": 2000}
     settings |= {"outgoing_ca_file": authority.file, "sftp_look_seconds": 0.3}
     if kind == "embedded":
         yield Settings(database_url=f"sqlite+aiosqlite:///{directory / 'gateway.sqlite'}", **settings)
