@@ -8,11 +8,13 @@ import asyncio
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -35,7 +37,7 @@ from consent.ledger.tiles import ENTRIES, RightEdge, encode_bundle, tiles_of
 from gateway.app import Role, Runtime, assemble, create_app, running
 from gateway.keys import Keys, generate
 from gateway.settings import Settings
-from ops.demo.gateway_process import GatewayProcess
+from ops.demo.gateway_process import GatewayProcess, free_port
 from ops.demo.partner import Partner
 from ops.migrations import migrate
 from ops.services.probe import Unavailable
@@ -221,3 +223,20 @@ async def _administer(url: str, statement: str) -> None:
             sa.text(statement)
         )  # a database's name cannot be a parameter; ours is made of hex digits
     await engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def openid_provider() -> Iterator[str]:
+    """A real OpenID provider nobody here wrote, in a process of its own; gives its issuer."""
+    port = free_port()
+    people = [{"sub": "alix", "email": "alix@example.org", "roles": ["auditor", "inconnu"]}, {"sub": "nobody"}]
+    claims = [part for person in people for part in ("--user-claims", json.dumps(person))]
+    command = [sys.executable, "-m", "oidc_provider_mock", "--port", str(port), "--require-nonce", "true", *claims]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                break
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}"
+        process.terminate()

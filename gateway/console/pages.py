@@ -12,7 +12,7 @@ from consent.ledger.catalogue import CATALOGUE as EVENTS
 from consent.reasons import CATALOGUE as REASONS
 from gateway.auth.people.roles import LABELS, PersonRole
 from gateway.console.schema_pages import ICON, STYLESHEET
-from gateway.console.words import PAGES, REFUSED, STATES
+from gateway.console.words import KINDS, PAGES, REFUSED, STATES
 from schemas import code_list
 
 _ENVIRONMENT: Final = Environment(
@@ -30,6 +30,7 @@ _ENVIRONMENT.globals.update(
     labels=LABELS,
     refused=REFUSED,
     states=STATES,
+    kinds_named=KINDS,
     purposes=code_list("purpose"),
     events=EVENTS,
     gate_reasons=REASONS,

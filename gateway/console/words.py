@@ -43,6 +43,13 @@ STATES: Final[Mapping[str, Words]] = {
 }
 """The states of deliveries and conventions."""
 
+KINDS: Final[Mapping[str, str]] = {
+    "referral": "orientations",
+    "bilan": "bilans de droits",
+    "status": "réponses à une orientation",
+    "consent": "avis de retrait, d'opposition ou d'effacement",
+}
+
 REFUSED: Final[Mapping[str, Words]] = {
     "role": (
         "Cette page n'est pas ouverte à votre rôle. Demandez à l'administrateur de la passerelle s'il doit l'être.",

@@ -4,14 +4,9 @@ Somebody at the console's door: accounts made as `tdu user add` makes them, a br
 
 from __future__ import annotations
 
-import json
 import re
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -22,7 +17,6 @@ import pytest
 
 from gateway.auth.people import accounts
 from gateway.auth.people.openid import OpenID, Provider
-from ops.demo.gateway_process import free_port
 
 PASSWORD = "une phrase que personne ne devine"
 CSRF = re.compile(r'name="csrf" value="([0-9a-f]{64})"')
@@ -133,20 +127,3 @@ def house(in_process: Callable[..., Any]) -> Callable[..., AbstractAsyncContextM
             yield House(started, clock)
 
     return start
-
-
-@pytest.fixture(scope="session")
-def openid_provider() -> Iterator[str]:
-    """A real OpenID provider nobody here wrote, in a process of its own; gives its issuer."""
-    port = free_port()
-    people = [{"sub": "alix", "email": "alix@example.org", "roles": ["auditor", "inconnu"]}, {"sub": "nobody"}]
-    claims = [part for person in people for part in ("--user-claims", json.dumps(person))]
-    command = [sys.executable, "-m", "oidc_provider_mock", "--port", str(port), "--require-nonce", "true", *claims]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                break
-            time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
-        process.terminate()
