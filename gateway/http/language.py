@@ -11,6 +11,8 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import JSONResponse, Response
 
 from adapters.mapping.grammar import mapping_schema
+from consent.ledger import event_schemas
+from consent.ledger.event import EventType
 from gateway.auth.resource import Caller, requires
 from gateway.auth.scopes import Scopes
 from gateway.errors import Problem, issue_body, not_found
@@ -63,6 +65,20 @@ _ANSWER: dict[str, Any] = {
 async def get_index() -> Response:
     """What there is: schemas, code lists, crosswalks. / Tout ce qui est publié."""
     return JSONResponse(catalogue.index(), headers=_PUBLIC)
+
+
+@router.get("/schemas/events.json")
+async def get_events() -> Response:
+    """The catalogue of the ledger's events. / Le catalogue des événements du journal."""
+    return JSONResponse(event_schemas.index(), headers=_PUBLIC)
+
+
+@router.get("/schemas/events/{name}/v1.json")
+async def get_event_schema(name: str) -> Response:
+    """The schema of a type of event. / Le schéma d'un type d'événement."""
+    if name not in set(EventType):
+        raise not_found()
+    return JSONResponse(event_schemas.event_schema(EventType(name)), headers=_PUBLIC, media_type=_SCHEMA)
 
 
 @router.get("/schemas/codes/crosswalks/{source}--{target}.json")

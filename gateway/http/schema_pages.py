@@ -75,6 +75,18 @@ def one_code_list(language: str, name: str) -> Response:
     return _shown(language, lambda found: pages.one_code_list(found, name))
 
 
+@router.get("/schemas/{language}/events/")
+def events(language: str) -> Response:
+    """Show the types of events of the ledger."""
+    return _shown(language, pages.events)
+
+
+@router.get("/schemas/{language}/events/{name}/")
+def one_event(language: str, name: str) -> Response:
+    """Show what the events of a type hold."""
+    return _shown(language, lambda found: pages.one_event(found, name))
+
+
 @router.get("/schemas/{language}/categories/")
 def categories(language: str) -> Response:
     """Show the data categories."""

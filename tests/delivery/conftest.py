@@ -40,6 +40,7 @@ from gateway.delivery import endpoints
 from gateway.keys import Keys, generate
 from gateway.outgoing import Allowance
 from gateway.records import place
+from gateway.services import Services
 from gateway.settings import Settings
 from gateway.store import conventions, subjects
 from gateway.store.tables import deliveries
@@ -250,6 +251,7 @@ async def world(
     amqp_url: str,
     postgres_url: str,
     authority: Authority,
+    events_follow_their_schemas: Callable[[Services], Awaitable[None]],
 ) -> AsyncIterator[World]:
     """A gateway at work in each world."""
     async with _settings(
@@ -258,6 +260,7 @@ async def world(
         world = await _made(settings)
         async with running(world.runtime, Role.ALL), world.http:
             yield world
+            await events_follow_their_schemas(world.runtime.services)
 
 
 @pytest.fixture(params=["embedded", "production"])

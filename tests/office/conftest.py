@@ -294,10 +294,13 @@ async def unwitnessed_office(database_url: str, tmp_path: Path) -> AsyncIterator
 
 
 @pytest.fixture(scope="session")
-async def office(one_database: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Office]:
+async def office(
+    one_database: str, tmp_path_factory: pytest.TempPathFactory, events_follow_their_schemas: Any
+) -> AsyncIterator[Office]:
     """A gateway on each kind of database."""
     async with opened(tmp_path_factory.mktemp("office"), one_database) as office:
         yield office
+        await events_follow_their_schemas(office.runtime.services)
 
 
 async def _administer(url: str, statement: str) -> None:
