@@ -143,7 +143,7 @@ MEMBERS: Final[dict[str, tuple[Rule, str, str]]] = {
     "replaces": ({"type": ["string", "null"]}, "L'accord remplacé.", "The agreement replaced."),
     "replay_of": (_UUID, "La livraison rejouée.", "The delivery replayed."),
     "review_due_at": (_INSTANT, "Avant quand l'accès doit être revu.", "By when the access must be reviewed."),
-    "role": (_CODE, "Le rôle.", "The role."),
+    "role": (_TEXT, "Le rôle.", "The role."),
     "root": (_HEX, "La racine de l'index.", "The root of the index."),
     "rows": (_COUNT, "Combien de lignes la réponse compte.", "How many rows the answer has."),
     "rules": (

@@ -68,6 +68,10 @@ BODIES: Final[dict[EventType, tuple[str, str]]] = {
     EventType.PROACTIVE_DATA_DESTROYED: ("document_id exchange_id cause", ""),
     EventType.KEY_ROTATED: ("change", ""),
     EventType.CONFIGURATION_CHANGED: ("change", "client_id partner adapter origin"),
+    EventType.BREAK_GLASS_TOLD: ("opening_id convention_id party cause", ""),
+    EventType.BREAK_GLASS_ENDED: ("opening_id convention_id recipient cause", ""),
+    EventType.BREAK_GLASS_REVIEWED: ("opening_id convention_id outcome role notified client_id", "acted_by"),
+    EventType.BREAK_GLASS_OVERDUE: ("opening_id convention_id due_at", ""),
     EventType.BREAK_GLASS: (
         "opening_id convention_id kind recipient reason statement_sha256 until review_due_at told client_id",
         "version hash flow acted_by",
