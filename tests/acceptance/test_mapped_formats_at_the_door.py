@@ -1,0 +1,59 @@
+"""
+Formats described by a file, at the doors of a real gateway: tried, sent, and their schema read by an editor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+import adapters
+from adapters.mapping.yaml_lines import read_yaml
+from adapters.registry import ADAPTERS
+
+FOLDER = Path(adapters.__file__).parent
+SAMPLES = {
+    "orientation-csv": "tableau-complet",
+    "orientation-xlsx": "tableau-complet",
+    "orientation-json": "deux-orientations",
+    "orientation-xml": "deux-orientations",
+}
+pytestmark = pytest.mark.parametrize("desk", ["embedded"], indirect=True)  # translating is the same on every database
+
+
+def test_an_editor_reads_the_schema_of_mapping_files(desk: Any) -> None:
+    """Without a token, as JSON Schema, and every mapping of the project follows it."""
+    answer = desk.http.get("/schemas/mapping/v1.json")
+    assert (200, "application/schema+json") == (answer.status_code, answer.headers["content-type"].partition(";")[0])
+    validator = jsonschema.Draft202012Validator(answer.json())
+    for file in FOLDER.glob("*/mapping.yaml"):
+        assert [] == list(validator.iter_errors(read_yaml(file.read_text(encoding="utf-8"))[0]))
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_a_mapped_file_is_tried_and_nothing_is_kept(desk: Any, name: str) -> None:
+    """The same documents as in the sample, but for what the gateway gives itself, in each of the four containers."""
+    (file,) = (FOLDER / name.replace("-", "_") / "samples" / SAMPLES[name]).glob("partner.*")
+    answer = desk.done(
+        "caf",
+        "POST",
+        f"/v1/adapters/{name}/translate",
+        content=file.read_bytes(),
+        headers={"Content-Type": ADAPTERS[name].media_types[0]},
+    )
+    subjects = [each["document"]["subject"] for each in answer["documents"]]
+    assert ("OLIVARDE", ["Zoé", "Ana"]) == (subjects[0]["birth_name"], subjects[0]["given_names"])
+
+
+def test_a_damaged_table_is_answered_with_places(desk: Any, refused: Callable[..., dict[str, Any]]) -> None:
+    """A cut file is refused with its line; no value of it comes back."""
+    raw = (FOLDER / "orientation_csv" / "samples" / "refus-coupe" / "partner.csv").read_bytes()
+    answer = desk.call(
+        "caf", "POST", "/v1/adapters/orientation-csv/translate", content=raw, headers={"Content-Type": "text/csv"}
+    )
+    body = refused(answer, 422, "file_refused")
+    assert "coupé" in str(body) and "OLIVARDE" not in str(body)
