@@ -7,8 +7,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from consent.ledger.policy import Policy, PolicyInvalid
 
 
 class Settings(BaseSettings):
@@ -138,6 +141,22 @@ class Settings(BaseSettings):
     )
     index_seconds: float = Field(default=2, gt=0, description="how often the ledger's index takes in what is new")
     keeper_seconds: float = Field(default=60, gt=0, description="how often the keeper looks at what is due")
+
+    @field_validator("ledger_policy")
+    @classmethod
+    def _policy(cls, path: Path | None) -> Path | None:
+        """Refuse a policy that cannot be read, or whose quorum could not be had from the witnesses that have an address."""
+        if path is None:
+            return None
+        try:
+            policy = Policy.parse(path.read_bytes())
+        except OSError as error:
+            raise PydanticCustomError("file_unreadable", "the policy file cannot be read") from error
+        except PolicyInvalid as error:
+            raise PydanticCustomError(f"tlog_policy_line_{error.line}", "not a C2SP tlog-policy") from error
+        if not policy.satisfied({witness.key for witness in policy.witnesses.values() if witness.url}):
+            raise PydanticCustomError("witnesses_without_address", "the quorum cannot be asked for")
+        return path
 
     @property
     def database(self) -> str:

@@ -4,15 +4,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+import httpx
 import sqlalchemy as sa
 import typer
 
 from consent.ledger.mark import SequencerRefused
+from consent.ledger.policy import Policy
+from consent.ledger.witness import origin_digest
 from consent.tables import conventions
 from gateway.app import assemble
 from gateway.bus.base import BusUnavailable
@@ -110,6 +114,8 @@ async def _checks(settings: Settings) -> AsyncIterator[Check]:
         yield await _sealing(settings, keys)
         yield await _mail(settings)
     yield await _bus(settings, keys)
+    if settings.ledger_policy is not None:
+        yield await _witnesses(settings.ledger_policy, settings.origin)
 
 
 def _siret(settings: Settings) -> Check:
@@ -172,6 +178,27 @@ async def _mail(settings: Settings) -> Check:
             "une convention permet l'accès d'urgence : TDU_SMTP_URL doit dire par où prévenir les DPO",
         )
     return Check("courriel", True, "configuré" if settings.smtp_url else "aucune convention n'en demande")
+
+
+async def _witnesses(policy_file: Path, origin: str) -> Check:
+    """Whether the witnesses that answer are enough; what each last cosigned is public."""
+    policy = Policy.parse(await asyncio.to_thread(policy_file.read_bytes))
+    answering, silent = set(), list[str]()
+    async with httpx.AsyncClient(timeout=5, trust_env=False) as client:
+        for name, witness in policy.witnesses.items():
+            try:
+                address = f"{(witness.url or '').rstrip('/')}/{origin_digest(origin)}/checkpoint"
+                known = (await client.get(address)).status_code in (200, 404)
+            except (httpx.HTTPError, httpx.InvalidURL):
+                known = False
+            if known:
+                answering.add(witness.key)
+            else:
+                silent.append(name.decode("utf-8", "replace"))
+    told = f"{len(answering)} sur {len(policy.witnesses)} répondent"
+    if policy.satisfied(answering):
+        return Check("témoins", True, told)
+    return Check("témoins", False, f"{told} : le quorum manque, joignez {', '.join(silent)}")
 
 
 async def _bus(settings: Settings, keys: Keys) -> Check:
