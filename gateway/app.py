@@ -17,6 +17,7 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
+from consent.ledger.event import EventType
 from consent.ledger.mark import Mark
 from consent.ledger.note import Signer
 from consent.ledger.sequencer import Sequencer
@@ -71,12 +72,13 @@ from gateway.metrics import Publication
 from gateway.outgoing import Resolve, SafeClient, system_resolver
 from gateway.pressure import Pressure
 from gateway.quorum import Quorum
+from gateway.records import record_of
 from gateway.scopes import ConventionRights
 from gateway.services import Services
 from gateway.settings import Settings
 from gateway.store.conventions import ConventionBook
 from gateway.store.crypto import Vault
-from gateway.store.database import Database
+from gateway.store.database import Database, Transaction
 from gateway.witnessing import Witnessing
 
 _log = logging.getLogger(__name__)
@@ -166,6 +168,7 @@ def assemble(
         certificates=Certificates(settings.proxies, settings.certificate_header, settings.certificate_verified_header),
         outgoing=outgoing,
         limits=services.limits,
+        on_change=partial(_record_change, services),
     )
     message_signer = MessageSigner(services.vault.message_key())
     transports: dict[str, Transport] = {
@@ -292,6 +295,13 @@ def create_app(runtime: Runtime, role: Role = Role.ALL) -> FastAPI:
             app.include_router(module.router)
     describe(app)
     return app
+
+
+async def _record_change(services: Services, tx: Transaction, actor: str, body: dict[str, Any]) -> None:
+    """A partner that registers a system by itself changes the configuration, as the operator's commands do."""
+    event = record_of(EventType.CONFIGURATION_CHANGED, services.clock(), actor, body, services.vault.own)
+    await services.ledger.append(tx, [event])
+    services.wake()
 
 
 def _tell(task: asyncio.Task[None]) -> None:

@@ -5,9 +5,9 @@ What the authorization server and the protected resources share: keys, database,
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from authlib.common.security import is_secure_transport
@@ -21,7 +21,15 @@ from gateway.auth.rights import Rights
 from gateway.auth.token_keys import TokenKeys
 from gateway.limits import Limits
 from gateway.outgoing import SafeClient
-from gateway.store.database import Database
+from gateway.store.database import Database, Transaction
+
+OnChange = Callable[[Transaction, str, dict[str, Any]], Awaitable[None]]
+"""(transaction, SIRET of who did it, what changed): records a change of configuration in the ledger."""
+
+
+async def _untold(_tx: Transaction, _actor: str, _body: dict[str, Any]) -> None:
+    """Record nothing: for a server without ledger."""
+
 
 _REMEMBERED: Final = 10_000
 
@@ -33,7 +41,7 @@ class Auth:
     `issuer` is the gateway's public address, without final slash: what clients write in `aud`. `keys` sign its tokens, `rights`
     reads what the conventions open. `secret` is known to every process of this gateway, and to nobody else. `certificates`
     reads what the reverse proxy passes, `outgoing` knocks at the addresses where partners publish their keys, `limits` counts
-    what each system asks for.
+    what each system asks for; `on_change` records who registers itself.
     """
 
     def __init__(
@@ -48,6 +56,7 @@ class Auth:
         certificates: Certificates | None = None,
         outgoing: SafeClient | None = None,
         limits: Limits | None = None,
+        on_change: OnChange = _untold,
     ) -> None:
         """Raises `ValueError` when the issuer cannot be used."""
         self.database = database
@@ -57,6 +66,7 @@ class Auth:
         self.clock = clock
         self.revocations = Revocations(database, clock)
         self.proofs = Proofs(database, secret, clock)
+        self.on_change = on_change
         self.limits = limits or Limits()
         self.certificates = certificates or Certificates()
         self.partner_keys = PartnerKeys(outgoing or SafeClient())

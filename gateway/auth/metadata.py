@@ -14,6 +14,7 @@ from gateway.auth.scopes import SMART, Scopes
 from gateway.auth.token_exchange import GRANT_TYPE as TOKEN_EXCHANGE
 
 TOKEN, INTROSPECT, REVOKE, JWKS = "/oauth2/token", "/oauth2/introspect", "/oauth2/revoke", "/oauth2/jwks"
+REGISTER = "/oauth2/register"
 WELL_KNOWN = "/.well-known/oauth-authorization-server"
 SMART_CONFIGURATION = "/.well-known/smart-configuration"
 FHIR = "/fhir/R4"
@@ -43,6 +44,7 @@ def server_metadata(issuer: str, *, certificates: bool = False) -> dict[str, Any
         "token_endpoint": issuer + TOKEN,
         "introspection_endpoint": issuer + INTROSPECT,
         "revocation_endpoint": issuer + REVOKE,
+        "registration_endpoint": issuer + REGISTER,
         "jwks_uri": issuer + JWKS,
         "grant_types_supported": [CLIENT_CREDENTIALS, TOKEN_EXCHANGE],
         "authorization_details_types_supported": [DETAIL_TYPE],
@@ -67,6 +69,7 @@ def smart_configuration(issuer: str) -> dict[str, Any]:
         "token_endpoint_auth_signing_alg_values_supported": list(Profile.SMART.algorithms),
         "introspection_endpoint": issuer + INTROSPECT,
         "revocation_endpoint": issuer + REVOKE,
+        "registration_endpoint": issuer + REGISTER,
         "grant_types_supported": [CLIENT_CREDENTIALS],
         "scopes_supported": sorted(scope.value for scope in SMART),
         # The member is required, and S256 in it, although nobody is sent to an authorization endpoint here.

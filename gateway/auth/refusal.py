@@ -12,6 +12,8 @@ from typing import Any
 
 from authlib.oauth2 import OAuth2Error
 
+_QUOTES = str.maketrans({'"': "'", "“": "'", "”": "'", "’": "'", "\\": "/"})
+
 _STANDARD = {
     "invalid_request": (
         "La requête est incomplète ou mal formée.",
@@ -62,7 +64,7 @@ class Refusal(OAuth2Error):  # type: ignore[misc]  # authlib is not typed
         status: int = 400,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(description=message_en, status_code=status, error=error)
+        super().__init__(description=_plain(message_en), status_code=status, error=error)
         self.message_fr = message_fr
         self.headers = dict(headers or {})
 
@@ -73,6 +75,11 @@ class Refusal(OAuth2Error):  # type: ignore[misc]  # authlib is not typed
     def get_headers(self) -> list[tuple[str, str]]:
         """Give the headers of the answer; it must never be cached (RFC 6749 section 5.1)."""
         return [*super().get_headers(), *self.headers.items()]
+
+
+def _plain(message: str) -> str:
+    """Keep to the characters of RFC 6749 section 5.2: no quotation mark, no backslash, nothing but ASCII."""
+    return message.translate(_QUOTES).encode("ascii", "replace").decode()
 
 
 def standard(error: str, *, status: int = 400, headers: Mapping[str, str] | None = None) -> Refusal:

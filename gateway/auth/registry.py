@@ -10,7 +10,7 @@ import hashlib
 import re
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -198,6 +198,26 @@ async def get_system(tx: Transaction, client_id: str) -> System | None:
         secret=row.secret,
         disabled=row.disabled_at is not None,
     )
+
+
+async def change_system(
+    tx: Transaction, system: System, *, name: str, jwks: object, adapter: str, security: Security
+) -> System:
+    """
+    Replace what a system registered; its partner, its roles, its secret and what it receives stay.
+
+    Raises `RegistrationRefused`. Keys that are no longer there stop working at once, tokens within their five minutes.
+    """
+    demanded = security.checked()
+    # A secret is not repeated in an update: the one that is there is kept.
+    kept = _credentials(demanded, jwks, "" if demanded.method is Method.SECRET else None)
+    changed = replace(system, name=_name(name), jwks=kept, adapter=adapter, security=demanded)
+    await tx.execute(
+        sa.update(systems)
+        .where(systems.c.client_id == system.client_id)
+        .values(name=changed.name, jwks=kept, adapter=adapter, security=demanded.as_json())
+    )
+    return changed
 
 
 async def disable_system(tx: Transaction, client_id: str, now: datetime) -> None:

@@ -12,7 +12,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from gateway.store.database import Transaction, insert_ignore, instant
-from gateway.store.tables import assertion_jtis, revoked_tokens
+from gateway.store.tables import assertion_jtis, invitations, revoked_tokens
 
 _JTI = re.compile(r"[\x21-\x7e]{1,256}")
 
@@ -65,6 +65,6 @@ async def use_all(tx: Transaction, uses: Sequence[Use]) -> None:
 async def forget_expired(tx: Transaction, now: datetime) -> int:
     """Delete the identifiers whose bearer has expired by itself, and return how many; for the keeper."""
     deleted = 0
-    for table in (assertion_jtis, revoked_tokens):
+    for table in (assertion_jtis, revoked_tokens, invitations):
         deleted += (await tx.execute(sa.delete(table).where(table.c.expires_at < instant(now)))).rowcount
     return deleted

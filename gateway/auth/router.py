@@ -12,6 +12,7 @@ from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
+from gateway.auth import registration
 from gateway.auth.authority import Auth
 from gateway.auth.certificates import CertificateUnreadable
 from gateway.auth.metadata import (
@@ -71,6 +72,7 @@ def create_auth_router(auth: Auth) -> APIRouter:
     async def smart() -> Response:
         return JSONResponse(smart_configuration(auth.issuer), headers={"Cache-Control": "public, max-age=300"})
 
+    registration.add_routes(router, auth)
     return router
 
 

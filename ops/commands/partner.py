@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +17,9 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from joserfc.jwk import ECKey
 
 from gateway.auth.errors import RegistrationRefused
-from gateway.auth.profile import Security
+from gateway.auth.invitations import invite
+from gateway.auth.metadata import REGISTER
+from gateway.auth.profile import TRIAL, Profile, Security
 from gateway.auth.registry import add_partner
 from gateway.store.database import Database
 from gateway.store.tables import partners
@@ -62,6 +65,35 @@ def add(
 def list_partners() -> None:
     """Lister les organisations et leurs logiciels. / List the organisations and their software."""
     say.result(say.run(_listed()))
+
+
+@app.command("invite")
+def invite_partner(
+    siret: str,
+    uses: Annotated[int, typer.Option(min=1, max=100, help="Logiciels à enregistrer. / Systems to register.")] = 1,
+    days: Annotated[int, typer.Option(min=1, max=90, help="Jours de validité. / Days of validity.")] = 7,
+    profile: Annotated[
+        Profile, typer.Option(help="Règles de leurs assertions. / Rules of their assertions.")
+    ] = Profile.FAPI,
+    sandbox: Annotated[
+        bool, typer.Option("--sandbox", help="Essai avec des personnes fictives. / Trial with fictitious people.")
+    ] = False,
+) -> None:
+    """Inviter une organisation à enregistrer elle-même ses logiciels (RFC 7591). / Invite it to register its software."""
+    security = replace(TRIAL if sandbox else Security(), profile=profile)
+    token = say.run(_invite(siret, security, uses, days))
+    address = f"{say.settings().public_address}{REGISTER}"
+    say.result({"registration_endpoint": address, "initial_access_token": token, "uses": uses, "days": days})
+
+
+async def _invite(siret: str, security: Security, uses: int, days: int) -> str:
+    settings, now = say.settings(), datetime.now(UTC)
+    body = {"change": "partner_invited", "partner": siret, "uses": uses, "security": security.as_json()}
+    try:
+        async with change(settings, say.keys(settings), body) as tx:
+            return await invite(tx, siret, security, uses=uses, now=now, expires_at=now + timedelta(days=days))
+    except RegistrationRefused as error:
+        say.fail(error.message_fr, error.message_en)
 
 
 async def _add_partner(siret: str, name: str, jwks: Any) -> None:
