@@ -39,7 +39,7 @@ bench: $(STAMPS)/runtime ## Mesure les débits et les délais sur cette machine 
 	@$(WITH_SERVICES) $(BIN)/tdu bench all
 
 faults: $(STAMPS)/dev ## Coupe tout à chaque étape et vérifie que rien ne se perd | Break everything at every step and check that nothing is lost
-	@TDU_FAULTS=all $(WITH_SERVICES) $(PYTEST) tests/fault $(PYTEST_ARGS)
+	@TDU_FAULTS=all $(WITH_SERVICES) $(PYTEST) tests/fault tests/acceptance/test_nothing_outside_leaves.py $(PYTEST_ARGS)
 
 screenshots: $(STAMPS)/runtime ## Photographie les pages de la passerelle avec Chromium | Take pictures of the gateway's pages with Chromium
 	@$(BIN)/python -m ops.screenshots

@@ -38,7 +38,7 @@ CAF, DEPARTEMENT, CCAS, ASSOCIATION = "99900001100018", "99900002900010", "99900
 KINDS = (Kind.REFERRAL, Kind.BILAN)
 PURPOSE = "inform_about_rights"
 CATEGORIES = sorted({label.category for kind in KINDS for label in fields(kind).values()} - {"secret", "exchange"})
-ROUNDS = int(os.environ.get("TDU_TEST_LEAK_ROUNDS", "4"))
+ROUNDS = 100 if os.environ.get("TDU_FAULTS") == "all" else 4
 """Conventions tried in a run, each with several people; `make faults` tries more."""
 
 PEOPLE = 5

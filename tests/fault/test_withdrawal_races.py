@@ -6,8 +6,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +24,7 @@ from joserfc.jwk import OKPKey
 from adapters import registry as adapters
 from consent.conventions.files import read
 from consent.conventions.signature import sign, verify_signature
+from consent.tables import agreements as agreement_rows
 from gateway import agreements
 from gateway.app import Runtime, assemble
 from gateway.auth.caller import Caller
@@ -33,8 +37,12 @@ from gateway.store.tables import deliveries
 from ops.migrations import migrate
 
 CAF, ASSOCIATION = "99900001100018", "99900003700013"
-ROUNDS = 12
-SENDS = 12
+INTERLEAVINGS = 10_000 if os.environ.get("TDU_FAULTS") == "all" else 240
+"""Sends that race with a withdrawal in one run; `make faults` makes ten thousand, on each database."""
+
+SENDS = 6
+"""Of these, how many about one person."""
+
 NO_KEY = Attempt("client", None, b"")
 
 
@@ -106,52 +114,90 @@ async def _put_in_force(runtime: Runtime) -> None:
             )
 
 
-async def _accepted(runtime: Runtime) -> int:
+@dataclass(frozen=True, slots=True)
+class Raced:
+    """One person's race: what was accepted when the withdrawal answered, and at the end; and what a later send was answered."""
+
+    at_answer: int
+    at_end: int
+    later: str
+
+
+async def _accepted(runtime: Runtime, agreement_id: str) -> int:
+    """How many referrals were accepted about the person of an agreement."""
+    of_person = sa.select(agreement_rows.c.subject_id).where(agreement_rows.c.id == agreement_id).scalar_subquery()
     async with runtime.services.database.read() as tx:
-        query = sa.select(sa.func.count()).where(deliveries.c.state != "refused", deliveries.c.kind == "referral")
+        query = sa.select(sa.func.count()).where(
+            deliveries.c.state != "refused", deliveries.c.kind == "referral", deliveries.c.subject_id == of_person
+        )
         return int((await tx.execute(query)).scalar_one())
 
 
-async def _race(runtime: Runtime, number: int, chance: random.Random) -> tuple[int, int]:
-    """One person: sends at random moments, a withdrawal among them; gives what was accepted when it answered, and at the end."""
-    services = runtime.services
-    sender = {"siret": ASSOCIATION, "name": "Association"}
-    given = await agreements.record_agreement(_consent(number), sender, _caller(ASSOCIATION), NO_KEY, services)
+async def _send(runtime: Runtime, number: int) -> str:
+    """Send a referral about a person; gives what became of it."""
+    taken = await receive(
+        json.dumps(_referral(number)).encode(),
+        adapter=adapters.get("shared-json"),
+        sender={"siret": CAF, "name": "CAF"},
+        caller=_caller(CAF),
+        attempt=NO_KEY,
+        services=runtime.services,
+    )
+    return str(taken.body["exchanges"][0]["state"])
 
-    async def send() -> None:
-        await asyncio.sleep(chance.uniform(0, 0.05))
-        raw = json.dumps(_referral(number)).encode()
-        caf = {"siret": CAF, "name": "CAF"}
-        await receive(
-            raw, adapter=adapters.get("shared-json"), sender=caf, caller=_caller(CAF), attempt=NO_KEY, services=services
-        )
 
-    async def withdraw() -> int:
-        await asyncio.sleep(chance.uniform(0, 0.05))
-        await agreements.withdraw(given["id"], None, "in_person", _caller(ASSOCIATION), NO_KEY, services)
-        return await _accepted(runtime)
+async def _race(api: Sequence[Runtime], number: int, chance: random.Random) -> Raced:
+    """One person: sends at random moments by every process, a withdrawal among them by one of them, one send after it."""
+    sender, spread = {"siret": ASSOCIATION, "name": "Association"}, chance.choice([0.002, 0.01, 0.04])
+    given = await agreements.record_agreement(_consent(number), sender, _caller(ASSOCIATION), NO_KEY, api[0].services)
 
-    at_answer, *_ = await asyncio.gather(withdraw(), *(send() for _ in range(SENDS)))
-    return at_answer, await _accepted(runtime)
+    async def send(runtime: Runtime) -> None:
+        await asyncio.sleep(chance.uniform(0, spread))
+        await _send(runtime, number)
+
+    async def withdraw(runtime: Runtime) -> int:
+        await asyncio.sleep(chance.uniform(0, spread))
+        await agreements.withdraw(given["id"], None, "in_person", _caller(ASSOCIATION), NO_KEY, runtime.services)
+        return await _accepted(runtime, given["id"])
+
+    sends = [send(api[rank % len(api)]) for rank in range(SENDS)]
+    at_answer, *_ = await asyncio.gather(withdraw(chance.choice(api)), *sends)
+    later = await _send(chance.choice(api), number)
+    return Raced(at_answer, await _accepted(api[0], given["id"]), later)
 
 
 def test_nothing_is_accepted_after_the_withdrawal_answered(database_url: str, tmp_path: Path) -> None:
-    """Sends and a withdrawal of the same person run together, many times: what was accepted at its answer is all there will be."""
+    """
+    Sends and a withdrawal of the same person run together in two processes' worth of gateway, many times: what was accepted
+    when the withdrawal answered is all there will ever be, and what comes after is refused.
+    """
 
-    async def run() -> list[tuple[int, int]]:
+    async def run() -> list[Raced]:
         settings = Settings(data_dir=tmp_path, database_url=database_url, issuer="http://127.0.0.1:8080")
         generate(settings)
-        runtime = assemble(settings, Keys.load(settings))
-        await migrate(runtime.services.database)
-        await _put_in_force(runtime)
-        chance = random.Random(2026)
-        rounds = [await _race(runtime, number, chance) for number in range(ROUNDS)]
-        await runtime.services.database.close()
-        return rounds
+        keys = Keys.load(settings)
+        api = [assemble(settings, keys) for _ in range(2)]
+        await migrate(api[0].services.database)
+        await _put_in_force(api[0])
+        chance, raced = random.Random(2026), list[Raced]()
 
-    rounds = asyncio.run(run())
-    assert [at_answer for at_answer, _ in rounds] == [at_end for _, at_end in rounds]
-    assert 0 < rounds[-1][1] < ROUNDS * SENDS
+        async def some(people: range) -> None:
+            for number in people:
+                raced.append(await _race(api, number, chance))
+
+        # Several people at a time: groups of sends and withdrawals of different people share transactions.
+        await asyncio.gather(*(some(range(rank, INTERLEAVINGS // SENDS, 4)) for rank in range(4)))
+        for runtime in api:
+            await runtime.services.database.close()
+        return raced
+
+    raced = asyncio.run(run())
+    assert len(raced) * SENDS >= INTERLEAVINGS - SENDS
+    assert [race for race in raced if race.at_end > race.at_answer] == []
+    assert {"refused"} == {race.later for race in raced}
+    # The races were races: sends came before and after withdrawals, sometimes both for one person.
+    assert 0 < sum(race.at_end for race in raced) < len(raced) * SENDS
+    assert any(0 < race.at_end < SENDS for race in raced)
 
 
 @pytest.mark.parametrize("clock_is_late", [True, False])
