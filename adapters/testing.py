@@ -115,6 +115,6 @@ class AdapterContract:
 
     def test_the_quality_file_is_truthful(self) -> None:
         """
-        (13) `quality.toml` claims no more than the program measures.
+        (14) `quality.toml` claims no more than the program measures.
         """
         assert self._asked(exam.quality_true) == []

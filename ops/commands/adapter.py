@@ -141,7 +141,11 @@ def exam(
     name: Annotated[str, typer.Argument(help="Nom, dossier, ou all. / Name, folder, or all.")],
     as_json: Json = False,
     large: Annotated[
-        bool, typer.Option("--large", help="Poser aussi les questions à 50 Mo. / Ask the 50 MB questions too.")
+        bool,
+        typer.Option(
+            "--large",
+            help="Poser aussi les questions à 50 Mo et celle de la vitesse. / Ask the 50 MB and speed questions too.",
+        ),
     ] = False,
     write: Annotated[
         Path | None, typer.Option("--certificate", help="Écrire le certificat, signé. / Write the signed certificate.")

@@ -231,3 +231,18 @@ def test_a_loss_of_the_round_trip_is_seen_and_may_be_declared(tmp_path):
     quality = folder / "quality.toml"
     quality.write_text('[lost]\n"/reasons" = "no column"\n"/id" = "depends on the reasons"\n', encoding="utf-8")
     assert "round_trip" not in unmet(questions.Sitting(Forgetful(), folder).subject)
+
+
+def test_a_slow_adapter_is_seen():
+    """(13) Asked for, the speed is measured beside a JSON copy of the same documents."""
+
+    class Slow(Template):
+        def to_shared(self, raw, context):
+            for _ in range(300):
+                found = super().to_shared(raw, context)
+            return found
+
+    assert [] == list(questions.fast_enough(questions.Sitting(Template(), FOLDER, large=True)))
+    assert [] == list(questions.fast_enough(questions.Sitting(Slow(), FOLDER)))
+    (finding,) = questions.fast_enough(questions.Sitting(Slow(), FOLDER, large=True))
+    assert "fois le temps" in finding.message_fr

@@ -146,7 +146,7 @@ def test_the_reports_are_for_people_and_for_programs(folder: Path) -> None:
 def test_the_exam_is_for_programs_too(folder: Path) -> None:
     """Every answer with its findings, the level, the next steps."""
     found: dict[str, Any] = json.loads(tdu("exam", folder, "--json").stdout)
-    assert (True, "silver", 13) == (found["passed"], found["level"], len(found["answers"]))
+    assert (True, "silver", 14) == (found["passed"], found["level"], len(found["answers"]))
     assert "https://json-schema.org/draft/2020-12/schema" == json.loads(tdu("schema").stdout)["$schema"]
 
 
@@ -159,7 +159,7 @@ def test_a_certificate_holds_for_these_files_and_no_others(folder: Path) -> None
     raw = certificate.sign(text, signer).encode()
 
     said = certificate.verify(raw, signer.vkey, adapter, folder)
-    assert ("mon-logiciel", "silver", "13/13") == (said["adapter"], said["level"], said["questions"])
+    assert ("mon-logiciel", "silver", "14/14") == (said["adapter"], said["level"], said["questions"])
     with pytest.raises(NoteInvalid):
         certificate.verify(raw.replace(b"silver", b"gold"), signer.vkey, adapter, folder)
     with pytest.raises(NoteInvalid):
