@@ -15,7 +15,7 @@ from ops.demo.partner import PartnerFailed
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What `tdu ledger verify` said of a log, and its exit code: 0 valid, 1 altered."""
+    """What `tdu ledger verify` said of a log, in French, and its exit code: 0 valid, 1 altered."""
 
     text: str
     code: int
@@ -33,7 +33,8 @@ def exported(gateway: GatewayProcess, log: Path) -> tuple[int, str]:
 def verified(gateway: GatewayProcess, log: Path, vkey: str) -> Verification:
     """Verify the files of `log` offline, with the public key alone."""
     process = gateway.command("ledger", "verify", str(log), "--vkey", vkey)
-    return Verification(process.stdout, process.returncode)
+    french, _, _english = process.stdout.partition("\n\n")
+    return Verification(french, process.returncode)
 
 
 def altered_copy(log: Path) -> Path:
