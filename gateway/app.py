@@ -23,6 +23,7 @@ from consent.ledger.note import Signer
 from consent.ledger.sequencer import Sequencer
 from consent.ledger.store import Ledger
 from gateway import telemetry
+from gateway.antivirus import scanner
 from gateway.audit.indexing import Indexer
 from gateway.auth import Auth, create_auth_router
 from gateway.auth.certificates import Certificates
@@ -41,6 +42,7 @@ from gateway.delivery.sftp import SftpTransport
 from gateway.delivery.signing import MessageSigner
 from gateway.delivery.webhook import WebhookTransport
 from gateway.http import (
+    attachments,
     break_glass,
     consents,
     console,
@@ -263,6 +265,7 @@ def create_app(runtime: Runtime, role: Role = Role.ALL) -> FastAPI:
     app.state.publication = runtime.publication
     app.state.vkey = runtime.signer.vkey
     app.state.transports = runtime.transports
+    app.state.scanner = scanner(runtime.services.settings.antivirus)
     app.state.pressure = Pressure(runtime.services.database, runtime.services.settings.outbox_limit)
     app.state.message_signer = runtime.message_signer
     app.state.openid = console.openid_of(runtime.services.settings)
@@ -275,6 +278,7 @@ def create_app(runtime: Runtime, role: Role = Role.ALL) -> FastAPI:
         for module in (
             exchanges,
             mailbox,
+            attachments,
             deliveries,
             endpoints,
             consents,

@@ -34,6 +34,7 @@ TITLES: Mapping[str, tuple[int, str, str]] = {
     "document_invalid": (422, "Le document ne respecte pas le schéma", "The document does not follow its schema"),
     "file_refused": (422, "Le fichier est refusé en entier", "The whole file is refused"),
     "convention_invalid": (422, "La convention n'est pas valable", "The convention is not valid"),
+    "attachment_refused": (422, "La pièce jointe n'est pas acceptée", "The attachment is not accepted"),
     "endpoint_invalid": (422, "La remise ne peut pas être réglée ainsi", "Delivery cannot be set up so"),
     "signature_invalid": (422, "La signature n'est pas valable", "The signature is not valid"),
     "volume_exceeded": (

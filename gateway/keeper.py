@@ -195,6 +195,7 @@ DUTIES: Final[dict[str, Duty]] = {
     "erased": erasure.sweep,
     "quarantine": retention.files,
     "answers": retention.answers,
+    "attachments": retention.attachments_left,
     "tokens": retention.tokens,
     "sessions": retention.person_sessions,
 }

@@ -13,6 +13,8 @@ import sqlalchemy as sa
 from consent.conventions.convention import Convention, ConventionState
 from consent.ledger.event import EventType
 from consent.tables import objections, sms_requests
+from gateway import attachments
+from gateway.antivirus import scanner
 from gateway.auth import replay
 from gateway.auth.people import sessions
 from gateway.destruction import OPEN, PROACTIVE
@@ -71,6 +73,12 @@ async def answers(services: Services, now: datetime, limit: int) -> int:
     # Days and minutes both begin with their date.
     old = volumes.c.period < instant(now - _VOLUME_DAYS * _DAY)[:10]
     return done + await _delete(services, volumes, old, limit)
+
+
+async def attachments_left(services: Services, _now: datetime, limit: int) -> int:
+    """Delete the attachments whose document is gone or whose sending was never finished, and have the waiting ones examined."""
+    examined = await attachments.examine_waiting(services, scanner(services.settings.antivirus), limit)
+    return examined + await attachments.forget(services, limit)
 
 
 async def files(services: Services, now: datetime, limit: int) -> int:

@@ -62,6 +62,9 @@ class Settings(BaseSettings):
     outgoing_ca_file: Path | None = Field(
         default=None, description="authorities (PEM) of the operator's own, for webhooks, beside the usual ones"
     )
+    antivirus: str = Field(
+        default="", description="clamd://host:port or icap://host:port/service; empty: attachments are not examined"
+    )
     outbox_limit: int = Field(
         default=200_000, ge=1, description="deliveries that may wait for the bus before partners are asked to come back"
     )

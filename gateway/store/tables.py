@@ -362,3 +362,30 @@ person_sessions = sa.Table(
     sa.Column("seen_at", Instant, nullable=False),
     sa.Column("ended_at", Instant, nullable=True),
 )
+
+attachments = sa.Table(
+    "attachments",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("exchange_id", sa.String(36), nullable=False, index=True),
+    sa.Column("document_id", sa.String(36), nullable=False, index=True),
+    sa.Column("subject_id", sa.String(36), nullable=False, index=True),
+    sa.Column("sender", sa.String(14), nullable=False),
+    sa.Column("digest", sa.LargeBinary(33), nullable=True, comment="blind index of its SHA-256"),
+    sa.Column("size", sa.Integer, nullable=True),
+    sa.Column("chunks", sa.Integer, nullable=False),
+    sa.Column(
+        "state", sa.String(16), nullable=False, index=True, comment="receiving quarantined clean unscanned infected"
+    ),
+    sa.Column("verdict", sa.String(64), nullable=True, comment="what the antivirus found"),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("updated_at", Instant, nullable=False),
+)
+
+attachment_chunks = sa.Table(
+    "attachment_chunks",
+    metadata,
+    sa.Column("attachment_id", sa.String(36), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("sealed", sa.LargeBinary, nullable=False, comment="a megabyte of the file, under the subject's key"),
+)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import uuid
 from dataclasses import dataclass
@@ -46,18 +47,20 @@ class Owned:
 
 
 @pytest.fixture(scope="module")
-def owned(desk: Any, story: Any, new_consent: Any, new_convention: Any) -> dict[str, list[Owned]]:
+def owned(desk: Any, story: Any, new_consent: Any, new_convention: Any, new_referral: Any) -> dict[str, list[Owned]]:
     """The identifiers of the story by the parameter that takes them."""
     consent = new_consent(CAF, [DEPARTEMENT])
     desk.done("caf", "POST", "/v1/consents", json=consent)
     name = f"tznr-{uuid.uuid4().hex[:12]}"
     text = new_convention(CAF, DEPARTEMENT, name)
     desk.done("caf", "POST", "/v1/conventions", content=text, headers={"Content-Type": "application/yaml"})
+    attachment = _attached(desk, new_referral)
     replay = desk.done("departement", "POST", "/v1/replays", json={"reason": "none"})["id"]
     nothing = str(uuid.uuid4())
     access = desk.done("caf", "POST", "/v1/break-glass", json=ACCESS | {"subject": new_consent(CAF, [])["subject"]})
     deliveries = [Owned(story.delivery, ("departement", "caf"), nothing), Owned(story.lease, ("departement",), nothing)]
     return {
+        "attachment_id": [Owned(attachment, ("departement",), nothing)],
         "replay_id": [Owned(replay, ("departement",), nothing)],
         "referral_id": [Owned(story.referral, ("departement", "caf"), nothing)],
         "exchange_id": [Owned(story.exchange, ("caf", "departement"), nothing)],
@@ -147,6 +150,19 @@ def test_a_recipient_sees_its_own_part_only(desk: Any, new_referral: Any, new_co
     assert DEPARTEMENT not in str(shown) and shown["source_line"] is None
     whole = desk.done("caf", "GET", f"/v1/exchanges/{taken['exchange']}")
     assert {ASSOCIATION, DEPARTEMENT} == {part["recipient"] for part in whole["deliveries"]}
+
+
+def _attached(desk: Any, new_referral: Any) -> str:
+    """A file of a referral that the département was handed."""
+    content = b"%PDF-1.7 piece"
+    said = {"name": "piece.pdf", "media_type": "application/pdf", "size": len(content)}
+    said["sha256"] = hashlib.sha256(content).hexdigest()
+    document = new_referral(recipients=[{"siret": DEPARTEMENT}], attachments=[said])
+    exchange = desk.done("caf", "POST", "/v1/referrals", json=document)["exchanges"][0]["exchange"]
+    told = desk.done("caf", "POST", f"/v1/exchanges/{exchange}/attachments", content=content)
+    while exchange not in desk.call("departement", "GET", "/v1/mailbox?limit=200&wait=5").text:
+        pass
+    return str(told["id"])
 
 
 def _routes(desk: Any) -> list[tuple[str, str, str]]:

@@ -101,6 +101,7 @@ class World:
         partner = await self.register(_siret(number), f"destinataire-{number}-{uuid.uuid4().hex[:8]}", adapter)
         text = (files("consent") / "models" / "tznr-caf-departement.yaml").read_text(encoding="utf-8")
         text = text.replace(DEPARTEMENT, partner.siret).replace("tznr-valombre-caf-departement", partner.client_id)
+        text = text.replace("categories: [identity, nir,", "categories: [attachments, identity, nir,", 1)
         convention, now = read(text.encode()), datetime.now(UTC)
         async with self.runtime.services.database.write() as tx:
             await conventions.add(tx, convention, CAF, now)
