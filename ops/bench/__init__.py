@@ -7,6 +7,7 @@ from typing import Final
 
 BENCHES: Final[Mapping[str, str]] = {
     "schemas": "ops.bench.schemas",
+    "auth": "ops.bench.auth",
     "gate": "ops.bench.gate",
     "adapters": "ops.bench.adapters",
     "ingest": "ops.bench.ingest",
