@@ -27,6 +27,7 @@ from gateway.antivirus import scanner
 from gateway.audit.indexing import Indexer
 from gateway.auth import Auth, create_auth_router
 from gateway.auth.certificates import Certificates
+from gateway.auth.external import ExternalIssuer
 from gateway.auth.registry import PartnerNames
 from gateway.bus import outbox
 from gateway.bus.base import Bus, utc_now
@@ -171,6 +172,7 @@ def assemble(
         outgoing=outgoing,
         limits=services.limits,
         on_change=partial(_record_change, services),
+        external=[ExternalIssuer(**each) for each in settings.external_issuers],
     )
     message_signer = MessageSigner(services.vault.message_key())
     transports: dict[str, Transport] = {

@@ -5,7 +5,7 @@ The settings: environment variables `TDU_…` read once by the command line into
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_core import PydanticCustomError
@@ -115,6 +115,10 @@ class Settings(BaseSettings):
     )
     token_keys_pem: SecretStr = Field(
         default=SecretStr(""), description="with env: PEM blocks, each after “from: date” when it does not sign yet"
+    )
+    external_issuers: list[dict[str, Any]] = Field(
+        default_factory=list,
+        description="other servers whose tokens are accepted, as JSON (gateway.auth.external.ExternalIssuer)",
     )
     proxy_addresses: str = Field(
         default="",

@@ -173,7 +173,7 @@ def _access_token(claims: dict[str, Any]) -> AccessToken:
         expires_at=expires_at,
         limits=claims.get("limits"),
     )
-    return AccessToken(caller, int(claims["iat"]), expires_at, _confirmation(claims), claims["aud"])
+    return AccessToken(caller, int(claims["iat"]), expires_at, confirmation_of(claims), claims["aud"])
 
 
 def _actor(claims: Mapping[str, Any]) -> str | None:
@@ -195,7 +195,7 @@ def _detail(claims: Mapping[str, Any]) -> ExchangeDetail | None:
     return ExchangeDetail.read(written)
 
 
-def _confirmation(claims: Mapping[str, Any]) -> dict[str, str]:
+def confirmation_of(claims: Mapping[str, Any]) -> dict[str, str]:
     """Read `cnf`; one that says something we do not understand must not make a bound token look unbound."""
     if "cnf" not in claims:
         return {}

@@ -5,16 +5,17 @@ What the authorization server and the protected resources share: keys, database,
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from authlib.common.security import is_secure_transport
 
-from gateway.auth.access_token import AccessToken, AccessTokens, Expired
+from gateway.auth.access_token import AccessToken, AccessTokens
 from gateway.auth.certificates import Certificates
 from gateway.auth.dpop import Proofs
+from gateway.auth.external import ExternalIssuer, ExternalTokens
 from gateway.auth.partner_keys import PartnerKeys
 from gateway.auth.revocation import Revocations
 from gateway.auth.rights import Rights
@@ -41,7 +42,8 @@ class Auth:
     `issuer` is the gateway's public address, without final slash: what clients write in `aud`. `keys` sign its tokens, `rights`
     reads what the conventions open. `secret` is known to every process of this gateway, and to nobody else. `certificates`
     reads what the reverse proxy passes, `outgoing` knocks at the addresses where partners publish their keys, `limits` counts
-    what each system asks for; `on_change` records who registers itself.
+    what each system asks for; `on_change` records who registers itself, `external` are
+    the other servers whose tokens are accepted.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Auth:
         outgoing: SafeClient | None = None,
         limits: Limits | None = None,
         on_change: OnChange = _untold,
+        external: Sequence[ExternalIssuer] = (),
     ) -> None:
         """Raises `ValueError` when the issuer cannot be used."""
         self.database = database
@@ -70,6 +73,7 @@ class Auth:
         self.limits = limits or Limits()
         self.certificates = certificates or Certificates()
         self.partner_keys = PartnerKeys(outgoing or SafeClient())
+        self.external = ExternalTokens(external, self.partner_keys, database, rights, issuer, clock)
         self._known: dict[bytes, AccessToken] = {}
 
     async def identify(self, compact: str) -> AccessToken:
@@ -80,12 +84,10 @@ class Auth:
         """
         digest = hashlib.sha256(compact.encode()).digest()
         token = self._known.get(digest)
-        if token is None:
-            token = self.tokens.read(compact)
+        if token is None or token.expires_at <= self.clock().timestamp():
+            self._known.pop(digest, None)
+            token = await self.external.read(compact) if self.external.knows(compact) else self.tokens.read(compact)
             self._remember(digest, token)
-        elif token.expires_at <= self.clock().timestamp():
-            del self._known[digest]
-            raise Expired("expired")
         await self.revocations.check(token)
         return token
 
