@@ -26,6 +26,7 @@ from gateway.store.database import Transaction, instant
 from gateway.store.tables import (
     assertion_jtis,
     deliveries,
+    delivery_attempts,
     documents,
     exchanges,
     idempotency_keys,
@@ -68,6 +69,7 @@ async def answers(services: Services, now: datetime, limit: int) -> int:
     for table, column, days in (
         (idempotency_keys, idempotency_keys.c.created_at, services.settings.idempotency_days),
         (inbox, inbox.c.received_at, _INBOX_DAYS),
+        (delivery_attempts, delivery_attempts.c.attempted_at, _INBOX_DAYS),
     ):
         done += await _delete(services, table, column < instant(now - days * _DAY), limit)
     # Days and minutes both begin with their date.
