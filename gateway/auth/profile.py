@@ -69,8 +69,7 @@ class Security:
 
     `jwks_uri` is where the partner publishes its keys, in place of keys given once; `network` what the operator, and nobody
     else, allows for it beside public addresses: `{"networks": ["10.1.0.0/16"], "ports": [8443]}`. `tls_subject` is `{kind: value}` of
-    `SUBJECT_KINDS`, for tls_client_auth. `signed_requests`: nothing unsigned is taken (RFC 9421). `limits` replaces the
-    gateway's own for this system: `{"requests": "600/minute"}`.
+    `SUBJECT_KINDS`, for tls_client_auth. `limits` replaces the gateway's own for this system: `{"requests": "600/minute"}`.
     """
 
     profile: Profile = Profile.FAPI
@@ -80,7 +79,6 @@ class Security:
     jwks_uri: str | None = None
     network: Mapping[str, Any] | None = None
     tls_subject: Mapping[str, str] | None = None
-    signed_requests: bool = False
     limits: Mapping[str, str] | None = None
 
     @classmethod

@@ -56,9 +56,6 @@ def add(
         list[str] | None, typer.Option(help="Réseau privé où lire ses clés : 10.1.0.0/16. / Private network.")
     ] = None,
     port: Annotated[list[int] | None, typer.Option(help="Autre port que 443 pour ses clés. / Another port.")] = None,
-    signed: Annotated[
-        bool, typer.Option("--signed", help="N'accepter que ses requêtes signées. / Signed requests only.")
-    ] = False,
     limit: Annotated[list[str] | None, typer.Option(help=f"{', '.join(KINDS)} : requests=600/minute")] = None,
     sandbox: Annotated[
         bool, typer.Option("--sandbox", help="Essai avec des personnes fictives : jetons au porteur. / Trial.")
@@ -77,7 +74,6 @@ def add(
         jwks_uri=jwks_uri,
         network={"networks": network or [], "ports": port or []} if network or port else None,
         tls_subject=_pairs([certificate]) if certificate else None,
-        signed_requests=signed,
         limits=_pairs(limit) if limit else None,
     )
     secret = secrets.token_urlsafe(32) if method is Method.SECRET else None

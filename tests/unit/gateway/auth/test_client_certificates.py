@@ -225,4 +225,4 @@ def test_a_security_registration_is_read_back_as_it_was() -> None:
     )
     assert chosen == Security.read(chosen.as_json())
     assert {} == Security().as_json()
-    assert {"signed_requests": True} == replace(Security(), signed_requests=True).as_json()
+    assert {"binding": "mtls"} == replace(Security(), binding=Binding.MTLS).as_json()
