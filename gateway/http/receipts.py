@@ -14,7 +14,7 @@ from gateway.auth.resource import Caller, authorize, requires
 from gateway.auth.scopes import Scopes
 from gateway.errors import not_found
 from gateway.http.exchanges import Id, services_of
-from gateway.receipts.content import content, proof
+from gateway.receipts.content import content, objection_proof, proof
 from gateway.receipts.page import receipt_page, security_headers, verification_page
 
 router = APIRouter(tags=["accords et oppositions"])
@@ -39,9 +39,11 @@ async def get_receipt(
 
 
 @router.get("/v1/consents/{consent_id}/proof")
-async def get_proof(consent_id: Id, request: Request) -> Response:
+async def get_proof(
+    consent_id: Id, request: Request, event: Annotated[Literal["recording", "withdrawal"], Query()] = "recording"
+) -> Response:
     """
-    The proof file of an agreement, for the organisations it concerns. / La preuve d'un accord.
+    The proof file of an agreement, or of its withdrawal, for the organisations it concerns. / La preuve d'un accord ou de son retrait.
 
     Without a token, what a QR code leads to: the public page that says how to verify, the same for every identifier.
     """
@@ -50,9 +52,19 @@ async def get_proof(consent_id: Id, request: Request) -> Response:
         page = verification_page(consent_id, services.settings.public_address)
         return HTMLResponse(page, headers=security_headers())
     caller = await authorize(request, Scopes.CONSENT_SEND)
-    headers = {"Content-Disposition": f'attachment; filename="{consent_id}.tlog-proof"', "Cache-Control": "no-store"}
-    found = await proof(consent_id, caller, services)
-    return Response(found, media_type="text/plain; charset=utf-8", headers=headers)
+    found = await proof(consent_id, caller, services, withdrawal=event == "withdrawal")
+    return _file(found, consent_id)
+
+
+@router.get("/v1/objections/{objection_id}/proof")
+async def get_objection_proof(objection_id: Id, request: Request, caller: Writer) -> Response:
+    """The proof file of an objection, for who recorded it. / La preuve d'une opposition, pour qui l'a enregistrée."""
+    return _file(await objection_proof(objection_id, caller, services_of(request)), objection_id)
+
+
+def _file(proved: bytes, name: str) -> Response:
+    headers = {"Content-Disposition": f'attachment; filename="{name}.tlog-proof"', "Cache-Control": "no-store"}
+    return Response(proved, media_type="text/plain; charset=utf-8", headers=headers)
 
 
 @router.get("/v1/texts")

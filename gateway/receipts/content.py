@@ -13,14 +13,16 @@ import sqlalchemy as sa
 from consent import iso27560
 from consent.ledger.commitment import Disclosure
 from consent.ledger.event import EventType
-from consent.tables import ledger_events
+from consent.tables import ledger_events, objections
 from consent.texts import texts
 from gateway.agreements import concerned
 from gateway.auth.resource import Caller
 from gateway.errors import Problem, not_found
+from gateway.history import opened
 from gateway.records import place, record_of
 from gateway.services import Services
 from gateway.store import agreements, subjects
+from gateway.store.crypto import DataKey
 from gateway.store.database import Transaction
 from gateway.store.tables import partners
 from schemas import Document
@@ -90,21 +92,56 @@ async def content(agreement_id: str, caller: Caller, services: Services) -> Cont
     )
 
 
-async def proof(agreement_id: str, caller: Caller, services: Services) -> bytes:
+async def proof(agreement_id: str, caller: Caller, services: Services, *, withdrawal: bool = False) -> bytes:
     """
-    Give the proof file of an agreement to any organisation it concerns (C2SP tlog-proof): the collecting one makes it
-    available to the others.
+    Give the proof file of an agreement, or of its last withdrawal, to any organisation it concerns (C2SP tlog-proof): the
+    collecting one makes it available to the others.
 
-    Raises `Problem` not_found, or conflict while the event is not yet in a checkpoint (a second at most).
+    A withdrawal shows its event to who recorded it alone: it names everybody who was told. Raises `Problem` not_found, or
+    conflict while the event is not yet in a checkpoint (a second at most).
     """
     async with services.database.read() as tx:
         row = await agreements.get(tx, agreement_id)
         if row is None or row.event_id is None or caller.partner not in concerned(row):
             raise not_found()
-        event = (await tx.execute(sa.select(ledger_events).where(ledger_events.c.id == row.event_id))).one()
         key = (await subjects.data_keys(tx, [row.subject_id], services.vault)).get(row.subject_id)
-        disclosure = None if key is None else Disclosure(key.open(event.sealed, place(event.id)), key.opening(event.id))
-        found = await services.ledger.receipt(tx, event.id, disclosure)
+        if withdrawal:
+            kind, named = EventType.AGREEMENT_WITHDRAWN, ("agreement_id", row.id)
+            event = await _event_of(tx, row.subject_id, key, kind, named)
+            return await _proof(tx, event, key if event.actor == caller.partner else None, services)
+        event = (await tx.execute(sa.select(ledger_events).where(ledger_events.c.id == row.event_id))).one()
+        return await _proof(tx, event, key, services)
+
+
+async def objection_proof(objection_id: str, caller: Caller, services: Services) -> bytes:
+    """Give the proof file of an objection to the organisation that recorded it; raises `Problem` as `proof` does."""
+    async with services.database.read() as tx:
+        mine = sa.select(objections).where(objections.c.id == objection_id, objections.c.recorded_by == caller.partner)
+        row = (await tx.execute(mine)).one_or_none()
+        if row is None:
+            raise not_found()
+        key = (await subjects.data_keys(tx, [row.subject_id], services.vault)).get(row.subject_id)
+        named = "objection_id", row.id
+        event = await _event_of(tx, row.subject_id, key, EventType.OBJECTION_RECORDED, named)
+        return await _proof(tx, event, key, services)
+
+
+async def _event_of(
+    tx: Transaction, subject_id: str, key: DataKey | None, kind: EventType, named: tuple[str, str]
+) -> Any:
+    """The last event of a kind about a person that names something; raises `Problem` not_found."""
+    about = ledger_events.c.subject_id == subject_id, ledger_events.c.type == kind.value
+    rows = await tx.execute(sa.select(ledger_events).where(*about).order_by(ledger_events.c.seq.desc()))
+    member, value = named
+    for row in rows.all():
+        if key is not None and row.sealed and opened(row, key).body.get(member) == value:
+            return row
+    raise not_found()
+
+
+async def _proof(tx: Transaction, event: Any, key: DataKey | None, services: Services) -> bytes:
+    disclosure = None if key is None else Disclosure(key.open(event.sealed, place(event.id)), key.opening(event.id))
+    found = await services.ledger.receipt(tx, event.id, disclosure)
     if found is None:
         raise Problem(
             "conflict",

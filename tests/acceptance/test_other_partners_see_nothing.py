@@ -58,6 +58,7 @@ def owned(desk: Any, story: Any, new_consent: Any, new_convention: Any, new_refe
     replay = desk.done("departement", "POST", "/v1/replays", json={"reason": "none"})["id"]
     nothing = str(uuid.uuid4())
     access = desk.done("caf", "POST", "/v1/break-glass", json=ACCESS | {"subject": new_consent(CAF, [])["subject"]})
+    objection = desk.done("caf", "POST", "/v1/objections", json={"subject": new_consent(CAF, [])["subject"]})
     deliveries = [Owned(story.delivery, ("departement", "caf"), nothing), Owned(story.lease, ("departement",), nothing)]
     return {
         "attachment_id": [Owned(attachment, ("departement",), nothing)],
@@ -68,6 +69,7 @@ def owned(desk: Any, story: Any, new_consent: Any, new_convention: Any, new_refe
         "delivery_id": deliveries[:1],
         "client_id": [Owned("departement-valombre", ("departement",), "inconnu-valombre")],
         "consent_id": [Owned(consent["id"], ("caf",), nothing)],
+        "objection_id": [Owned(objection["id"], ("caf",), nothing)],
         "opening_id": [Owned(access["id"], ("caf", "departement"), nothing)],
         "convention_id": [Owned(name, ("caf", "departement"), f"tznr-{uuid.uuid4().hex[:12]}")],
     }
