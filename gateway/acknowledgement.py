@@ -30,11 +30,22 @@ _MAY_REFUSE = frozenset({"leased"})
 _MAY_ACKNOWLEDGE = frozenset({"leased", "available"})
 
 
+DONE = ("stopped", "erased")
+"""What a recipient may have done about a notice: stopped using what it holds, or erased it."""
+
+
 async def acknowledge(
-    caller: Caller, ident: str, services: Services, *, refusal: str | None = None, permanent: bool = False
+    caller: Caller,
+    ident: str,
+    services: Services,
+    *,
+    refusal: str | None = None,
+    permanent: bool = False,
+    done: str | None = None,
 ) -> list[str]:
     """
-    (6) Record that the recipient has (`refusal` None) or could not take (`refusal` a code) a delivery or a whole lease.
+    (6) Record that the recipient has (`refusal` None) or could not take (`refusal` a code) a delivery or a whole lease; of a
+    notice, what it did about it when it says so (`done`, one of DONE).
 
     Acknowledging is idempotent, and holds for what was handed over once even if it was refused for a time since. Returns
     the ids of the deliveries that are so now; raises `Problem` not_found for what is not the caller's or is under another
@@ -63,7 +74,9 @@ async def acknowledge(
             for times in sorted({row.refusals for row in open_rows}):
                 alike = [item for row, item in zip(open_rows, taken, strict=True) if row.refusals == times]
                 await update(tx, alike, refused(times + 1, refusal, permanent, policy, now))
-        await services.ledger.append(tx, [closing(item, refusal, caller.client_id, services, now) for item in taken])
+        await services.ledger.append(
+            tx, [closing(item, refusal, caller.client_id, services, now, done) for item in taken]
+        )
         services.fault_point("acknowledge.recorded")
     services.wake()
     services.measures.closed(taken, refusal)
@@ -89,8 +102,10 @@ def refused(refusals: int, code: str, final: bool, policy: Policy, now: datetime
     }
 
 
-def closing(item: Taken, refusal: str | None, client_id: str, services: Services, now: datetime) -> Any:
-    """The event of an acknowledgement (`refusal` None) or of a refusal."""
+def closing(
+    item: Taken, refusal: str | None, client_id: str, services: Services, now: datetime, done: str | None = None
+) -> Any:
+    """The event of an acknowledgement (`refusal` None) or of a refusal; of a notice, with what was done about it."""
     notice = item.kind is Kind.CONSENT
     if refusal is not None:
         event_type = EventType.DISCLOSURE_REJECTED
@@ -102,5 +117,6 @@ def closing(item: Taken, refusal: str | None, client_id: str, services: Services
         "recipient": item.recipient,
         "client_id": client_id,
         **({"reason": refusal} if refusal else {}),
+        **({"done": done} if done and notice and refusal is None else {}),
     }
     return record_of(event_type, now, item.recipient, body, item.key or services.vault.own)

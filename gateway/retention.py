@@ -35,12 +35,19 @@ from gateway.store.tables import (
     revoked_tokens,
     volumes,
 )
+from schemas import Kind
 
 _INBOX_DAYS: Final = 30
 """How long a message of the bus is remembered as done: far beyond what a broker would deliver again."""
 
 _VOLUME_DAYS: Final = 2
 """How long the counts of a day and of its minutes are kept."""
+
+_CLASSES: Final = {
+    "proactive": exchanges.c.purpose.in_(sorted(PROACTIVE)),
+    "referral": exchanges.c.kind.in_([Kind.REFERRAL.value, Kind.STATUS.value]),
+}
+"""The retention classes of a convention that documents fall under, with what makes them so."""
 
 _LIMIT_MONTHS: Final = 12
 
@@ -103,19 +110,21 @@ async def delivered(services: Services, now: datetime, limit: int) -> int:
     """
     Delete the sealed content of documents received long ago of which no delivery is open (CRPA R114-9-7).
 
-    Proactive data go earlier where the convention they left under says so.
+    Proactive data, referrals and their follow-up go earlier where the convention they left under says so.
     """
     general = services.settings.delivered_months
     async with services.database.read() as tx:
         conventions = await services.conventions.in_force(tx, now)
-    shorter: dict[str, int] = {}
+    shorter: dict[tuple[str, str], int] = {}
     for convention in conventions:
         if convention.state not in (ConventionState.PROPOSED, ConventionState.REJECTED):
-            shorter[convention.id] = min(_proactive(convention), shorter.get(convention.id, general))
+            for name, months in _kept(convention).items():
+                of = (convention.id, name)
+                shorter[of] = min(months, shorter.get(of, general))
     old = documents.c.received_at < instant(months_ago(now, general))
     conditions = [
         old,
-        *(_under(name, instant(months_ago(now, months))) for name, months in shorter.items() if months < general),
+        *(_under(*of, instant(months_ago(now, months))) for of, months in shorter.items() if months < general),
     ]
     done = 0
     for condition in conditions:
@@ -129,17 +138,17 @@ async def delivered(services: Services, now: datetime, limit: int) -> int:
     return done
 
 
-def _proactive(convention: Convention) -> int:
-    """How many months a convention lets proactive data be kept; the legal limit when it does not say."""
-    said = {rule["class"]: rule["months"] for rule in convention.document["retention"]}
-    return int(said.get("proactive", _LIMIT_MONTHS))
+def _kept(convention: Convention) -> dict[str, int]:
+    """How many months a convention lets documents be kept, by class; the legal limit for proactive data when it does not say."""
+    said = {rule["class"]: int(rule["months"]) for rule in convention.document["retention"]}
+    return {"proactive": _LIMIT_MONTHS} | {name: said[name] for name in _CLASSES if name in said}
 
 
-def _under(convention_id: str, before: str) -> sa.ColumnElement[bool]:
-    """Documents with proactive purposes received before a time, of which something left under a convention."""
+def _under(convention_id: str, retention_class: str, before: str) -> sa.ColumnElement[bool]:
+    """Documents of a class received before a time, of which something left under a convention."""
     left = deliveries.c.decision["convention"]["id"].as_string() == convention_id
-    proactive = exchanges.c.purpose.in_(sorted(PROACTIVE))
-    left_under = sa.exists().where(*_delivery(), left, proactive, deliveries.c.state != "refused").correlate(documents)
+    of_class = _CLASSES[retention_class]
+    left_under = sa.exists().where(*_delivery(), left, of_class, deliveries.c.state != "refused").correlate(documents)
     return sa.and_(documents.c.received_at < before, left_under)
 
 

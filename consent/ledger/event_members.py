@@ -103,6 +103,11 @@ MEMBERS: Final[dict[str, tuple[Rule, str, str]]] = {
         "How many of each thing were destroyed.",
     ),
     "document_id": (_UUID, "Le document.", "The document."),
+    "done": (
+        {"enum": ["stopped", "erased"]},
+        "Ce que le destinataire a fait de ce qu'il tenait.",
+        "What the recipient did with what it held.",
+    ),
     "due_at": (_INSTANT, "Le terme du délai.", "The end of the time limit."),
     "ended_at": (_INSTANT, "Quand l'accord est arrivé à son terme.", "When the agreement ended."),
     "event_id": (_UUID, "L'événement lu.", "The event that was read."),

@@ -50,7 +50,7 @@ BODIES: Final[dict[EventType, tuple[str, str]]] = {
     EventType.WITHDRAWAL_NOTIFIED: _DISCLOSURE,
     EventType.WITHDRAWAL_REMINDED: _NOTICE,
     EventType.WITHDRAWAL_OVERDUE: _NOTICE,
-    EventType.WITHDRAWAL_ACKNOWLEDGED: (f"{_DELIVERY} client_id", "acted_by"),
+    EventType.WITHDRAWAL_ACKNOWLEDGED: (f"{_DELIVERY} client_id", "done acted_by"),
     EventType.CONTENT_READ: (
         "client_id",
         f"agreement_id document_id event_id search_id opening_id convention_id content through events left withheld "

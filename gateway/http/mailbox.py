@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import JSONResponse, Response
 
 from adapters import registry as adapters
-from gateway.acknowledgement import acknowledge
+from gateway.acknowledgement import DONE, acknowledge
 from gateway.auth.registry import get_system
 from gateway.auth.resource import Caller, requires
 from gateway.auth.scopes import Scopes
@@ -67,8 +67,17 @@ async def pull(
 async def ack(
     delivery: Id, request: Request, caller: Annotated[Caller, Depends(requires(Scopes.MAILBOX_READ))]
 ) -> dict[str, Any]:
-    """Acknowledge a delivery, or everything under a lease. / Accuser réception."""
-    return {"acknowledged": await acknowledge(caller, delivery, services_of(request))}
+    """
+    Acknowledge a delivery, or everything under a lease. / Accuser réception.
+
+    Of a notice, `{"done": "stopped"}` or `{"done": "erased"}` says what was done about it, and goes in the ledger.
+    """
+    body = await read_json(request, 10_000) if request.headers.get("content-length", "0") != "0" else None
+    done = body.get("done") if isinstance(body, dict) else None
+    if done is not None and done not in DONE:
+        allowed = ", ".join(DONE)
+        raise Problem("malformed_request", f"« done » : {allowed}.", f"“done”: {allowed}.")
+    return {"acknowledged": await acknowledge(caller, delivery, services_of(request), done=done)}
 
 
 @router.post("/v1/mailbox/{delivery}/nack")

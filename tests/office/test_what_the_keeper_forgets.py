@@ -106,3 +106,19 @@ async def test_a_duty_that_fails_does_not_keep_the_others_from_being_done(office
     office.clock.advance(days=2)
     keeper = Keeper(office.runtime.services, {"failing": failing, "agreements": DUTIES["agreements"]})
     assert {"failing": 0, "agreements": 1} == await keeper.once()
+
+
+async def test_referrals_have_a_term_of_their_own(office: Any) -> None:
+    """Three months for referrals are three months, and not for what the same convention says otherwise of."""
+    text = office.model("tznr-caf-departement", "{ class: referral, months: 24 }", "{ class: referral, months: 3 }")
+    text = text.replace("99900001100018", "99900004500016").replace("tznr-valombre-caf-", "tznr-court-ccas-")
+    await office.in_force("ccas", "departement", text)
+    sirets = {"sender": {"siret": "99900004500016"}, "recipients": [{"siret": DEPARTEMENT}]}
+    short = await office.send(office.person(), "ccas", **sirets)
+    await office.received("departement", short["delivery"])
+    usual = await office.send(office.person(), recipients=[{"siret": DEPARTEMENT}])
+    await office.received("departement", usual["delivery"])
+    office.clock.advance(days=95)
+    await office.keep()
+    assert None is await office.row(documents, id=short["document"])
+    assert None is not await office.row(documents, id=usual["document"])

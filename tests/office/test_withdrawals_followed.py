@@ -151,3 +151,16 @@ async def test_what_a_recipient_held_is_destroyed_when_its_lease_ends(office: An
     assert 1 <= (await office.keep())["destruction"]
     assert None is await office.row(documents, id=sent["document"])
     assert "stopped" == (await office.row(deliveries, id=sent["delivery"])).state
+
+
+async def test_an_acknowledgement_may_say_what_was_done(office: Any) -> None:
+    """Stopped or erased goes in the ledger with the acknowledgement of a notice; any other word is refused."""
+    for done in ("stopped", "erased"):
+        _, notice = await told(office)
+        await office.received("association", notice, acknowledge=False)
+        address = f"/v1/mailbox/{notice}/ack"
+        await office.refused("association", "POST", address, 400, json={"done": "read"})
+        assert "leased" == await office.state(notice)
+        await office.done("association", "POST", address, json={"done": done})
+        [event] = await office.events(notice, "withdrawal_acknowledged")
+        assert done == event.body["done"]
