@@ -68,7 +68,7 @@ from gateway.http import (
 )
 from gateway.http.description import describe
 from gateway.keeper import Keeper
-from gateway.keys import Keys, token_keys
+from gateway.keys import Keys, read_ring, token_keys
 from gateway.limits import Limits
 from gateway.loops import Loops
 from gateway.metrics import Publication
@@ -147,7 +147,7 @@ def assemble(
     services = Services(
         settings=settings,
         database=database,
-        vault=Vault(keys.root),
+        vault=Vault(keys.ring, partial(read_ring, settings.kek)),
         ledger=Ledger(),
         conventions=ConventionBook(),
         names=PartnerNames(database),
@@ -166,7 +166,7 @@ def assemble(
         settings.public_address,
         token_keys(settings),
         rights=ConventionRights(services),
-        secret=keys.root,
+        secret=keys.ring.secret("proofs"),
         clock=utc_now,
         certificates=Certificates(settings.proxies, settings.certificate_header, settings.certificate_verified_header),
         outgoing=outgoing,

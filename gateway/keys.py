@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.auth.token_keys import FileKeys, HeldKey, HeldKeys, TokenKeys, TokenKeysUnusable, has_files
 from gateway.settings import Settings
+from gateway.store.ring import Ring, RingUnreadable
 
 _TOKEN, _LEDGER = "token-signing.pem", "ledger-signing.pem"
 
@@ -31,7 +32,7 @@ class KeysMissing(Exception):
 class Keys:
     """The secrets of one gateway; never logged, never sent."""
 
-    root: bytes
+    ring: Ring
     ledger: Ed25519PrivateKey
 
     @classmethod
@@ -40,7 +41,7 @@ class Keys:
         ledger = _read_pem(settings.keys / _LEDGER)
         if not isinstance(ledger, Ed25519PrivateKey):
             raise KeysMissing(f"{_LEDGER} must hold an Ed25519 private key")
-        return cls(_read_root(settings.kek), ledger)
+        return cls(read_ring(settings.kek), ledger)
 
 
 def token_keys(settings: Settings) -> TokenKeys:
@@ -106,11 +107,28 @@ def _read_pem(path: Path) -> object:
         raise KeysMissing(f"{path.name}: {type(error).__name__}") from error
 
 
-def _read_root(path: Path) -> bytes:
+def read_ring(path: Path) -> Ring:
+    """Read the secrets of the sealing; raises `KeysMissing` naming the file."""
     try:
-        root = base64.b64decode(path.read_bytes().strip(), validate=True)
-    except (OSError, ValueError) as error:
+        return Ring.parse(path.read_bytes())
+    except OSError as error:
         raise KeysMissing(f"{path.name}: {type(error).__name__}") from error
-    if len(root) != 32:
-        raise KeysMissing(f"{path.name} must hold 32 bytes in base64")
-    return root
+    except RingUnreadable as error:
+        raise KeysMissing(f"{path.name}: {error}") from error
+
+
+def write_ring(path: Path, ring: Ring) -> None:
+    """Replace the secrets of the sealing: whole or not at all, readable by their owner only. Raises OSError."""
+    beside = path.with_name(f".{path.name}.new")
+    beside.unlink(missing_ok=True)
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(ring.encode())
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

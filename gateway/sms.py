@@ -57,7 +57,7 @@ async def ask(
         "agreement_id": document["id"],
         "subject_id": subject_id,
         "collected_by": caller.partner,
-        "phone": _phone(services.vault, correlation, document["subject"]["phones"][0]),
+        "phone": _phone(services.vault, correlation, document["subject"]["phones"][0])[0],
         "sealed": key.seal(orjson.dumps({"document": document, "question": question}), _place(correlation)),
         "requested_at": instant(now),
         "expires_at": instant(expires_at),
@@ -93,7 +93,7 @@ async def reply(
     query = sa.select(sms_requests).where(
         sms_requests.c.correlation == correlation,
         sms_requests.c.collected_by == caller.partner,
-        sms_requests.c.phone == _phone(services.vault, correlation, phone),
+        sms_requests.c.phone.in_(_phone(services.vault, correlation, phone)),
     )
     async with services.database.write() as tx:
         row = (await tx.execute(query)).first()
@@ -144,9 +144,9 @@ def _state(row: Any, now: datetime) -> str:
     return "expired" if row.expires_at <= instant(now) else "pending"
 
 
-def _phone(vault: Vault, correlation: str, number: str) -> bytes:
-    """The blind index of a number for one question: two questions to one number cannot be joined."""
-    return vault.blind("phone", f"{correlation}|{read_phone(number) or number}")
+def _phone(vault: Vault, correlation: str, number: str) -> tuple[bytes, ...]:
+    """The blind indexes of a number for one question, the newest first: two questions to one number cannot be joined."""
+    return vault.blinds("phone", f"{correlation}|{read_phone(number) or number}")
 
 
 async def _names(tx: Transaction, document: Document) -> tuple[str, list[str]]:

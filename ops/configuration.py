@@ -4,7 +4,7 @@ Changes of a gateway's configuration, each an event of its ledger: its opening, 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -56,20 +56,25 @@ async def check_sealing(settings: Settings, keys: Keys) -> None:
     database = Database(settings.database)
     try:
         async with database.read() as tx:
-            await check_root(tx, Vault(keys.root))
+            await check_root(tx, Vault(keys.ring))
     finally:
         await database.close()
 
 
 @asynccontextmanager
-async def change(settings: Settings, keys: Keys, body: dict[str, Any]) -> AsyncIterator[Transaction]:
+async def change(
+    settings: Settings,
+    keys: Keys,
+    body: Mapping[str, Any],
+    event_type: EventType = EventType.CONFIGURATION_CHANGED,
+) -> AsyncIterator[Transaction]:
     """Open a transaction in which the configuration is changed, with the event that says so; `body` names nobody."""
     database = Database(settings.database)
     try:
         async with database.write() as tx:
             yield tx
-            own = Vault(keys.root).own
-            event = record_of(EventType.CONFIGURATION_CHANGED, datetime.now(UTC), settings.operator_siret, body, own)
+            own = Vault(keys.ring).own
+            event = record_of(event_type, datetime.now(UTC), settings.operator_siret, body, own)
             await Ledger().append(tx, [event])
     finally:
         await database.close()

@@ -17,6 +17,7 @@ from gateway.auth.errors import AuthError
 from gateway.errors import TITLES, Problem, issue_body
 from gateway.fhir.outcome import operation_outcome
 from gateway.http.parameters import parameter_issue
+from gateway.store.subjects import StaleRing
 from schemas import Issue, MalformedJson
 
 _log = logging.getLogger(__name__)
@@ -69,6 +70,17 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(Problem)
     async def _problem(request: Request, error: Problem) -> Response:
         return render(request, error)
+
+    @app.exception_handler(StaleRing)
+    async def _stale(request: Request, _error: StaleRing) -> Response:
+        _log.critical("ring.stale")
+        problem = Problem(
+            "unavailable",
+            "La passerelle attend ses nouvelles clés : rien n'a été enregistré, réessayez dans quelques minutes.",
+            "The gateway waits for its new keys: nothing was recorded, try again in a few minutes.",
+            headers={"Retry-After": "60"},
+        )
+        return render(request, problem)
 
     @app.exception_handler(MalformedJson)
     async def _json(request: Request, error: MalformedJson) -> Response:

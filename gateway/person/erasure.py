@@ -277,10 +277,7 @@ async def _carry(tx: Transaction, subject_id: str, services: Services, now: date
     rows = (await tx.execute(query)).all()
     if not rows:
         return 0
-    fresh = services.vault.new_key(str(uuid.uuid4()))
-    await tx.execute(sa.insert(subjects).values(id=fresh.subject_id, created_at=instant(now)))
-    wrapped = {"kek": services.vault.kek_id, "wrapped": services.vault.wrap(fresh)}
-    await tx.execute(sa.insert(subject_data_keys).values(subject_id=fresh.subject_id, **wrapped))
+    [fresh] = await subjects_in_store.create(tx, [str(uuid.uuid4())], services.vault, now)
     known = subject_keys.c.subject_id == subject_id, subject_keys.c.kind.in_(_CARRIED)
     await tx.execute(sa.update(subject_keys).where(*known).values(subject_id=fresh.subject_id))
     events = []

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from gateway.store.crypto import DataKey, Vault
 from gateway.store.database import Transaction, insert_ignore, instant
-from gateway.store.tables import subject_data_keys, subject_keys, subjects
+from gateway.store.tables import generations, subject_data_keys, subject_keys, subjects
 from schemas import Document
 from schemas.identity import pivot, read_nir
 
@@ -30,11 +30,11 @@ _CHUNK = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a document says of its subject, as blind indexes only."""
+    """What a document says of its subject, as blind indexes only: each under every version of the key, or empty."""
 
-    nir: bytes | None
-    pivot: bytes | None
-    alias: bytes | None
+    nir: tuple[bytes, ...] = ()
+    pivot: tuple[bytes, ...] = ()
+    alias: tuple[bytes, ...] = ()
 
     @classmethod
     def of(cls, subject: Document, partner: str, vault: Vault) -> Identity:
@@ -44,15 +44,15 @@ class Identity:
         pseudonym = subject.get("pseudonym")
         return cls(
             # The number of sample cards is nobody's: matching on it would make one person of all who gave it.
-            vault.blind("nir", reading.nir) if reading and not reading.specimen else None,
-            vault.blind("pivot", traits) if traits else None,
-            alias(pseudonym, partner, vault) if pseudonym else None,
+            vault.blinds("nir", reading.nir) if reading and not reading.specimen else (),
+            vault.blinds("pivot", traits) if traits else (),
+            alias(pseudonym, partner, vault) if pseudonym else (),
         )
 
     def indexes(self) -> Iterator[tuple[str, bytes]]:
         """The rows of `subject_keys` that this identity can match."""
         for kind in ("nir", "pivot", "alias"):
-            if value := getattr(self, kind):
+            for value in getattr(self, kind):
                 yield kind, value
 
 
@@ -60,13 +60,17 @@ class AmbiguousSubject(Exception):
     """Several people match the traits given: the sender must add what tells them apart (the NIR, or the place of birth)."""
 
 
+class StaleRing(Exception):
+    """This process still works with a key that was taken out of use, and its file does not say otherwise: restart it with the new one."""
+
+
 class UnknownSubject(Exception):
     """Only a pseudonym was given, and it names nobody for this partner."""
 
 
-def alias(pseudonym: str, partner: str, vault: Vault) -> bytes:
-    """Compute the blind index under which a partner's pseudonym of a subject is found again."""
-    return vault.blind("alias", f"{partner}|{pseudonym}")
+def alias(pseudonym: str, partner: str, vault: Vault) -> tuple[bytes, ...]:
+    """Compute the blind indexes under which a partner's pseudonym of a subject is found again."""
+    return vault.blinds("alias", f"{partner}|{pseudonym}")
 
 
 async def resolve(
@@ -80,8 +84,7 @@ async def resolve(
     """
     known = await _Known.load(tx, identities)
     if tx.dialect.name == "postgresql" and any(known.match(identity) is None for identity in identities):
-        # Two writers that meet the same new person would otherwise both create it.
-        await tx.execute(sa.select(sa.func.pg_advisory_xact_lock(_CREATION_LOCK)))
+        await creating(tx)  # two writers that meet the same new person would otherwise both create it
         known = await _Known.load(tx, identities)
     found = [known.match_or_create(identity) for identity in identities]
     await known.save(tx, vault, now)
@@ -92,6 +95,49 @@ async def find(tx: Transaction, identity: Identity) -> str | None:
     """Look for the one person that an identity names, and create nobody; nobody and several people look alike."""
     found = (await _Known.load(tx, [identity])).match(identity)
     return found if isinstance(found, str) else None
+
+
+async def create(tx: Transaction, subject_ids: Sequence[str], vault: Vault, now: datetime) -> list[DataKey]:
+    """
+    Make the rows of new subjects, each with a fresh data key, and give these.
+
+    Raises `StaleRing` rather than wrap a key under one that is being destroyed: this process must read the ring again.
+    """
+    if not subject_ids:
+        return []
+    await creating(tx)
+    if await retired(tx, vault):
+        vault.read_again()
+        if await retired(tx, vault):
+            raise StaleRing
+    keys = [vault.new_key(subject) for subject in subject_ids]
+    await tx.execute(sa.insert(subjects), [{"id": subject, "created_at": instant(now)} for subject in subject_ids])
+    wrapped = [{"subject_id": key.subject_id, "kek": vault.kek_id, "wrapped": vault.wrap(key)} for key in keys]
+    await tx.execute(sa.insert(subject_data_keys), wrapped)
+    return keys
+
+
+async def creating(tx: Transaction) -> None:
+    """Hold the creation of subjects until the transaction ends; SQLite's write transactions do it already."""
+    if tx.dialect.name == "postgresql":
+        await tx.execute(sa.select(sa.func.pg_advisory_xact_lock(_CREATION_LOCK)))
+
+
+async def retired(tx: Transaction, vault: Vault) -> bool:
+    """Whether a key that this vault would write with was taken out of use."""
+    names = [kek_mark(vault.kek_id), *(index_mark(version) for version in vault.ring.indexes)]
+    query = sa.select(generations.c.name).where(generations.c.name.in_(names))
+    return (await tx.execute(query.limit(1))).first() is not None
+
+
+def kek_mark(name: str) -> str:
+    """The row of `generations` that says that a wrapping key is out of use."""
+    return f"retired kek {name}"
+
+
+def index_mark(version: int) -> str:
+    """The row of `generations` that says that a version of the blind indexes is out of use."""
+    return f"retired index {version}"
 
 
 class _Known:
@@ -119,18 +165,18 @@ class _Known:
 
     def match(self, identity: Identity) -> str | AmbiguousSubject | None:
         """The subject of an identity, an ambiguity, or None when nobody matches."""
-        if identity.nir and (same := self.by_key.get(("nir", identity.nir))):
+        if same := self._having("nir", identity.nir) or self._having("alias", identity.alias):
             return next(iter(same))
-        if identity.alias and (same := self.by_key.get(("alias", identity.alias))):
-            return next(iter(same))
-        if not identity.pivot:
-            return None
-        same = self.by_key.get(("pivot", identity.pivot), set())
+        same = self._having("pivot", identity.pivot)
         if identity.nir:  # somebody with the same traits and another NIR is somebody else
             same = {subject for subject in same if subject not in self.nir_of}
         if len(same) > 1:
             return AmbiguousSubject()
         return next(iter(same), None)
+
+    def _having(self, kind: str, values: Sequence[bytes]) -> set[str]:
+        """The subjects that have one of some values of a kind."""
+        return {subject for value in values for subject in self.by_key.get((kind, value), ())}
 
     def match_or_create(self, identity: Identity) -> str | AmbiguousSubject | UnknownSubject:
         subject = self.match(identity)
@@ -150,15 +196,7 @@ class _Known:
         return subject
 
     async def save(self, tx: Transaction, vault: Vault, now: datetime) -> None:
-        if self.new_subjects:
-            await tx.execute(
-                sa.insert(subjects), [{"id": subject, "created_at": instant(now)} for subject in self.new_subjects]
-            )
-            wrapped = [
-                {"subject_id": subject, "kek": vault.kek_id, "wrapped": vault.wrap(vault.new_key(subject))}
-                for subject in self.new_subjects
-            ]
-            await tx.execute(sa.insert(subject_data_keys), wrapped)
+        await create(tx, self.new_subjects, vault, now)
         if self.new_keys:
             await tx.execute(insert_ignore(subject_keys, tx), self.new_keys)
 
@@ -182,15 +220,16 @@ async def data_keys(tx: Transaction, subject_ids: Iterable[str], vault: Vault) -
     keys = {}
     for chunk in chunks(sorted(set(subject_ids))):
         for row in await tx.execute(sa.select(subject_data_keys).where(subject_data_keys.c.subject_id.in_(chunk))):
-            keys[row.subject_id] = vault.unwrap(row.subject_id, row.wrapped)
+            keys[row.subject_id] = vault.unwrap(row.subject_id, row.kek, row.wrapped)
     return keys
 
 
 async def remember_aliases(tx: Transaction, pairs: Iterable[tuple[str, str]], vault: Vault) -> None:
     """Make the pseudonyms of (subject, partner) pairs findable when the partner writes about the person again."""
     rows = [
-        {"kind": "alias", "value": alias(vault.pseudonym(subject, partner), partner, vault), "subject_id": subject}
+        {"kind": "alias", "value": value, "subject_id": subject}
         for subject, partner in sorted(set(pairs))
+        for value in alias(vault.pseudonym(subject, partner), partner, vault)
     ]
     if rows:
         await tx.execute(insert_ignore(subject_keys, tx), rows)

@@ -98,7 +98,7 @@ async def _replay(event: str | None) -> list[Replayed]:
     from gateway.store.database import Database  # noqa: PLC0415
 
     settings = say.settings()
-    vault = Vault(say.keys(settings).root)
+    vault = Vault(say.keys(settings).ring)
     database = Database(settings.database)
     try:
         async with database.read() as tx:

@@ -4,18 +4,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
+from sqlalchemy.exc import SQLAlchemyError
 
+from consent.ledger.event import EventType
 from gateway.auth.token_keys import LEAD, TokenKeysUnusable, ended_files, next_file
-from gateway.keys import KeysMissing, new_token_key, token_keys
-from ops.commands import say
+from gateway.keys import Keys, KeysMissing, new_token_key, token_keys
+from gateway.settings import Settings
+from ops.commands import say, sealing
+from ops.configuration import change
 
 app = typer.Typer(no_args_is_help=True, help="Les clés de la passerelle. / The gateway's own keys.")
 rotate = typer.Typer(no_args_is_help=True, help="Remplacer une clé. / Replace a key.")
 app.add_typer(rotate, name="rotate")
+app.add_typer(sealing.app, name="sealing")
 
 
 @app.command("show")
@@ -61,6 +67,7 @@ def rotate_token(
         say.fail(f"{settings.keys} : {type(error).__name__}.", f"{settings.keys}: {type(error).__name__}.")
     for old in ended:
         old.unlink()
+    _record(settings, kid)
     say.result(
         {
             "kid": kid,
@@ -69,3 +76,19 @@ def rotate_token(
             "deleted": [old.name for old in ended],
         }
     )
+
+
+def _record(settings: Settings, kid: str) -> None:
+    """Record the new key in the ledger; a key that is compromised is replaced even when the ledger cannot be written."""
+
+    async def recorded() -> None:
+        body = {"change": "token_key_added", "kid": kid}
+        async with change(settings, Keys.load(settings), body, EventType.KEY_ROTATED):
+            pass
+
+    try:
+        asyncio.run(recorded())
+    except (KeysMissing, SQLAlchemyError, OSError) as error:
+        say.stderr.print(
+            f"Attention : la nouvelle clé n'a pas pu être inscrite au journal ({type(error).__name__}). / Not recorded."
+        )

@@ -61,7 +61,7 @@ async def _listed() -> Sequence[Aside]:
 
 async def _opened(ident: str) -> bytes | None:
     settings = say.settings()
-    vault = Vault(say.keys(settings).root)
+    vault = Vault(say.keys(settings).ring)
     database = Database(settings.database)
     try:
         async with database.write() as tx:

@@ -87,7 +87,7 @@ async def _added(login: str, password: str, roles: list[str], partner: str, now:
                 roles=roles,
                 partner=partner,
                 issuer=f"Trait d'union {settings.origin.partition('/')[0]}",
-                key=Vault(keys.root).own,
+                key=Vault(keys.ring).own,
                 now=now,
             )
     except RegistrationRefused as error:

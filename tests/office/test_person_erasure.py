@@ -254,7 +254,7 @@ async def test_a_thousand_erased_people_are_unreadable_and_the_log_verifies(offi
         left = sa.select(sa.func.count()).select_from(ledger_events).where(ledger_events.c.label.in_(labels))
         assert 0 == (await tx.execute(left)).scalar_one()
         await export(tx, tmp_path, office.runtime.signer.vkey)
-    remaining = [services.vault.own, *(services.vault.unwrap(row.subject_id, row.wrapped) for row in wrapped)]
+    remaining = [services.vault.own, *(services.vault.unwrap(row.subject_id, row.kek, row.wrapped) for row in wrapped)]
     for sealed, where in copies[::25]:
         for key in remaining:
             with pytest.raises(Unreadable):

@@ -153,7 +153,7 @@ async def test_a_document_that_was_touched_is_found(in_process: Callable[..., An
             wrapped = (
                 await tx.execute(sa.select(subject_data_keys).where(subject_data_keys.c.subject_id == row.subject_id))
             ).first()
-            key = vault.unwrap(row.subject_id, wrapped.wrapped)
+            key = vault.unwrap(row.subject_id, wrapped.kek, wrapped.wrapped)
             place = f"documents/{row.id}"
             changed = json.loads(key.open(row.sealed, place)) | {"rights": []}
             sealed = key.seal(json.dumps(changed).encode(), place)

@@ -47,7 +47,7 @@ def gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 async def _fill() -> None:
     settings = Settings()
-    vault, database = Vault(Keys.load(settings).root), Database(settings.database)
+    vault, database = Vault(Keys.load(settings).ring), Database(settings.database)
     from datetime import UTC, datetime
 
     from consent.ledger.store import Ledger
