@@ -73,6 +73,7 @@ MEMBERS: Final[dict[str, tuple[Rule, str, str]]] = {
     "adapter": (_CODE, "Le format du fichier.", "The format of the file."),
     "agreement_id": (_TEXT, "L'accord.", "The agreement."),
     "agreement_type": (_CODE, "La nature de l'accord.", "The kind of agreement."),
+    "attachment_id": (_UUID, "La pièce jointe remise.", "The attachment handed over."),
     "by": (_CODE, "La liste parcourue : person, convention, partner ou all.", "The list gone through."),
     "bytes": (_COUNT, "La taille du fichier.", "The size of the file."),
     "carried": (

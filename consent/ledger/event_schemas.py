@@ -40,7 +40,10 @@ BODIES: Final[dict[EventType, tuple[str, str]]] = {
     EventType.OBJECTION_LIFTED: ("objection_id class", ""),
     EventType.EXCHANGE_ACCEPTED: _EXCHANGE,
     EventType.EXCHANGE_REFUSED: _EXCHANGE,
-    EventType.DISCLOSURE_MADE: _DISCLOSURE,
+    EventType.DISCLOSURE_MADE: (
+        f"{_DELIVERY} client_id rules decision",
+        f"{_DISCLOSURE[0]} {_DISCLOSURE[1]} attachment_id",
+    ),
     EventType.DISCLOSURE_ACKNOWLEDGED: (f"{_DELIVERY} client_id", "acted_by"),
     EventType.DISCLOSURE_REJECTED: (f"{_DELIVERY} client_id reason", "acted_by"),
     EventType.DISCLOSURE_STOPPED: (f"{_DELIVERY} reasons", ""),

@@ -69,7 +69,7 @@ async def account(subject: Document, partner: str, caller: Caller, services: Ser
         "ledger": services.settings.origin,
         "trace_months": services.settings.trace_months,
         **held,
-        "disclosures": [_disclosure(each) for each in events if each["type"] in _DISCLOSED and "body" in each],
+        "disclosures": [_disclosure(each, held) for each in events if each["type"] in _DISCLOSED and "body" in each],
         "readings": [each for each in events if each["type"] in _READ],
         "events": events,
     }
@@ -154,18 +154,24 @@ def _event(row: Mapping[str, Any]) -> dict[str, Any]:
     )
 
 
-def _disclosure(event: Mapping[str, Any]) -> dict[str, Any]:
-    """Who received what, when, from whom, on what ground: the line that the law speaks of."""
+def _disclosure(event: Mapping[str, Any], held: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Who received what, when, from whom, on what ground: the line that the law speaks of.
+
+    An attachment goes under the exchange of its document, whose event told the rest.
+    """
     body = event["body"]
+    exchange: Mapping[str, Any] = next((each for each in held["exchanges"] if each["id"] == body["exchange_id"]), {})
+    convention = body["decision"]["convention"]
     return {
         "at": event["occurred_at"],
         "recipient": body["recipient"],
-        "sender": body["sender"],
-        "kind": body["kind"],
-        "purpose": body["purpose"],
+        "sender": body.get("sender", exchange.get("sender")),
+        "kind": body.get("kind", "attachment"),
+        "purpose": body.get("purpose", exchange.get("purpose")),
         "basis": body["decision"]["basis"],
-        "convention": body["convention_id"],
-        "fields": _fields(body["kind"], body["left"]),
+        "convention": convention and convention["id"],
+        "fields": _fields(body["kind"], body["left"]) if "left" in body else [],
         "event": event["id"],
         "index": event["index"],
     }
@@ -185,7 +191,7 @@ def _pattern(pointer: str) -> str:
 async def _names(tx: Transaction, told: Mapping[str, Any]) -> dict[str, str]:
     """The names of the organisations that the account speaks of."""
     sirets = {told["operator"], *(event["actor"] for event in told["events"])}
-    sirets |= {each[name] for each in told["disclosures"] for name in ("sender", "recipient")}
+    sirets |= {each[name] for each in told["disclosures"] for name in ("sender", "recipient") if each[name]}
     sirets |= {part["siret"] for each in told["exchanges"] for part in each["recipients"]}
     query = sa.select(partners.c.siret, partners.c.name).where(partners.c.siret.in_(sorted(sirets)))
     return {row.siret: row.name for row in await tx.execute(query)}

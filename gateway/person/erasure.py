@@ -22,15 +22,8 @@ from consent.ledger import indexer
 from consent.ledger.commitment import Disclosure
 from consent.ledger.event import EventType
 from consent.ledger.lists import PERSON, bucket_of, key_of, prefix_of
-from consent.tables import (
-    agreements,
-    break_glass,
-    ledger_events,
-    ledger_list_rows,
-    ledger_lists,
-    objections,
-    sms_requests,
-)
+from consent.tables import ledger_events, ledger_list_rows, ledger_lists, objections
+from consent.tables import metadata as consent_metadata
 from consent.texts import texts
 from gateway import notices
 from gateway.auth.caller import Caller
@@ -43,13 +36,26 @@ from gateway.store import subjects as subjects_in_store
 from gateway.store.crypto import DataKey
 from gateway.store.database import Database, Transaction, instant
 from gateway.store.idempotency import Attempt
-from gateway.store.tables import deliveries, documents, exchanges, subject_data_keys, subject_keys, subjects
+from gateway.store.tables import (
+    attachment_chunks,
+    attachments,
+    deliveries,
+    documents,
+    exchanges,
+    metadata,
+    subject_data_keys,
+    subject_keys,
+    subjects,
+)
 from schemas import Document, code_list
 
 _T = TypeVar("_T")
 
 ERASED: Final = "erased"
 """Whom everything is about that was about somebody erased: nobody can tell one of them from another."""
+
+_UNJOINED: Final = (exchanges, deliveries, ledger_events)
+"""What keeps its rows, for counts and proofs, about nobody."""
 
 _TEXT: Final = "effacement-2026-11"
 _LATE: Final = timedelta(minutes=5)
@@ -223,21 +229,21 @@ async def _stop(tx: Transaction, key: DataKey, services: Services, now: datetime
     return {"deliveries_stopped": len(stopped)}
 
 
+def about_somebody() -> list[sa.Table]:
+    """Every table whose rows are about a person and go with them; of the others, only what names the person goes."""
+    tables = [*consent_metadata.sorted_tables, *metadata.sorted_tables]
+    return [table for table in reversed(tables) if "subject_id" in table.c and table not in _UNJOINED]
+
+
 async def _destroy(tx: Transaction, subject_id: str, now: datetime) -> dict[str, int]:
     """Delete the key, what it sealed, what the person was found by, and what joined their rows; gives how many of each."""
     await _overwrite(tx, on=True)
+    files = sa.select(attachments.c.id).where(attachments.c.subject_id == subject_id)
+    await tx.execute(sa.delete(attachment_chunks).where(attachment_chunks.c.attachment_id.in_(files)))
     counts = {}
-    for name, table in (
-        ("keys", subject_data_keys),
-        ("indexes", subject_keys),
-        ("documents", documents),
-        ("agreements", agreements),
-        ("questions", sms_requests),
-        ("objections", objections),
-        ("accesses", break_glass),
-    ):
+    for table in about_somebody():
         gone = await tx.execute(sa.delete(table).where(table.c.subject_id == subject_id))
-        counts[name] = int(gone.rowcount)
+        counts[table.name] = int(gone.rowcount)
     counts["events"] = await unjoin(tx, subject_id)
     await tx.execute(sa.update(subjects).where(subjects.c.id == subject_id).values(erased_at=instant(now)))
     return counts
@@ -427,7 +433,8 @@ async def _stranger(tx: Transaction, subject_id: str) -> bool:
     known = sa.select(subjects.c.id).where(subjects.c.id == subject_id, subjects.c.erased_at.is_(None))
     if (await tx.execute(known)).first() is None:
         return False
-    for table in (documents, agreements, sms_requests, objections, break_glass, exchanges, deliveries):
+    recognised = (subject_keys, subject_data_keys)
+    for table in [*(each for each in about_somebody() if each not in recognised), exchanges, deliveries]:
         if (await tx.execute(sa.select(table.c.subject_id).where(table.c.subject_id == subject_id).limit(1))).first():
             return False
     return True

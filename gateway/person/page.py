@@ -18,7 +18,13 @@ from gateway.store.database import moment
 from gateway.titles import field_titles
 from schemas import Kind, code_list
 
-_KINDS = {"referral": "Orientation", "bilan": "Bilan de droits", "status": "Suivi", "consent": "Accord ou notification"}
+_KINDS = {
+    "referral": "Orientation",
+    "bilan": "Bilan de droits",
+    "status": "Suivi",
+    "consent": "Accord ou notification",
+    "attachment": "Pièce jointe",
+}
 _TITLES = {"consent": "Consentement", "accord": "Accord", "mandate": "Mandat"}
 
 
@@ -40,9 +46,9 @@ def account_page(told: Mapping[str, Any]) -> str:
                 **each,
                 "at": _hour(each["at"]),
                 "recipient": name(each["recipient"]),
-                "sender": name(each["sender"]),
+                "sender": name(each["sender"]) if each["sender"] else "",
                 "kind": _KINDS[each["kind"]],
-                "purpose": code_list("purpose")[each["purpose"]].label_fr,
+                "purpose": code_list("purpose")[each["purpose"]].label_fr if each["purpose"] else "",
             }
             for each in told["disclosures"]
         ],

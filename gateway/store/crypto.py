@@ -82,6 +82,7 @@ class Vault:
         self._pseudonym = ring.secret("pseudonym")
         self._documents = ring.secret("document id")
         self._requests = ring.secret("request digest")
+        self._digests = ring.secret("file digest")
         self._messages = ring.secret("message signing")
         self.own = DataKey(OWN, ring.secret("own data"))
 
@@ -131,6 +132,10 @@ class Vault:
         return tuple(
             bytes([version]) + hmac.digest(key, associated(kind, value), hashlib.sha256) for version, key in self._index
         )
+
+    def blind(self, kind: str, value: str) -> bytes:
+        """Compute the blind index of something that is nobody's identity (the digest of a file): its key does not change."""
+        return _VERSION + hmac.digest(self._digests, associated(kind, value), hashlib.sha256)
 
     def pseudonym(self, subject_id: str, partner: str) -> str:
         """Name a subject for one partner: two partners cannot join their pseudonyms."""

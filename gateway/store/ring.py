@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-KEPT: Final = ("pseudonym", "document id", "request digest", "message signing", "own data", "proofs")
+KEPT: Final = ("pseudonym", "document id", "request digest", "message signing", "own data", "proofs", "file digest")
 """The secrets that stay: partners hold what is made with them, or nothing personal is under them."""
 
 _FORMAT: Final = "trait-dunion/keys@v1"
