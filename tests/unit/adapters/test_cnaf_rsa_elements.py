@@ -128,12 +128,12 @@ def leaves(*treatments):
 
 
 def test_the_list_has_the_elements_of_the_schema():
-    """264 names, 270 places, of which 202 hold a value; counted, and said so in the READMEs."""
+    """264 names, 270 places, of which 202 hold a value; counted, and said so in the README."""
     names = {path.rpartition("/")[2] for path in RULES}
     counts = count_rules(RULES)
     assert (len(names), len(RULES), counts["mapped"] + counts["kept"] + counts["ignored"]) == (264, 270, 202)
-    told = (files("adapters") / "README.md").read_text(encoding="utf-8")
-    assert f"270 : {counts['mapped']} traduits, {counts['kept']} gardés tels quels, {counts['ignored']} écartés" in told
+    told = (files("adapters.cnaf_rsa") / "README.md").read_text(encoding="utf-8")
+    assert f"{counts['mapped']} traduits, {counts['kept']} gardés tels quels, {counts['ignored']} écartés" in told
 
 
 def test_a_flow_with_every_element_has_nothing_unknown():

@@ -8,8 +8,10 @@ PUBLISHED = {
     "accord-2026-11": "b34150c4a03eabacd3fc175471fc0c57b2ccc91701de528d4e7cc9b386dd5f3b",
     "accord-facile-2026-11": "6e5f591df4d3a56af53ec68c3866c5964b0b4df73e7a18b2f450ff9456854ab9",
     "agreement-2026-11": "e5b99310028800ae59b34679c5feee93fc6289e35723f7b09fa1830ed12a8534",
+    "effacement-2026-11": "9634f1251ce08ac117dac61aad099b08d7bd75f442a504177b7cfedfd7ec807f",
     "mandat-2026-11": "9a5074d34dcb73e529dedc9f880b6efaa732187e3224448428da868fdcc7888f",
     "opposition-2026-11": "db90f32b63e734b2821cd9b607020f03d25557e7bffcc2a08eef6b733e5c5565",
+    "urgence-2026-11": "0c29bbc8061a64ba2108fffb35f951b60b78a6c930a86a3d672339be5e350ab2",
     "sms-2026-11": "f96108703e31c02461e68a35145c7b0d162f32604d4a26882724bb959b8af98a",
 }
 """A new version is a new file and a new line here; a line never changes."""
