@@ -34,6 +34,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "person": ("person", "app"),
     "schema": ("schema", "app"),
     "bench": ("bench", "app"),
+    "faults": ("faults", "app"),
 }
 """Each command, the file of `ops/commands` it is in, and its name there."""
 

@@ -1,6 +1,9 @@
 """
 A server of our own, from the programs installed on this machine: temporary folder, free port of the loopback address, stopped
 and erased at the end. No existing cluster, node, account or configuration file is touched.
+
+    start_postgresql, start_rabbitmq    for the time of a block
+    postgresql_in, rabbitmq_in          in a folder that the caller keeps: whoever kills a server starts it again there
 """
 
 import os
@@ -10,9 +13,11 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
+from zlib import crc32
 
 from ops.services.probe import Unavailable
 
@@ -26,32 +31,45 @@ class NotInstalled(Unavailable):
     """
 
 
+@dataclass(frozen=True, slots=True)
+class Server:
+    """How a server is started, again if need be: its address, its program, and the folder and account it works in."""
+
+    url: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    folder: Path
+    user: str | None
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Start it; its words go to a file of its folder. It still needs a moment before it answers."""
+        with (self.folder / f"{Path(self.command[0]).name}.log").open("ab") as log:
+            return subprocess.Popen(
+                self.command,
+                cwd=self.folder,
+                env=os.environ | dict(self.environment),
+                user=self.user,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C is for the tests: the servers are stopped after them
+            )
+
+    def start_on(self, stack: ExitStack) -> subprocess.Popen[bytes]:
+        """Start it until `stack` is left."""
+        process = self.start()
+        stack.callback(stop, process)
+        return process
+
+
 def start_postgresql(stack: ExitStack) -> tuple[str, subprocess.Popen[bytes]]:
     """
     Makes a cluster and starts it; returns its address (superuser `postgres`, no password) and its process.
 
     Raises `NotInstalled` when the programs are missing, `Unavailable` when they refuse. The server still needs a moment before it answers.
     """
-    initdb = _program("initdb", "/usr/lib/postgresql/*/bin")
-    user = _account("postgres")
-    folder = _folder(stack, user)
-    cluster = folder / "cluster"
-    command = [
-        str(initdb),
-        "--pgdata",
-        str(cluster),
-        "--username=postgres",
-        "--auth=trust",
-        "--encoding=UTF8",
-        "--locale=C",
-    ]
-    made = subprocess.run(command, capture_output=True, text=True, check=False, user=user, cwd=folder)
-    if made.returncode:
-        raise Unavailable(f"initdb : {(made.stderr.strip().splitlines() or ['?'])[-1]}")
-    port = _free_port()
-    options = ["-D", str(cluster), "-p", str(port), "-h", "127.0.0.1", "-k", str(folder)]
-    process = _start([str(initdb.with_name("postgres")), *options], {}, folder, user, stack)
-    return f"postgresql+asyncpg://postgres@127.0.0.1:{port}/postgres", process
+    server = postgresql_in(_folder(stack))
+    return server.url, server.start_on(stack)
 
 
 def start_rabbitmq(stack: ExitStack) -> tuple[str, subprocess.Popen[bytes]]:
@@ -60,11 +78,38 @@ def start_rabbitmq(stack: ExitStack) -> tuple[str, subprocess.Popen[bytes]]:
 
     Raises `NotInstalled` when the programs are missing. The server still needs a moment before it answers.
     """
+    mapper, server = rabbitmq_in(_folder(stack))
+    mapper.start_on(stack)
+    return server.url, server.start_on(stack)
+
+
+def postgresql_in(folder: Path) -> Server:
+    """
+    A cluster in `folder`, made if it is not there; raises as `start_postgresql`.
+    """
+    initdb = _program("initdb", "/usr/lib/postgresql/*/bin")
+    user = _owned(folder, "postgres")
+    cluster = folder / "cluster"
+    if not (cluster / "PG_VERSION").exists():
+        options = ("--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C")
+        command = [str(initdb), "--pgdata", str(cluster), *options]
+        made = subprocess.run(command, capture_output=True, text=True, check=False, user=user, cwd=folder)
+        if made.returncode:
+            raise Unavailable(f"initdb : {(made.stderr.strip().splitlines() or ['?'])[-1]}")
+    port = _free_port()
+    command = [str(initdb.with_name("postgres")), "-D", str(cluster), "-p", str(port), "-h", "127.0.0.1"]
+    url = f"postgresql+asyncpg://postgres@127.0.0.1:{port}/postgres"
+    return Server(url, (*command, "-k", str(folder)), {}, folder, user)
+
+
+def rabbitmq_in(folder: Path) -> tuple[Server, Server]:
+    """
+    A node in `folder`, after the port mapper that it needs; raises as `start_rabbitmq`.
+    """
     # The program itself, not the packages' wrapper of the same name, which insists on the system's own folders.
-    server = _program("rabbitmq-server", "/usr/lib/rabbitmq/bin", "/usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin")
+    program = _program("rabbitmq-server", "/usr/lib/rabbitmq/bin", "/usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin")
     mapper = _program("epmd", "/usr/lib/erlang/erts-*/bin")
-    user = _account("rabbitmq")
-    folder = _folder(stack, user)
+    user = _owned(folder, "rabbitmq")
     (folder / "empty").touch()
     port, mapper_port = _free_port(), _free_port()
     environment = {
@@ -77,13 +122,16 @@ def start_rabbitmq(stack: ExitStack) -> tuple[str, subprocess.Popen[bytes]]:
         "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"),
         "RABBITMQ_LOG_BASE": str(folder / "log"),
         "RABBITMQ_MNESIA_BASE": str(folder / "data"),
-        "RABBITMQ_NODENAME": f"tdu-{os.getpid()}@localhost",
+        "RABBITMQ_NODENAME": f"tdu-{crc32(bytes(folder)):08x}@localhost",
         "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
         "RABBITMQ_NODE_PORT": str(port),
     }
-    _start([str(mapper), "-port", str(mapper_port), "-address", "127.0.0.1"], environment, folder, user, stack)
-    process = _start([str(server)], environment, folder, user, stack)
-    return f"amqp://guest:guest@127.0.0.1:{port}/", process
+    command = (str(mapper), "-port", str(mapper_port), "-address", "127.0.0.1")
+    url = f"amqp://guest:guest@127.0.0.1:{port}/"
+    return (
+        Server("", command, environment, folder, user),
+        Server(url, (str(program),), environment, folder, user),
+    )
 
 
 def install_debian_package(package: str) -> None:
@@ -132,11 +180,16 @@ def _account(name: str) -> str | None:
         raise Unavailable(f"le compte {name} n'existe pas (no such account)") from None
 
 
-def _folder(stack: ExitStack, user: str | None) -> Path:
-    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tdu-", ignore_cleanup_errors=True)))
+def _folder(stack: ExitStack) -> Path:
+    return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tdu-", ignore_cleanup_errors=True)))
+
+
+def _owned(folder: Path, account: str) -> str | None:
+    """Give a folder to the account that the server runs under."""
+    user = _account(account)
     if user is not None:
         shutil.chown(folder, user)
-    return folder
+    return user
 
 
 def _free_port() -> int:
@@ -146,25 +199,8 @@ def _free_port() -> int:
         return port
 
 
-def _start(
-    command: Sequence[str], environment: Mapping[str, str], folder: Path, user: str | None, stack: ExitStack
-) -> subprocess.Popen[bytes]:
-    log = stack.enter_context((folder / f"{Path(command[0]).name}.log").open("wb"))
-    process = subprocess.Popen(
-        command,
-        cwd=folder,
-        env=os.environ | environment,
-        user=user,
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=log,
-        start_new_session=True,  # Ctrl-C is for the tests: the servers are stopped after them
-    )
-    stack.callback(_stop, process)
-    return process
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """Ask a server to end, and end it when it does not."""
     process.terminate()
     try:
         process.wait(STOP_SECONDS)
