@@ -26,9 +26,9 @@ _FEWEST: Final = 10
 """Figures below which a text can hold neither: an IBAN has ten at least, a NIR twelve."""
 
 _TECHNICAL: Final = re.compile(
-    r"[0-9a-f]{64}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9:.]+(Z|[+-][0-9:]+))?"
+    r"[0-9a-f]{64}|p-[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9:.]+(Z|[+-][0-9:]+))?"
 )
-"""Digests, UUIDs, dates: what the schemas ask for, full of digits and never a number of a person."""
+"""Digests, pseudonyms, UUIDs, dates: what the schemas ask for, full of digits and never a number of a person."""
 
 _GAP: Final = r"(?:[\s.\-_/:]{1,2})?"
 _NIR15: Final = re.compile(

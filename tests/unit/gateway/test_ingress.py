@@ -54,6 +54,8 @@ HARMLESS = {
     "a reference": "VAL-2026-000123",
     "a digest": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
     "a UUID": "28407399-9000-1621-8407-399900016228",
+    "a pseudonym that looks like an IBAN": "p-ae599dc0471b31da0d2846b609c5fdbb",
+    "a pseudonym that looks like a NIR": "p-dd23594df2fed1310914072912ef5a04",
     "a date with offset": "2026-11-23T09:00:00.123456+01:00",
     "an IBAN with a wrong key": "FR7730006000011234567890189",
     "a country that has none": "XX7630006000011234567890189",
