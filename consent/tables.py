@@ -79,6 +79,7 @@ agreements = sa.Table(
     sa.Column("recorded_at", Instant, nullable=False),
     sa.Column("withdrawn_at", Instant, nullable=True),
     sa.Column("ends_at", Instant, nullable=True, index=True, comment="when it will end by itself; null once it ended"),
+    sa.Column("over_at", Instant, nullable=True, index=True, comment="when it is over: its proof is kept from then on"),
     sa.Index("ix_agreements_collected_by_recorded_at_id", "collected_by", "recorded_at", "id"),
 )
 

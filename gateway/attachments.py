@@ -38,8 +38,6 @@ LARGEST: Final = 52_428_800
 _CHUNK: Final = 1_048_576
 _READY: Final = ("clean", "unscanned")
 _ABANDONED: Final = timedelta(days=1)
-_KEPT: Final = timedelta(days=183)
-"""Six months, whatever the document is kept for."""
 _ZIP: Final = (b"PK\x03\x04",)
 TYPES: Final[Mapping[str, tuple[bytes, ...]]] = {
     "application/pdf": (b"%PDF-",),
@@ -161,15 +159,12 @@ async def hand_over(ident: str, caller: Caller, services: Services) -> tuple[Map
 
 
 async def forget(services: Services, limit: int) -> int:
-    """Delete what nobody may ask for any more: files never finished, those past their time or whose document is gone."""
+    """Delete what nobody may ask for any more: files never finished, and those whose document is gone."""
     now = services.clock()
     unfinished = sa.and_(attachments.c.state == "receiving", attachments.c.updated_at < instant(now - _ABANDONED))
-    past = attachments.c.created_at < instant(now - _KEPT)
     orphan = ~sa.exists().where(documents.c.id == attachments.c.document_id)
     async with services.database.read() as tx:
-        ids = list(
-            (await tx.execute(sa.select(attachments.c.id).where(unfinished | past | orphan).limit(limit))).scalars()
-        )
+        ids = list((await tx.execute(sa.select(attachments.c.id).where(unfinished | orphan).limit(limit))).scalars())
     for ident in ids:
         await _remove(ident, services)
     return len(ids)

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from consent.gate import Notice
 from consent.ledger.event import EventType
 from consent.tables import agreements
-from gateway import destruction, notices, retention, trace
+from gateway import destruction, leftovers, notices, retention, trace
 from gateway.break_glass import telling, watch
 from gateway.person import erasure
 from gateway.recording import scopes_of
@@ -191,11 +191,14 @@ DUTIES: Final[dict[str, Duty]] = {
     "questions": retention.questions,
     "objections": retention.past_objections,
     "delivered": retention.delivered,
+    "past attachments": retention.past_attachments,
+    "past agreements": retention.past_agreements,
+    "past accesses": retention.past_openings,
     "trace": trace.purge,
     "erased": erasure.sweep,
-    "quarantine": retention.files,
-    "answers": retention.answers,
-    "attachments": retention.attachments_left,
-    "tokens": retention.tokens,
-    "sessions": retention.person_sessions,
+    "quarantine": leftovers.files,
+    "answers": leftovers.answers,
+    "attachments": leftovers.attachments_left,
+    "tokens": leftovers.tokens,
+    "sessions": leftovers.person_sessions,
 }

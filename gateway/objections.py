@@ -6,9 +6,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from consent.agreement import Objection
+from consent.conventions.convention import ConventionState
+from consent.conventions.retention import purges
 from consent.gate import Notice
 from consent.ledger.event import EventType
 from consent.texts import texts
@@ -42,9 +45,8 @@ async def record_objection(
     Durable when it returns. Raises `Problem` (409, 422).
     """
     now = services.clock()
-    objection = Objection.remembered(
-        str(uuid.uuid4()), since=now, months=services.settings.objection_months, recipient=recipient, purpose=purpose
-    )
+    months = await _remembered_for(recipient, purpose, services, now)
+    objection = Objection.remembered(str(uuid.uuid4()), since=now, months=months, recipient=recipient, purpose=purpose)
     notice = _notice(objection, subject, [], sender)
     recording.check(validate(Kind.CONSENT, notice))
     recording.check(ingress.cleaned(Kind.CONSENT, notice)[1])
@@ -81,6 +83,29 @@ async def record_objection(
         services.fault_point("object.recorded")
     services.wake()
     return answer
+
+
+async def _remembered_for(recipient: str | None, purpose: str | None, services: Services, now: datetime) -> int:
+    """
+    For how many months: the longest that a convention says of those in force that it stops something of, else the gateway's own.
+
+    The person is told the term: no later version of a convention moves it.
+    """
+    own = services.settings.durations
+    async with services.database.read() as tx:
+        conventions = await services.conventions.in_force(tx, now)
+    return max(
+        (
+            purges(convention, own)["objection"]
+            for convention in conventions
+            if convention.state == ConventionState.VALID
+            and any(
+                recipient in (None, flow.recipient) and (purpose is None or purpose in flow.purposes)
+                for flow in convention.flows
+            )
+        ),
+        default=own.objection,
+    )
 
 
 def _notice(objection: Objection, subject: Document, told: Sequence[str], sender: Document) -> Document:

@@ -8,7 +8,7 @@ holds the database and the keys, without changing anything.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
 
@@ -48,11 +48,17 @@ class UnknownDecision(LookupError):
 
 
 class Outcome(StrEnum):
-    """What came of a replay; `erased` when the person's key was destroyed, so that nothing can be opened any more."""
+    """
+    What came of a replay.
+
+    `erased` when the person's key was destroyed, so that nothing can be opened any more; `forgotten` when an agreement of the
+    person came to the end of its retention, so that what was decided with it cannot be decided again.
+    """
 
     SAME = "same"
     DIFFERENT = "different"
     ERASED = "erased"
+    FORGOTTEN = "forgotten"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +133,7 @@ async def _of_person(
             yield erased
         return
     person = await PastPerson.load(tx, subject_id, key)
+    forgotten = any(_forgets_an_agreement(each.event) for each in person.events)
     for numbered in person.events:
         event = numbered.event
         if event.type not in DECISIONS or (last is not None and numbered.seq > last):
@@ -135,9 +142,16 @@ async def _of_person(
         decisions = list(_decisions(event))
         for recorded in decisions:
             again = _decide(numbered, recorded, past, person)
-            yield _compared(event, recorded, again, document)
+            compared = _compared(event, recorded, again, document)
+            if forgotten and compared.outcome is Outcome.DIFFERENT:
+                compared = replace(compared, outcome=Outcome.FORGOTTEN)
+            yield compared
         if not decisions:
             yield _routed_nowhere(numbered, past)
+
+
+def _forgets_an_agreement(event: Event) -> bool:
+    return event.type == EventType.RETENTION_PURGED and event.body["class"] == "agreement_proof"
 
 
 async def _erased(tx: Transaction, subject_id: str) -> list[Replayed]:

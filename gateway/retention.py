@@ -4,44 +4,32 @@ What the gateway forgets when its time has come, a little at a time: each functi
 
 from __future__ import annotations
 
-from calendar import monthrange
-from datetime import datetime, timedelta
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 import sqlalchemy as sa
 
-from consent.conventions.convention import Convention, ConventionState
 from consent.ledger.event import EventType
-from consent.tables import objections, sms_requests
-from gateway import attachments
-from gateway.antivirus import scanner
-from gateway.auth import replay
-from gateway.auth.people import sessions
+from consent.tables import agreements, break_glass, break_glass_mails, ledger_events, objections, sms_requests
 from gateway.destruction import OPEN, PROACTIVE
+from gateway.history import opened
+from gateway.leftovers import delete_rows
 from gateway.person.erasure import forget_strangers
 from gateway.records import record_of
 from gateway.services import Services
 from gateway.store import subjects
+from gateway.store.crypto import DataKey
 from gateway.store.database import Transaction, instant
 from gateway.store.tables import (
-    assertion_jtis,
+    attachment_chunks,
     deliveries,
-    delivery_attempts,
     documents,
     exchanges,
-    idempotency_keys,
-    inbox,
-    quarantine,
-    revoked_tokens,
-    volumes,
 )
+from gateway.store.tables import attachments as attachment_rows
+from gateway.terms import Linked, content_past, left_under, months_ago, proof_times, proofs_past, terms
 from schemas import Kind
-
-_INBOX_DAYS: Final = 30
-"""How long a message of the bus is remembered as done: far beyond what a broker would deliver again."""
-
-_VOLUME_DAYS: Final = 2
-"""How long the counts of a day and of its minutes are kept."""
 
 _CLASSES: Final = {
     "proactive": exchanges.c.purpose.in_(sorted(PROACTIVE)),
@@ -49,61 +37,19 @@ _CLASSES: Final = {
 }
 """The retention classes of a convention that documents fall under, with what makes them so."""
 
-_LIMIT_MONTHS: Final = 12
+_PARTS: Final[Mapping[str, tuple[sa.Column[str], ...]]] = {
+    attachment_rows.name: (attachment_chunks.c.attachment_id,),
+    break_glass.name: (break_glass_mails.c.opening_id,),
+}
+"""What goes with the rows of a table: the columns of others that name them."""
 
-_DAY: Final = timedelta(days=1)
-
-
-async def tokens(services: Services, now: datetime, _limit: int) -> int:
-    """Forget the identifiers of assertions, proofs and tokens that have expired by themselves."""
-    past = [table.c.expires_at < instant(now) for table in (assertion_jtis, revoked_tokens)]
-    async with services.database.read() as tx:
-        if not any([await _exists(tx, condition) for condition in past]):
-            return 0
-    async with services.database.write() as tx:
-        return await replay.forget_expired(tx, now)
-
-
-async def person_sessions(services: Services, now: datetime, _limit: int) -> int:
-    """Forget the sessions of people that have been over for a day."""
-    async with services.database.write() as tx:
-        return await sessions.forget_ended(tx, now)
-
-
-async def answers(services: Services, now: datetime, limit: int) -> int:
-    """Forget the answers kept for idempotency, the messages taken from the bus long ago, and the counts of past days."""
-    done = 0
-    for table, column, days in (
-        (idempotency_keys, idempotency_keys.c.created_at, services.settings.idempotency_days),
-        (inbox, inbox.c.received_at, _INBOX_DAYS),
-        (delivery_attempts, delivery_attempts.c.attempted_at, _INBOX_DAYS),
-    ):
-        done += await _delete(services, table, column < instant(now - days * _DAY), limit)
-    # Days and minutes both begin with their date.
-    old = volumes.c.period < instant(now - _VOLUME_DAYS * _DAY)[:10]
-    return done + await _delete(services, volumes, old, limit)
-
-
-async def attachments_left(services: Services, _now: datetime, limit: int) -> int:
-    """Delete the attachments whose document is gone or whose sending was never finished, and have the waiting ones examined."""
-    examined = await attachments.examine_waiting(services, scanner(services.settings.antivirus), limit)
-    return examined + await attachments.forget(services, limit)
-
-
-async def files(services: Services, now: datetime, limit: int) -> int:
-    """Delete the files in quarantine whose time is over; one event tells how many."""
-    async with services.database.read() as tx:
-        if not await _exists(tx, quarantine.c.expires_at < instant(now)):
-            return 0
-    async with services.database.write() as tx:
-        found = sa.select(quarantine.c.id).where(quarantine.c.expires_at < instant(now)).limit(limit)
-        ids = list((await tx.execute(found.with_for_update(skip_locked=True))).scalars())
-        await tx.execute(sa.delete(quarantine).where(quarantine.c.id.in_(ids)))
-        if ids:
-            body = {"class": "quarantine", "quarantine_ids": sorted(ids)}
-            own, operator = services.vault.own, services.settings.operator_siret
-            await services.ledger.append(tx, [record_of(EventType.RETENTION_PURGED, now, operator, body, own)])
-    return len(ids)
+_OF_AGREEMENTS: Final = (
+    EventType.AGREEMENT_REQUESTED,
+    EventType.AGREEMENT_GIVEN,
+    EventType.AGREEMENT_REFUSED,
+    EventType.AGREEMENT_WITHDRAWN,
+    EventType.AGREEMENT_EXPIRED,
+)
 
 
 async def delivered(services: Services, now: datetime, limit: int) -> int:
@@ -112,22 +58,15 @@ async def delivered(services: Services, now: datetime, limit: int) -> int:
 
     Proactive data, referrals and their follow-up go earlier where the convention they left under says so.
     """
-    general = services.settings.delivered_months
-    async with services.database.read() as tx:
-        conventions = await services.conventions.in_force(tx, now)
-    shorter: dict[tuple[str, str], int] = {}
-    for convention in conventions:
-        if convention.state not in (ConventionState.PROPOSED, ConventionState.REJECTED):
-            for name, months in _kept(convention).items():
-                of = (convention.id, name)
-                shorter[of] = min(months, shorter.get(of, general))
-    old = documents.c.received_at < instant(months_ago(now, general))
-    conditions = [
-        old,
-        *(_under(*of, instant(months_ago(now, months))) for of, months in shorter.items() if months < general),
+    past = [
+        condition
+        for name, of_class in _CLASSES.items()
+        for condition in content_past(
+            documents.c.received_at, await terms(services, now, name), _left_under(of_class), now
+        )
     ]
     done = 0
-    for condition in conditions:
+    for condition in past:
         query = (
             sa.select(documents.c.id, documents.c.subject_id)
             .where(condition, ~sa.exists().where(*_delivery(), deliveries.c.state.in_(OPEN)).correlate(documents))
@@ -138,28 +77,87 @@ async def delivered(services: Services, now: datetime, limit: int) -> int:
     return done
 
 
-def _kept(convention: Convention) -> dict[str, int]:
-    """How many months a convention lets documents be kept, by class; the legal limit for proactive data when it does not say."""
-    said = {rule["class"]: int(rule["months"]) for rule in convention.document["retention"]}
-    return {"proactive": _LIMIT_MONTHS} | {name: said[name] for name in _CLASSES if name in said}
+def _left_under(of_class: sa.ColumnElement[bool]) -> Linked:
+    """Documents of a class of which something left under one of some conventions."""
 
+    def linked(ids: Collection[str]) -> sa.ColumnElement[bool]:
+        return left_under(ids, *_delivery(), of_class)
 
-def _under(convention_id: str, retention_class: str, before: str) -> sa.ColumnElement[bool]:
-    """Documents of a class received before a time, of which something left under a convention."""
-    left = deliveries.c.decision["convention"]["id"].as_string() == convention_id
-    of_class = _CLASSES[retention_class]
-    left_under = sa.exists().where(*_delivery(), left, of_class, deliveries.c.state != "refused").correlate(documents)
-    return sa.and_(documents.c.received_at < before, left_under)
+    return linked
 
 
 def _delivery() -> tuple[sa.ColumnElement[bool], ...]:
     return exchanges.c.document_id == documents.c.id, deliveries.c.exchange_id == exchanges.c.id
 
 
+async def past_attachments(services: Services, now: datetime, limit: int) -> int:
+    """Delete the attachments whose time is over, that of the shortest convention they left under; each leaves an event."""
+    of, done = await terms(services, now, "attachments"), 0
+
+    def linked(ids: Collection[str]) -> sa.ColumnElement[bool]:
+        return left_under(ids, deliveries.c.exchange_id == attachment_rows.c.exchange_id)
+
+    for condition in content_past(attachment_rows.c.created_at, of, linked, now):
+        query = sa.select(attachment_rows.c.id, attachment_rows.c.subject_id).where(condition).limit(limit)
+        done += await _purge(
+            services, now, query, attachment_rows, attachment_rows.c.id, "attachments", "attachment_id"
+        )
+    return done
+
+
+async def past_agreements(services: Services, now: datetime, limit: int) -> int:
+    """
+    Forget the agreements that were over long ago, with what the ledger's events say of them; each leaves an event.
+
+    The proof is kept for the longest that a convention under which it let something leave asks for.
+    """
+    of, done = await terms(services, now, "agreement_proof"), 0
+    forgotten: set[str] = set()
+
+    def linked(ids: Collection[str]) -> sa.ColumnElement[bool]:
+        mine = deliveries.c.subject_id == agreements.c.subject_id
+        return left_under(ids, mine, deliveries.c.decision["agreement"].as_string() == agreements.c.id)
+
+    for months in proof_times(of):
+        query = (
+            sa.select(agreements.c.id, agreements.c.subject_id)
+            .where(agreements.c.over_at < instant(months_ago(now, months)), proofs_past(of, months, linked))
+            .limit(limit)
+        )
+        async with services.database.read() as tx:
+            forgotten |= {row.subject_id for row in await tx.execute(query)}
+        done += await _purge(services, now, query, agreements, agreements.c.id, "agreement_proof", "agreement_id")
+    await forget_strangers(services, forgotten, now)
+    return done
+
+
+async def past_openings(services: Services, now: datetime, limit: int) -> int:
+    """
+    Forget the emergency accesses as old as the trace of their convention, with the mails about them; each leaves an event.
+
+    One that was never reviewed goes as well: its content has no longer any right to be kept.
+    """
+    of, done = await terms(services, now, "exchange_trace"), 0
+
+    def linked(ids: Collection[str]) -> sa.ColumnElement[bool]:
+        return break_glass.c.convention_id.in_(sorted(ids))
+
+    for months in proof_times(of):
+        query = sa.select(break_glass.c.id, break_glass.c.subject_id).where(
+            break_glass.c.opened_at < instant(months_ago(now, months)),
+            break_glass.c.until < instant(now),
+            proofs_past(of, months, linked),
+        )
+        done += await _purge(
+            services, now, query.limit(limit), break_glass, break_glass.c.id, "break_glass", "opening_id"
+        )
+    return done
+
+
 async def questions(services: Services, now: datetime, limit: int) -> int:
     """Delete the questions asked by SMS whose time is over; those without a reply leave an event."""
     table = sms_requests.c
-    answered = await _delete(
+    answered = await delete_rows(
         services, sms_requests, sa.and_(table.expires_at < instant(now), table.state != "pending"), limit
     )
     query = (
@@ -209,29 +207,28 @@ async def _purge(
             )
             for row in rows
         ]
-        await tx.execute(sa.delete(table).where(column.in_([row.id for row in rows])))
+        for part in _PARTS.get(table.name, ()):
+            await tx.execute(sa.delete(part.table).where(_in(part, rows)))
+        if table is agreements:
+            await _silence(tx, rows, keys)
+        await tx.execute(sa.delete(table).where(_in(column, rows)))
         await services.ledger.append(tx, events)
     return len(rows)
 
 
-async def _delete(services: Services, table: sa.Table, condition: sa.ColumnElement[bool], limit: int) -> int:
-    """Delete up to `limit` rows that need no event."""
-    key = list(table.primary_key.columns)
-    async with services.database.read() as tx:
-        if not await _exists(tx, condition):
-            return 0
-    async with services.database.write() as tx:
-        found = sa.select(*key).where(condition).limit(limit)
-        gone = await tx.execute(sa.delete(table).where(sa.tuple_(*key).in_(found)))
-        return int(gone.rowcount)
+def _in(column: sa.ColumnElement[str], rows: Sequence[Any]) -> sa.ColumnElement[bool]:
+    return column.in_([row.id for row in rows])
 
 
-async def _exists(tx: Transaction, condition: sa.ColumnElement[bool]) -> bool:
-    return bool((await tx.execute(sa.select(sa.exists().where(condition)))).scalar_one())
-
-
-def months_ago(moment: datetime, months: int) -> datetime:
-    """The same day some months earlier, or the last one of that month."""
-    year, month = divmod(moment.month - 1 - months, 12)
-    year, month = moment.year + year, month + 1
-    return moment.replace(year=year, month=month, day=min(moment.day, monthrange(year, month)[1]))
+async def _silence(tx: Transaction, rows: Sequence[Any], keys: Mapping[str, DataKey]) -> None:
+    """Take away what the events about some agreements say; they keep their place in the log, and proofs hold."""
+    ids = {row.id for row in rows}
+    query = sa.select(ledger_events).where(
+        ledger_events.c.subject_id.in_(sorted(keys)),
+        ledger_events.c.type.in_(_OF_AGREEMENTS),
+        ledger_events.c.sealed != b"",
+    )
+    about = [
+        row.id for row in await tx.execute(query) if opened(row, keys[row.subject_id]).body.get("agreement_id") in ids
+    ]
+    await tx.execute(sa.update(ledger_events).where(ledger_events.c.id.in_(about)).values(sealed=b""))

@@ -11,6 +11,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from consent.conventions.retention import Durations
 from consent.ledger.policy import Policy, PolicyInvalid
 
 
@@ -95,6 +96,15 @@ class Settings(BaseSettings):
         ge=1,
         le=12,
         description="how long a document is kept, sealed, once delivered (CRPA R114-9-7: at most 12)",
+    )
+    attachment_months: int = Field(
+        default=6, ge=1, le=6, description="how long an attachment is kept, sealed, at most; a convention may say less"
+    )
+    proof_months: int = Field(
+        default=36,
+        ge=12,
+        le=60,
+        description="how long an agreement is kept once it is over, as a proof, where no convention says",
     )
     trace_months: int = Field(
         default=36,
@@ -189,6 +199,18 @@ class Settings(BaseSettings):
     def marks(self) -> Path:
         """The directory of the high-water mark of what was signed."""
         return self.ledger_marks or self.data_dir / "marks"
+
+    @property
+    def durations(self) -> Durations:
+        """How long content and proofs are kept, where no convention says otherwise."""
+        return Durations(
+            proactive=self.delivered_months,
+            referral=self.delivered_months,
+            attachments=self.attachment_months,
+            exchange_trace=self.trace_months,
+            agreement_proof=self.proof_months,
+            objection=self.objection_months,
+        )
 
     @property
     def limits(self) -> dict[str, str]:

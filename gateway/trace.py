@@ -1,11 +1,13 @@
 """
-The end of the trace: what happened to a person can be read for 36 months (CRPA R114-9-7), then its content goes.
+The end of the trace: what happened to a person can be read for 36 months (CRPA R114-9-7), or for what conventions say, then
+its content goes.
 
 The events keep their place in the log and in the lists, and their summary, which names nobody: proofs hold, counts hold.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -15,10 +17,10 @@ from consent.ledger.event import EventType
 from consent.tables import ledger_events
 from gateway.person.erasure import ERASED
 from gateway.records import record_of
-from gateway.retention import months_ago
 from gateway.services import Services
 from gateway.store.database import Transaction, instant, moment
-from gateway.store.tables import generations
+from gateway.store.tables import deliveries, generations
+from gateway.terms import left_under, months_ago, proof_times, proofs_past, terms
 
 TRACE: Final = frozenset(
     {
@@ -28,11 +30,21 @@ TRACE: Final = frozenset(
         EventType.DISCLOSURE_ACKNOWLEDGED,
         EventType.DISCLOSURE_REJECTED,
         EventType.DISCLOSURE_STOPPED,
+        EventType.DISCLOSURE_FAILED,
         EventType.DISCLOSURE_ABANDONED,
+        EventType.DISCLOSURE_REPLAYED,
+        EventType.WITHDRAWAL_NOTIFIED,
+        EventType.WITHDRAWAL_REMINDED,
+        EventType.WITHDRAWAL_OVERDUE,
+        EventType.WITHDRAWAL_ACKNOWLEDGED,
         EventType.CONTENT_READ,
         EventType.LEDGER_SEARCHED,
         EventType.SIMULATION,
         EventType.BREAK_GLASS,
+        EventType.BREAK_GLASS_TOLD,
+        EventType.BREAK_GLASS_ENDED,
+        EventType.BREAK_GLASS_REVIEWED,
+        EventType.BREAK_GLASS_OVERDUE,
         EventType.PROACTIVE_DATA_DESTROYED,
     }
 )
@@ -48,35 +60,52 @@ async def purge(services: Services, now: datetime, limit: int) -> int:
     """
     Delete the content of the oldest events of the trace whose time is over, a day at a time; gives how many.
 
-    Each part leaves one event, about nobody. The day reached is remembered, so that the past is not read again.
+    An event is kept for the longest that a convention it went under asks for, 36 months where none says. Each part leaves one
+    event, about nobody. The day reached is remembered for each time, so that the past is not read again.
     """
-    last = (months_ago(now, services.settings.trace_months) - _EPOCH).days - 1
+    of, done = await terms(services, now, "exchange_trace"), 0
+    for months in proof_times(of):
+        done += await _purge(services, now, limit * _MORE, months, proofs_past(of, months, _linked), of.own)
+    return done
+
+
+async def _purge(
+    services: Services, now: datetime, limit: int, months: int, past: sa.ColumnElement[bool], own: int
+) -> int:
+    last = (months_ago(now, months) - _EPOCH).days - 1
+    mark = _MARK if months == own else f"{_MARK}_{months}"
     async with services.database.read() as tx:
-        day = await _next_day(tx)
+        day = await _next_day(tx, mark)
     if day is None or day > last:
         return 0
     async with services.database.write() as tx:
-        ids = await _kept(tx, day, limit * _MORE)
+        ids = await _kept(tx, day, limit, past)
         if not ids:
-            await _remember(tx, day)
+            await _remember(tx, mark, day)
             return 0
         await tx.execute(sa.update(ledger_events).where(ledger_events.c.id.in_(ids)).values(sealed=b""))
         body = {"class": "trace", "events": len(ids), "day": (_EPOCH + day * _DAY).date().isoformat()}
-        own, operator = services.vault.own, services.settings.operator_siret
-        await services.ledger.append(tx, [record_of(EventType.RETENTION_PURGED, now, operator, body, own)])
+        nobody, operator = services.vault.own, services.settings.operator_siret
+        await services.ledger.append(tx, [record_of(EventType.RETENTION_PURGED, now, operator, body, nobody)])
     return len(ids)
 
 
-async def _next_day(tx: Transaction) -> int | None:
+def _linked(ids: Collection[str]) -> sa.ColumnElement[bool]:
+    """Events of which the convention, or that of a delivery of the same exchange, is one of some."""
+    event = ledger_events.c
+    return sa.or_(event.convention_id.in_(sorted(ids)), left_under(ids, deliveries.c.exchange_id == event.exchange_id))
+
+
+async def _next_day(tx: Transaction, mark: str) -> int | None:
     """The first day, counted from 1970-01-01, that has events and is not done; None when there is none."""
-    done = (await tx.execute(sa.select(generations.c.value).where(generations.c.name == _MARK))).scalar_one_or_none()
+    done = (await tx.execute(sa.select(generations.c.value).where(generations.c.name == mark))).scalar_one_or_none()
     after = "" if done is None else instant(_EPOCH + (done + 1) * _DAY)
     query = sa.select(sa.func.min(ledger_events.c.occurred_at)).where(ledger_events.c.occurred_at >= after)
     first = (await tx.execute(query)).scalar_one_or_none()
     return None if first is None else (moment(first) - _EPOCH).days
 
 
-async def _kept(tx: Transaction, day: int, limit: int) -> list[str]:
+async def _kept(tx: Transaction, day: int, limit: int, past: sa.ColumnElement[bool]) -> list[str]:
     event = ledger_events.c
     query = (
         sa.select(event.id)
@@ -87,13 +116,14 @@ async def _kept(tx: Transaction, day: int, limit: int) -> list[str]:
             event.subject_id.is_not(None),
             event.subject_id != ERASED,
             event.sealed != b"",
+            past,
         )
         .limit(limit)
     )
     return list((await tx.execute(query.with_for_update(skip_locked=True))).scalars())
 
 
-async def _remember(tx: Transaction, day: int) -> None:
-    changed = await tx.execute(sa.update(generations).where(generations.c.name == _MARK).values(value=day))
+async def _remember(tx: Transaction, mark: str, day: int) -> None:
+    changed = await tx.execute(sa.update(generations).where(generations.c.name == mark).values(value=day))
     if not changed.rowcount:
-        await tx.execute(sa.insert(generations).values(name=_MARK, value=day))
+        await tx.execute(sa.insert(generations).values(name=mark, value=day))

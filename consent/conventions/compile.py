@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from consent.conventions.convention import Convention, Flow, Limits, Route
+from consent.conventions.retention import GATEWAY, Durations, purges
 from schemas import Document, Kind
 
 
@@ -15,8 +16,8 @@ class Compiled:
     A convention, compiled.
 
     `scopes` by SIRET, sorted; `routes` in the order of the file; `field_masks` by flow id: the most that may ever leave
-    and, apart, what leaves without any agreement of the person; `retention` in months by class; `channels` and `limits` as
-    the gate and the volumes apply them.
+    and, apart, what leaves without any agreement of the person; `retention` in months by class, as the file says, and `purges`
+    for every class, as the keeper destroys; `channels` and `limits` as the gate and the volumes apply them.
     """
 
     id: str
@@ -26,6 +27,7 @@ class Compiled:
     routes: tuple[Route, ...]
     field_masks: Mapping[str, "FieldMask"]
     retention: Mapping[str, int]
+    purges: Mapping[str, int]
     channels: tuple[str, ...]
     limits: Limits
 
@@ -53,6 +55,7 @@ class Compiled:
                 for flow, mask in self.field_masks.items()
             },
             "retention": dict(self.retention),
+            "purges": dict(self.purges),
             "channels": list(self.channels),
             "limits": {name: value for name, value in asdict(self.limits).items() if value is not None},
         }
@@ -70,9 +73,11 @@ class FieldMask:
     in_emergency: tuple[str, ...] = ()
 
 
-def compile_convention(convention: Convention) -> Compiled:
+def compile_convention(convention: Convention, own: Durations = GATEWAY) -> Compiled:
     """
     Compile a convention, whatever its state: the gateway applies it only while it is in force.
+
+    `own` are the times of the gateway that will apply it.
     """
     flows = convention.flows
     return Compiled(
@@ -83,6 +88,7 @@ def compile_convention(convention: Convention) -> Compiled:
         routes=tuple(Route(flow.kind, flow.sender, flow.recipient, flow.purposes) for flow in flows),
         field_masks={flow.id: _field_mask(flow) for flow in flows},
         retention={rule["class"]: rule["months"] for rule in convention.document["retention"]},
+        purges=purges(convention, own),
         channels=tuple(convention.document["channels"]),
         limits=convention.limits,
     )

@@ -67,7 +67,10 @@ BODIES: Final[dict[EventType, tuple[str, str]]] = {
     EventType.SIMULATION: ("kind purpose recipient client_id rules decision", "channel acted_by"),
     EventType.FILE_QUARANTINED: ("quarantine_id adapter code client_id bytes", "acted_by"),
     EventType.ERASURE: ("reason destroyed objections_kept notified client_id", "acted_by"),
-    EventType.RETENTION_PURGED: ("class", "agreement_id document_id quarantine_ids events day destroyed"),
+    EventType.RETENTION_PURGED: (
+        "class",
+        "agreement_id attachment_id document_id opening_id quarantine_ids events day destroyed",
+    ),
     EventType.PROACTIVE_DATA_DESTROYED: ("document_id exchange_id cause", ""),
     EventType.KEY_ROTATED: ("change", ""),
     EventType.CONFIGURATION_CHANGED: ("change", "client_id partner adapter origin"),

@@ -68,14 +68,15 @@ def _open(standing: Standing, row: Any) -> None:
 
 async def add(tx: Transaction, document: Document, subject_id: str, key: DataKey, event_id: str, now: datetime) -> bool:
     """Keep a new consent document, sealed; False when this id is already there. `event_id` names its event in the ledger."""
-    ends_at = Agreement.from_document(document).valid_until if document["state"] == "given" else None
+    ends_at = instant(Agreement.from_document(document).valid_until) if document["state"] == "given" else None
     row = {
         "id": document["id"],
         "subject_id": subject_id,
         "collected_by": document["collected_by"]["siret"],
         "event_id": event_id,
         "recorded_at": instant(now),
-        "ends_at": instant(ends_at) if ends_at else None,
+        "ends_at": ends_at,
+        "over_at": ends_at or instant(now),
         **_content(document, key),
     }
     added = await tx.execute(insert_ignore(agreements, tx).values(row).returning(agreements.c.id))
@@ -105,7 +106,7 @@ async def replace(tx: Transaction, document: Document, key: DataKey, now: dateti
     """Keep the new state of a consent document after a withdrawal."""
     values = _content(document, key) | {"withdrawn_at": instant(now)}
     if document["state"] != "given":
-        values["ends_at"] = None
+        values |= {"ends_at": None, "over_at": instant(now)}
     await tx.execute(sa.update(agreements).where(agreements.c.id == document["id"]).values(values))
 
 

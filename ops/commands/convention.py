@@ -84,7 +84,7 @@ def diff(old: File, new: File, as_json: Json = False) -> None:
 def compile_file(file: File, as_json: Json = False) -> None:
     """Montrer ce que la convention devient : portées OAuth, routes, champs par flux, durées. / What it becomes."""
     convention = read_file(file)
-    compiled = compile_convention(convention)
+    compiled = compile_convention(convention, say.settings().durations)
     if as_json:
         masks = {
             flow.id: {name: _titled(flow.kind, patterns) for name, patterns in mask.items()}
@@ -111,8 +111,10 @@ def compile_file(file: File, as_json: Json = False) -> None:
             for within, titles in group.fields.items():
                 typer.echo(f"    {f'{within} : ' if within else ''}{', '.join(titles)}")
     typer.echo("\nDestructions programmées")
-    for code, months in compiled.retention.items():
-        typer.echo(f"  {code_list('retention_class')[code].label_fr} : {months} mois")
+    for code, months in compiled.purges.items():
+        asked = compiled.retention.get(code)
+        why = ", durée de la passerelle" if asked is None else f" ; {asked} mois dans la convention"
+        typer.echo(f"  {code_list('retention_class')[code].label_fr} : {months} mois{why if asked != months else ''}")
     typer.echo("\nCanaux et volumes")
     typer.echo(f"  {' ; '.join(code_list('channel')[code].label_fr for code in compiled.channels)}")
     for name, documents in compiled.as_json()["limits"].items():

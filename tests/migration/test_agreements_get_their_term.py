@@ -30,7 +30,11 @@ TERMS = {
 }
 
 
-async def _upgraded(url: str) -> dict[str, str | None]:
+OVER = TERMS | {"taken back": "2026-03-02T09:00:00.000000Z"}
+"""From when their proof is kept; what was taken back without a date, since it was recorded."""
+
+
+async def _upgraded(url: str) -> tuple[dict[str, str | None], dict[str, str | None]]:
     database = Database(url)
     await migrate(database, "0001")
     old = sa.table("agreements", *(sa.column(column.name, column.type) for column in agreements.columns))
@@ -40,11 +44,11 @@ async def _upgraded(url: str) -> dict[str, str | None]:
             await tx.execute(sa.insert(old).values(row | {"recorded_at": "2026-03-02T09:00:00.000000Z"}))
     await migrate(database)
     async with database.read() as tx:
-        found = {row.id: row.ends_at for row in await tx.execute(sa.select(agreements))}
+        found = (await tx.execute(sa.select(agreements))).all()
     await database.close()
-    return found
+    return {row.id: row.ends_at for row in found}, {row.id: row.over_at for row in found}
 
 
 def test_the_migration_writes_the_term_of_what_was_recorded(database_url: str) -> None:
     """From the date or the duration, whichever comes first; what was taken back has no term any more."""
-    assert TERMS == asyncio.run(_upgraded(database_url))
+    assert (TERMS, OVER) == asyncio.run(_upgraded(database_url))

@@ -133,6 +133,8 @@ def test_what_the_convention_becomes(model: Path) -> None:
         "Personne concernée, Adresse : ",
         f"Flux « bilan » : {len(compiled.field_masks['bilan'].at_most)} champs",
         "Pièces jointes : 6 mois",
+        "Orientation et suites : 12 mois ; 24 mois dans la convention",
+        "Preuve de l'accord : 36 mois, durée de la passerelle",
     ):
         assert told in text
 

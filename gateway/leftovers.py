@@ -1,0 +1,104 @@
+"""
+What the gateway forgets that is about nobody, or that nobody may ask for any more: identifiers, sessions, answers, files.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+import sqlalchemy as sa
+
+from consent.ledger.event import EventType
+from gateway import attachments
+from gateway.antivirus import scanner
+from gateway.auth import replay
+from gateway.auth.people import sessions
+from gateway.records import record_of
+from gateway.services import Services
+from gateway.store.database import Transaction, instant
+from gateway.store.tables import (
+    assertion_jtis,
+    delivery_attempts,
+    idempotency_keys,
+    inbox,
+    quarantine,
+    revoked_tokens,
+    volumes,
+)
+
+_INBOX_DAYS: Final = 30
+"""How long a message of the bus is remembered as done: far beyond what a broker would deliver again."""
+
+_VOLUME_DAYS: Final = 2
+"""How long the counts of a day and of its minutes are kept."""
+
+_DAY: Final = timedelta(days=1)
+
+
+async def tokens(services: Services, now: datetime, _limit: int) -> int:
+    """Forget the identifiers of assertions, proofs and tokens that have expired by themselves."""
+    past = [table.c.expires_at < instant(now) for table in (assertion_jtis, revoked_tokens)]
+    async with services.database.read() as tx:
+        if not any([await _exists(tx, condition) for condition in past]):
+            return 0
+    async with services.database.write() as tx:
+        return await replay.forget_expired(tx, now)
+
+
+async def person_sessions(services: Services, now: datetime, _limit: int) -> int:
+    """Forget the sessions of people that have been over for a day."""
+    async with services.database.write() as tx:
+        return await sessions.forget_ended(tx, now)
+
+
+async def answers(services: Services, now: datetime, limit: int) -> int:
+    """Forget the answers kept for idempotency, the messages taken from the bus long ago, and the counts of past days."""
+    done = 0
+    for table, column, days in (
+        (idempotency_keys, idempotency_keys.c.created_at, services.settings.idempotency_days),
+        (inbox, inbox.c.received_at, _INBOX_DAYS),
+        (delivery_attempts, delivery_attempts.c.attempted_at, _INBOX_DAYS),
+    ):
+        done += await delete_rows(services, table, column < instant(now - days * _DAY), limit)
+    # Days and minutes both begin with their date.
+    old = volumes.c.period < instant(now - _VOLUME_DAYS * _DAY)[:10]
+    return done + await delete_rows(services, volumes, old, limit)
+
+
+async def attachments_left(services: Services, _now: datetime, limit: int) -> int:
+    """Delete the attachments whose document is gone or whose sending was never finished, and have the waiting ones examined."""
+    examined = await attachments.examine_waiting(services, scanner(services.settings.antivirus), limit)
+    return examined + await attachments.forget(services, limit)
+
+
+async def files(services: Services, now: datetime, limit: int) -> int:
+    """Delete the files in quarantine whose time is over; one event tells how many."""
+    async with services.database.read() as tx:
+        if not await _exists(tx, quarantine.c.expires_at < instant(now)):
+            return 0
+    async with services.database.write() as tx:
+        found = sa.select(quarantine.c.id).where(quarantine.c.expires_at < instant(now)).limit(limit)
+        ids = list((await tx.execute(found.with_for_update(skip_locked=True))).scalars())
+        await tx.execute(sa.delete(quarantine).where(quarantine.c.id.in_(ids)))
+        if ids:
+            body = {"class": "quarantine", "quarantine_ids": sorted(ids)}
+            own, operator = services.vault.own, services.settings.operator_siret
+            await services.ledger.append(tx, [record_of(EventType.RETENTION_PURGED, now, operator, body, own)])
+    return len(ids)
+
+
+async def delete_rows(services: Services, table: sa.Table, condition: sa.ColumnElement[bool], limit: int) -> int:
+    """Delete up to `limit` rows that need no event; returns how many."""
+    key = list(table.primary_key.columns)
+    async with services.database.read() as tx:
+        if not await _exists(tx, condition):
+            return 0
+    async with services.database.write() as tx:
+        found = sa.select(*key).where(condition).limit(limit)
+        gone = await tx.execute(sa.delete(table).where(sa.tuple_(*key).in_(found)))
+        return int(gone.rowcount)
+
+
+async def _exists(tx: Transaction, condition: sa.ColumnElement[bool]) -> bool:
+    return bool((await tx.execute(sa.select(sa.exists().where(condition)))).scalar_one())
