@@ -3,9 +3,11 @@ Public test files of other projects, when their folder stands beside the project
 """
 
 import csv
+import json
 from collections.abc import Iterator
 from importlib.resources import as_file, files
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -82,10 +84,25 @@ def _table() -> list[dict[str, str]]:
 
 
 def _messages(line: dict[str, str]) -> Iterator[bytes]:
-    """The messages that a line is about: whole files, or the `part` of a YAML file that wraps them."""
+    """
+    The messages that a line is about: whole files, the `part` of a YAML file that wraps them, or the record that the
+    line's `part` describes in JSON, where `@` is the file and `@other/file` another one.
+    """
     for path in sorted(FOLDER.glob(line["file"])):
-        raw = path.read_bytes()
-        yield str(yaml.safe_load(raw)[line["part"]]).encode() if line["part"] else raw
+        raw, part = path.read_bytes(), line["part"]
+        if part.startswith("{"):
+            yield json.dumps(_filled(json.loads(part), path)).encode()
+        else:
+            yield str(yaml.safe_load(raw)[part]).encode() if part else raw
+
+
+def _filled(part: Any, path: Path) -> Any:
+    """A record, its references to files replaced by what these hold."""
+    if isinstance(part, dict):
+        return {name: _filled(each, path) for name, each in part.items()}
+    if not isinstance(part, str) or not part.startswith("@"):
+        return part
+    return json.loads((FOLDER / part[1:] if part[1:] else path).read_bytes())
 
 
 EXAMINED = [line for line in _table() if line["adapter"]]
