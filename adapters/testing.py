@@ -15,7 +15,7 @@ Each question of `adapters.exam` is a test; what it finds is what the failure sh
 from importlib.resources.abc import Traversable
 from typing import ClassVar
 
-from adapters import exam
+from adapters import exam, fidelity, resistance
 from adapters.base import Adapter, Context
 from adapters.exam import EXAM_CONTEXT, Sitting
 
@@ -45,73 +45,73 @@ class AdapterContract:
         """
         (1) What an adapter announces, in and out, is shown by at least one sample.
         """
-        assert self._asked(exam.kinds_shown) == []
+        assert self._asked(fidelity.kinds_shown) == []
 
     def test_partner_bytes_become_exactly_the_shared_documents(self) -> None:
         """
         (2) A sample gives its `shared.json`; a sample without one is refused.
         """
-        assert self._asked(exam.translated_exactly) == []
+        assert self._asked(fidelity.translated_exactly) == []
 
     def test_shared_documents_are_valid(self) -> None:
         """
         (3) What comes out is valid for its schema.
         """
-        assert self._asked(exam.valid_documents) == []
+        assert self._asked(fidelity.valid_documents) == []
 
     def test_shared_documents_become_the_partner_file_again(self) -> None:
         """
         (4) Each `back.*` is reproduced byte for byte; an adapter that writes nothing says so.
         """
-        assert self._asked(exam.written_exactly) == []
+        assert self._asked(fidelity.written_exactly) == []
 
     def test_the_sender_is_told_exactly_what_is_wrong(self) -> None:
         """
         (5) A sample gives its `issues.json`, nothing when there is none.
         """
-        assert self._asked(exam.told_exactly) == []
+        assert self._asked(fidelity.told_exactly) == []
 
     def test_nothing_is_lost_in_silence(self) -> None:
         """
         (6) An element of a sample is in the format's list, with a reason when it is dropped, or it is named as unknown.
         """
-        assert self._asked(exam.nothing_lost) == []
+        assert self._asked(fidelity.nothing_lost) == []
 
     def test_the_same_input_gives_the_same_output(self) -> None:
         """
         (7) Twice the same bytes, twice the same documents, issues, coverage, or refusal; twice the same file.
         """
-        assert self._asked(exam.deterministic) == []
+        assert self._asked(fidelity.deterministic) == []
 
     def test_every_shared_value_of_a_table_exists(self) -> None:
         """
         (8) A table gives only codes of the shared list that it is bound to, and every table file is declared.
         """
-        assert self._asked(exam.tables_known) == []
+        assert self._asked(fidelity.tables_known) == []
 
     def test_hostile_input_is_refused_and_nothing_else(self) -> None:
         """
         (9) Bombs, entities, noise: an adapter's own refusal, never another answer.
         """
-        assert self._asked(exam.hostile_refused) == []
+        assert self._asked(resistance.hostile_refused) == []
 
     def test_a_damaged_sample_never_raises_anything_else(self) -> None:
         """
         (10) A sample cut at every kilobyte, with a byte changed, or in another encoding, is translated or refused.
         """
-        assert self._asked(exam.damage_survived) == []
+        assert self._asked(resistance.damage_survived) == []
 
     def test_no_sentence_holds_a_value_of_the_file(self) -> None:
         """
         (11) What the sender is told names no person: no issue and no refusal holds a word of the subject.
         """
-        assert self._asked(exam.values_kept_secret) == []
+        assert self._asked(resistance.values_kept_secret) == []
 
     def test_no_formula_is_written(self) -> None:
         """
         (12) A name that looks like a formula is written so that no spreadsheet runs it.
         """
-        assert self._asked(exam.formulas_disarmed) == []
+        assert self._asked(resistance.formulas_disarmed) == []
 
     def test_the_quality_file_is_truthful(self) -> None:
         """

@@ -5,7 +5,7 @@ The elements of a format that a mapping names: its columns or paths, and what be
 from collections.abc import Iterator, Sequence
 
 from adapters.mapping.model import FLAT, ITSELF, MappingFile, Rule
-from adapters.mapping.tree import Levels, absolute, predicates
+from adapters.mapping.paths import Levels, absolute, predicates
 from adapters.report import FieldRule, Treatment
 
 

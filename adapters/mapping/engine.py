@@ -10,13 +10,14 @@ from typing import Any, Final
 from adapters.base import AdapterError, Context, Source, Translated, Translation
 from adapters.mapping.elements import field_rules, used_sources
 from adapters.mapping.flat import FlatReader
+from adapters.mapping.json_tree import JsonReader
 from adapters.mapping.loading import load_mapping
 from adapters.mapping.model import FLAT, MappingFile, Rule, SourceFormat
 from adapters.mapping.reading import Compiler, translate
 from adapters.mapping.records import Reader
 from adapters.mapping.run import ENCODING_GUESSED, Run
-from adapters.mapping.tree import JsonReader, XmlReader
 from adapters.mapping.writing import write_documents
+from adapters.mapping.xml_tree import XmlReader
 from adapters.report import FieldRule, Tally
 from adapters.tables import Table
 from schemas import Document, Issue, Kind

@@ -4,65 +4,28 @@ From a partner's record to shared documents: each rule becomes one closure, made
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
-from adapters.base import Context
-from adapters.mapping import places
 from adapters.mapping.elements import inside, pointer_of
-from adapters.mapping.expression import Evaluate, ExpressionFailed, compile_expression, values_of
+from adapters.mapping.filling import FROM_CONTEXT, Apply, Filling, Missing, constant, fill
+from adapters.mapping.finishing import finishing
 from adapters.mapping.model import FLAT, ITSELF, Condition, DocumentRule, MappingFile, Rule
-from adapters.mapping.notes import Number, Read, Silent, Unreadable, text_of
-from adapters.mapping.records import Getter, Reader, Record
+from adapters.mapping.notes import Read, Silent, Unreadable, text_of
+from adapters.mapping.origins import origin_of, split_text
+from adapters.mapping.paths import Levels
+from adapters.mapping.records import Reader, Record
 from adapters.mapping.run import (
-    EXPRESSION_FAILED,
-    ITEM_INCOMPLETE,
     KEY_MISSING,
-    NOT_ALLOWED,
     REQUIRED_MISSING,
     SEVERAL_VALUES,
     Run,
     record_invalid,
 )
-from adapters.mapping.steps import KEEPS_LINES, make_step
-from adapters.mapping.targets import Groups
-from adapters.mapping.tree import Levels
+from adapters.mapping.steps import make_step
 from schemas import Document, Kind, validate
 
 _SILENT: Final = Silent()
-
-
-class Missing(Exception):
-    """
-    A value that a document or an item needs is not there.
-    """
-
-
-@dataclass(slots=True)
-class Filling:
-    """
-    A document, or an object inside one, being filled. `trace`, when there is one, hears of each value and its rule.
-    """
-
-    run: Run
-    document: Document = field(default_factory=dict)
-    groups: Groups = field(default_factory=dict)
-    trace: Callable[[Rule, Any], None] | None = None
-
-    def put(self, rule: Rule, value: Any) -> None:
-        """
-        Add a value that a rule gave.
-        """
-        if self.trace:
-            self.trace(rule, value)
-        rule.target.put(self.document, value, self.groups)
-
-
-Apply = Callable[[Record, Filling], bool]
-"""Applies a rule to a record; says whether the record itself gave something (a constant is not the record's)."""
-
-Origin = Callable[[Record, Run], list[tuple[str, str, Any]]]
-"""The values that a rule finds, each with its source and its pointer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,13 +101,17 @@ class Compiler:
 
     def _value(self, rule: Rule, kind: Kind, above: str) -> Apply:
         if rule.const is not None:
-            return _constant(rule, lambda context: rule.const)
+            return constant(rule, lambda context: rule.const)
         if rule.context is not None:
-            return _constant(rule, _CONTEXT[rule.context])
-        finish = self._finish(rule, kind, above)
+            return constant(rule, FROM_CONTEXT[rule.context])
+        finish = finishing(rule, kind, above, self._mapping)
         if len(rule.sources) == 1 and not (rule.target.many or rule.expression):
             return self._single(rule, finish)
-        origin, many, default = self._origin(rule), rule.target.many, rule.default
+        origin, many, default = (
+            origin_of(rule, self._reader, self._mapping.tables, self._pointer_of),
+            rule.target.many,
+            rule.default,
+        )
 
         def apply(record: Record, filling: Filling) -> bool:
             run = filling.run
@@ -193,92 +160,6 @@ class Compiler:
 
         return apply
 
-    def _finish(self, rule: Rule, kind: Kind, above: str) -> Callable[[Any, Run], Any]:
-        """
-        What is done to each value found: functions, table, and the question whether the shared schema takes it.
-        """
-        pattern = above + rule.target.pattern
-        node = places.find(kind, pattern)
-        accepts = places.accepts(kind, pattern)
-        takes_text = node is None or not (types := places.types(node)) or "string" in types
-        reads = [make_step(name, parameter).read for name, parameter in rule.steps]
-        as_text = takes_text or bool(reads) or rule.table is not None
-        lines_kept = any(name == KEEPS_LINES for name, _ in rule.steps)
-        plain_text = as_text and not reads and rule.table is None
-        table = self._mapping.tables[rule.table] if rule.table else None
-
-        def finish(raw: Any, run: Run) -> Any:
-            value = raw
-            if as_text and type(value) is not str:
-                if isinstance(value, dict | list):
-                    run.warn(NOT_ALLOWED)
-                    return None
-                value = text_of(value)
-                if plain_text and isinstance(value, Number) and self._flat:
-                    run.number_in_text()
-            if isinstance(value, str) and not lines_kept and not value.isalnum():
-                value = type(value)(" ".join(value.split()))
-            try:
-                for read in reads:
-                    value = read(value, run)
-                    if value is None:
-                        return None
-            except Unreadable as error:
-                run.warn(error.reason)
-                return None
-            if table is not None and (value := run.code(table, text_of(value))) is None:
-                return None
-            if type(value) is Number:
-                value = str(value)
-            if not accepts(value):
-                run.warn(NOT_ALLOWED)
-                return None
-            return value
-
-        return finish
-
-    def _origin(self, rule: Rule) -> Origin:
-        if rule.expression is not None:
-            return self._from_expression(rule)
-        getters = [(source, self._pointer_of(source), self._reader.getter(source)) for source in rule.sources]
-        if rule.join is not None:
-            return _joined(getters, rule.join)
-        many, split = rule.target.many, rule.split
-
-        def origin(record: Record, run: Run) -> list[tuple[str, str, Any]]:
-            found: list[tuple[str, str, Any]] = []
-            for source, pointer, get in getters:
-                value = get(record)
-                if value is None:
-                    continue
-                if split:
-                    found.extend((source, pointer, part) for part in split_text(value, split))
-                elif isinstance(value, list):
-                    found.extend((source, pointer, part) for part in value)
-                else:
-                    found.append((source, pointer, value))
-                if found and not many:
-                    return found
-            return found
-
-        return origin
-
-    def _from_expression(self, rule: Rule) -> Origin:
-        evaluate: Evaluate = compile_expression(rule.expression or "", self._mapping.tables)
-        source = rule.sources[0] if rule.sources else ITSELF
-        pointer, plain = self._pointer(rule), self._reader.plain
-
-        def origin(record: Record, run: Run) -> list[tuple[str, str, Any]]:
-            run.at(record, source, pointer)
-            try:
-                value = evaluate(plain(record), run)
-            except ExpressionFailed:
-                run.warn(EXPRESSION_FAILED)
-                return []
-            return [(source, pointer, each) for each in values_of(value)]
-
-        return origin
-
     def _object(self, rule: Rule, kind: Kind, above: str) -> Apply:
         items = self._items(rule.each, rule.split) if rule.each else lambda record: [record]
         before = self._above
@@ -292,7 +173,7 @@ class Compiler:
             given = False
             for item in items(record):
                 part = Filling(filling.run, trace=filling.trace)
-                if _fill(inside, item, part):
+                if fill(inside, item, part):
                     filling.put(rule, part.document)
                     given = True
             if required and not given:
@@ -380,21 +261,6 @@ def _envelope(run: Run, kind: Kind, key: Sequence[str]) -> Document:
     }
 
 
-def _fill(rules: Sequence[Apply], record: Record, filling: Filling) -> bool:
-    """
-    Apply the rules of an item; False when the record gave nothing to it, or not what it needs.
-    """
-    given = False
-    try:
-        for apply in rules:
-            given = apply(record, filling) or given
-    except Missing:
-        if given:
-            filling.run.warn(ITEM_INCOMPLETE)
-        return False
-    return given
-
-
 def _key_part(value: Any, reads: Sequence[Read]) -> str:
     if value is None:
         return ""
@@ -405,45 +271,3 @@ def _key_part(value: Any, reads: Sequence[Read]) -> str:
     except Unreadable:
         return text_of(value)
     return str(found)
-
-
-def _constant(rule: Rule, value: Callable[[Context], Any]) -> Apply:
-    def apply(record: Record, filling: Filling) -> bool:
-        del record
-        filling.put(rule, value(filling.run.context))
-        return False
-
-    return apply
-
-
-def _joined(getters: Sequence[tuple[str, str, Getter]], join: str) -> Origin:
-    def origin(record: Record, run: Run) -> list[tuple[str, str, Any]]:
-        del run
-        found = [(source, pointer, get(record)) for source, pointer, get in getters]
-        filled = [text_of(value) for _, _, value in found if value is not None]
-        return [(*found[0][:2], join.join(filled))] if filled else []
-
-    return origin
-
-
-def split_text(value: Any, separators: Sequence[str]) -> list[str]:
-    """
-    The parts of a text, or of several, that hold something.
-    """
-    parts = [text_of(each) for each in value] if isinstance(value, list) else [text_of(value)]
-    for separator in separators:
-        parts = [part for each in parts for part in each.split(separator)]
-    return [part.strip() for part in parts if part.strip()]
-
-
-def _today(context: Context) -> str:
-    return context.now.date().isoformat()
-
-
-_CONTEXT: Final[dict[str, Callable[[Context], Any]]] = {
-    "now": lambda context: context.now.isoformat(),
-    "today": _today,
-    "organisation": lambda context: context.organisation,
-    "siret": lambda context: context.organisation["siret"],
-    "purpose": lambda context: context.purpose,
-}

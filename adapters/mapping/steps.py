@@ -13,11 +13,8 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any, Final
 
-from adapters.mapping import dates
+from adapters.mapping import dates, numbers
 from adapters.mapping.notes import (
-    DECIMAL_REMOVED,
-    DIGITS_LOST,
-    ZERO_RESTORED,
     Notes,
     Read,
     Reason,
@@ -25,14 +22,9 @@ from adapters.mapping.notes import (
     Write,
     unreadable,
 )
-from schemas.identity import commune_is_valid, fold, read_nir, read_phone, read_siret
+from schemas.identity import fold
 
-_FLOAT_TAIL: Final = re.compile(r"([0-9]+)[.,]0+")
-_SCIENTIFIC: Final = re.compile(r"[0-9](?:[.,][0-9]+)?[eE]\+?[0-9]+")
 _NUMBER: Final = re.compile(r"-?[0-9]+(?:[.,][0-9]+)?")
-_EMAIL: Final = re.compile(r"[^@\s\x00-\x1f\x7f]{1,64}@[A-Za-z0-9.-]{1,185}\.[A-Za-z0-9-]{2,}")
-_UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-_DIALLED_WITH_ZERO: Final = re.compile(r"\+(?:33|262|590|594|596)(?=[0-9]{9}$)")
 _YES: Final = frozenset({"oui", "o", "yes", "y", "true", "vrai", "1", "x"})
 _NO: Final = frozenset({"non", "n", "no", "false", "faux", "0"})
 
@@ -50,103 +42,6 @@ class Function:
     make: Callable[..., Step]
     parameter: Mapping[str, Any] | None = None
     optional: bool = False
-
-
-def identifier(text: str, notes: Notes) -> str:
-    """
-    The digits of a number as a spreadsheet may have left them: `.0` taken away and told, `1,5E+13` refused.
-    """
-    bare = "".join(text.split())
-    if match := _FLOAT_TAIL.fullmatch(bare):
-        notes.warn(DECIMAL_REMOVED)
-        return match.group(1)
-    if _SCIENTIFIC.fullmatch(bare):
-        raise DIGITS_LOST
-    return bare
-
-
-def _siret(text: str, notes: Notes) -> str:
-    digits = identifier(text, notes)
-    if found := read_siret(digits):
-        return found
-    if len(digits) == 13 and digits.isdecimal() and (found := read_siret("0" + digits)):
-        notes.warn(ZERO_RESTORED)
-        return found
-    raise unreadable("un SIRET de 14 chiffres dont la clé est juste", "a SIRET of 14 digits with a right check digit")
-
-
-_KEY_WRONG = Reason(
-    "nir_key_wrong",
-    "La clé de ce NIR est fausse : le numéro est repris avec la clé recalculée, et signalé. Vérifiez-le.",
-    "The key of this NIR is wrong: the number is used with its key computed again, and flagged. Check it.",
-)
-
-
-def _nir(text: str, notes: Notes) -> str:
-    read = read_nir(identifier(text, notes))
-    if read is None:
-        raise unreadable("un NIR de 13 ou 15 caractères", "a NIR of 13 or 15 characters")
-    if read.key_ok is False:
-        notes.warn(_KEY_WRONG)
-    return read.nir
-
-
-def _nir_flag(text: str, notes: Notes) -> str | None:
-    read = read_nir("".join(text.split()))
-    return read.flag if read else None
-
-
-def _phone(territory: str, text: str, notes: Notes) -> str:
-    digits = text
-    if _FLOAT_TAIL.fullmatch(text) or _SCIENTIFIC.fullmatch(text):
-        digits = identifier(text, notes)
-    number = read_phone(digits, territory)
-    if number is None:
-        raise unreadable("un numéro de téléphone", "a telephone number")
-    if len(digits) == 9 and digits.isdecimal() and number.endswith(digits):
-        notes.warn(ZERO_RESTORED)
-    return number
-
-
-def _dialled(number: Any) -> str:
-    return _DIALLED_WITH_ZERO.sub("0", str(number)).replace("+", "00")
-
-
-def _email(text: str, notes: Notes) -> str:
-    del notes
-    written = text.strip().removeprefix("mailto:")
-    if not _EMAIL.fullmatch(written):
-        raise unreadable("une adresse électronique", "an email address")
-    return written
-
-
-def _postcode(text: str, notes: Notes) -> str:
-    digits = identifier(text, notes)
-    if re.fullmatch(r"[0-9]{5}", digits):
-        return digits
-    if re.fullmatch(r"[1-9][0-9]{3}", digits):
-        notes.warn(ZERO_RESTORED)
-        return "0" + digits
-    raise unreadable("un code postal de 5 chiffres", "a postcode of 5 digits")
-
-
-def _commune(text: str, notes: Notes) -> str:
-    code = identifier(text, notes).upper()
-    if commune_is_valid(code):
-        return code
-    if re.fullmatch(r"[1-9][0-9]{3}", code):
-        notes.warn(ZERO_RESTORED)
-        return "0" + code
-    raise unreadable("le code officiel d'une commune (Insee)", "the official code of a commune (Insee)")
-
-
-def _padded(length: int, warns: bool, text: str, notes: Notes) -> str:
-    digits = identifier(text, notes)
-    if not (digits.isascii() and digits.isdecimal()) or len(digits.lstrip("0")) > length:
-        raise unreadable(f"un numéro de {length} chiffres au plus", f"a number of at most {length} digits")
-    if warns and len(digits) < length:
-        notes.warn(ZERO_RESTORED)
-    return digits.lstrip("0").zfill(length)
 
 
 def _yes_no(yes: str, no: str, text: str, notes: Notes) -> bool:
@@ -182,13 +77,6 @@ def _integer(text: str, notes: Notes) -> int:
 
 def _french_number(value: Any) -> str:
     return str(value).replace(".", ",")
-
-
-def _uuid(text: str, notes: Notes) -> str:
-    del notes
-    if not _UUID.fullmatch(text.lower()):
-        raise unreadable("un identifiant UUID", "a UUID")
-    return text.lower()
 
 
 def _cut(length: int, text: str, notes: Notes) -> str:
@@ -253,39 +141,39 @@ FUNCTIONS: Final[Mapping[str, Function]] = MappingProxyType(
             _TEXT,
             optional=True,
         ),
-        "siret": Function("SIRET de 14 chiffres, clé vérifiée", "SIRET of 14 digits, checked", _step(_siret)),
+        "siret": Function("SIRET de 14 chiffres, clé vérifiée", "SIRET of 14 digits, checked", _step(numbers.siret)),
         "nir": Function(
             "NIR de 13 ou 15 caractères ; une clé fausse est signalée ; réécrit sur 15, ou 13 si on le demande",
             "NIR of 13 or 15 characters; a wrong key is told; written on 15, or 13 when asked",
-            lambda length=15: Step(_nir, lambda value: str(value)[:length]),
+            lambda length=15: Step(numbers.nir, lambda value: str(value)[:length]),
             {"enum": [13, 15]},
             optional=True,
         ),
         "nir_marque": Function(
             "ce que vaut le NIR de la colonne (key_ok, key_wrong…), pour subject.nir_flag",
             "what the NIR of the column is worth (key_ok, key_wrong…), for subject.nir_flag",
-            lambda: Step(_nir_flag, lambda value: ""),
+            lambda: Step(numbers.nir_flag, lambda value: ""),
         ),
         "telephone": Function(
             "numéro de téléphone, en un territoire donné (FR par défaut) ; réécrit comme on le compose",
             "telephone number, in a given territory (FR by default); written again as dialled",
-            lambda territory="FR": Step(partial(_phone, territory), _dialled),
+            lambda territory="FR": Step(partial(numbers.phone, territory), numbers.dialled),
             {"type": "string", "pattern": "^[A-Z]{2}$"},
             optional=True,
         ),
-        "courriel": Function("adresse électronique", "email address", _step(_email)),
-        "code_postal": Function("code postal de 5 chiffres", "postcode of 5 digits", _step(_postcode)),
-        "commune": Function("code Insee d'une commune", "Insee code of a commune", _step(_commune)),
+        "courriel": Function("adresse électronique", "email address", _step(numbers.email)),
+        "code_postal": Function("code postal de 5 chiffres", "postcode of 5 digits", _step(numbers.postcode)),
+        "commune": Function("code Insee d'une commune", "Insee code of a commune", _step(numbers.commune)),
         "zeros": Function(
             "numéro d'une longueur donnée ; les zéros perdus à gauche sont remis, et signalés",
             "number of a given length; zeros lost on its left are put back, and told",
-            lambda length: Step(partial(_padded, length, True), str),
+            lambda length: Step(partial(numbers.padded, length, True), str),
             _LENGTH,
         ),
         "sans_zeros": Function(
             "comme zeros, d'un format qui s'écrit sans les zéros : rien n'est signalé",
             "as zeros, of a format that is written without the zeros: nothing is told",
-            lambda length: Step(partial(_padded, length, False), lambda value: str(value).lstrip("0")),
+            lambda length: Step(partial(numbers.padded, length, False), lambda value: str(value).lstrip("0")),
             _LENGTH,
         ),
         "oui_non": Function(
@@ -317,7 +205,7 @@ FUNCTIONS: Final[Mapping[str, Function]] = MappingProxyType(
             lambda prefix: Step(lambda text, notes: prefix + text, lambda value: str(value).removeprefix(prefix)),
             _TEXT,
         ),
-        "uuid": Function("identifiant UUID", "UUID", _step(_uuid)),
+        "uuid": Function("identifiant UUID", "UUID", _step(numbers.uuid)),
         "identifiant_de": Function(
             "l'identifiant que ce format donne au document de ce genre qui a cette clé (une seule colonne)",
             "the identifier that this format gives to the document of this kind that has this key (one column)",

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from adapters import exam as questions
+from adapters import resistance
 from adapters._template.python.adapter import Template
 from adapters.base import Translation, warning
 from adapters.hostile import small
@@ -173,7 +174,7 @@ def test_a_name_in_another_encoding_is_seen():
             except UnicodeError:
                 return super().to_shared(raw, context)
 
-    findings = list(questions.damage_survived(questions.Sitting(Mistaken(), FOLDER)))
+    findings = list(resistance.damage_survived(questions.Sitting(Mistaken(), FOLDER)))
     assert any("abîmés" in finding.message_fr for finding in findings)
 
 
@@ -242,7 +243,7 @@ def test_a_slow_adapter_is_seen():
                 found = super().to_shared(raw, context)
             return found
 
-    assert [] == list(questions.fast_enough(questions.Sitting(Template(), FOLDER, large=True)))
-    assert [] == list(questions.fast_enough(questions.Sitting(Slow(), FOLDER)))
-    (finding,) = questions.fast_enough(questions.Sitting(Slow(), FOLDER, large=True))
+    assert [] == list(resistance.fast_enough(questions.Sitting(Template(), FOLDER, large=True)))
+    assert [] == list(resistance.fast_enough(questions.Sitting(Slow(), FOLDER)))
+    (finding,) = resistance.fast_enough(questions.Sitting(Slow(), FOLDER, large=True))
     assert "fois le temps" in finding.message_fr
