@@ -205,7 +205,7 @@ def _holes(table: Table, adapter: Adapter) -> Iterator[str]:
     if table.partner_list:
         yield from (value for value in code_list(table.partner_list) if not table.knows(value))
     if adapter.kinds_out:
-        said = {shared for shared in table.rows.values() if shared} | set(table.unwritten)
+        said = {shared for shared in table.rows.values() if shared} | set(table.unwritten) | set(table.preferred)
         yield from (code for code in code_list(table.code_list) if code not in said)
 
 

@@ -25,6 +25,7 @@ class Table:
 
     An empty shared value means "seen, and deliberately not mapped": the value is known, but no shared code is given. An
     empty partner's value means that the partner has no word for that shared code: it is in `unwritten`, with the reason.
+    A fourth column, `direction`, may say `out`: the row is only for writing, a word for a code that is never read from it.
     `partner_list`, when there is one, is the code list of all the values that the partner may send. A table made of a
     crosswalk of the shared language has no file (`crosswalk`).
     """
@@ -78,6 +79,7 @@ class Table:
         rows: dict[str, str] = {}
         notes: dict[str, str] = {}
         unwritten: dict[str, str] = {}
+        preferred: dict[str, str] = {}
         reader = csv.DictReader(StringIO(source.read_text(encoding="utf-8"), newline=""), strict=True)
         for row in reader:
             value, shared, note = row["partner_value"], row["shared_value"], row["note"]
@@ -88,11 +90,14 @@ class Table:
                     )
                 unwritten[shared] = note
                 continue
+            if row.get("direction") == "out":
+                preferred[shared] = value
+                continue
             if value in rows:
                 raise ValueError(f"{source.name}: a value comes twice, line {reader.line_num}")
             rows[value] = shared
             notes[value] = note
-        return cls(source.name.removesuffix(".csv"), code_list, rows, notes, unwritten, partner_list)
+        return cls(source.name.removesuffix(".csv"), code_list, rows, notes, unwritten, partner_list, preferred)
 
     def shared(self, value: str) -> str | None:
         """

@@ -38,7 +38,8 @@ class FlatReader:
         """
         The text of the file, kept to find columns of characters.
         """
-        self._text, self.guessed_encoding = decode(raw, self.source.encoding)
+        text, self.guessed_encoding = decode(raw, self.source.encoding)
+        self._text = unicodedata.normalize("NFC", text)
         return self._text
 
     def records(self) -> Iterator[Record]:

@@ -142,6 +142,7 @@ def _source() -> dict[str, Any]:
             "skip": {"title": "Lignes non vides à passer avant les noms de colonnes", "type": "integer", "minimum": 0, "maximum": 1000},
             "sheet": {**_TEXT, "title": "Feuille"},
             "lines": {"title": "Un objet JSON par ligne", "type": "boolean"},
+            "single": {"title": "Un document seul s'écrit comme un objet JSON, sans liste", "type": "boolean"},
             "records": {**_TEXT, "title": "Chemin des enregistrements"},
             "columns": {
                 "title": "Colonnes, dans l'ordre ; en largeur fixe, NOM: [début, longueur]",

@@ -2,7 +2,9 @@
 Records of a JSON text, or one object per line.
 """
 
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from adapters.base import FileRefused
@@ -74,12 +76,22 @@ class JsonReader(TreeReader):
                 self.see(child, f"{path}/{name}")
 
 
+def composed(raw: bytes) -> bytes:
+    """
+    UTF-8 whose accents are composed (NFC), as codes and keys are written here; bytes that are not UTF-8 as they are.
+    """
+    with suppress(UnicodeDecodeError):
+        text = raw.decode()
+        return raw if unicodedata.is_normalized("NFC", text) else unicodedata.normalize("NFC", text).encode()
+    return raw
+
+
 def parse(raw: bytes, line: int) -> Any:
     """
-    A JSON text, read strictly. Raises `FileRefused`.
+    A JSON text, read strictly, its accents composed (NFC): in keys and codes too. Raises `FileRefused`.
     """
     try:
-        return parse_json(raw, max_bytes=_MAX_BYTES, max_items=_MAX_ITEMS)
+        return parse_json(raw if raw.isascii() else composed(raw), max_bytes=_MAX_BYTES, max_items=_MAX_ITEMS)
     except MalformedJson as error:
         raise FileRefused(
             error.code,

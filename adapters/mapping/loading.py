@@ -114,6 +114,7 @@ def _source(plain: Mapping[str, Any], problems: Problems) -> SourceFormat:
         skip=plain.get("skip", 0),
         sheet=plain.get("sheet"),
         lines=plain.get("lines", False),
+        single=plain.get("single", False),
         records=tuple(part for part in records.split("/") if part),
         columns=tuple(columns),
         optional=frozenset(plain.get("optional", ())),
@@ -153,7 +154,7 @@ def _tables(folder: Traversable, declared: Mapping[str, Any], problems: Problems
             problems.add(("tables", name), f"tables/{name}.csv ne se lit pas : {error}.", "This table cannot be read.")
             continue
         codes = code_list(list_name)
-        for number, shared in enumerate(table.rows.values(), 2):
+        for number, shared in enumerate((*table.rows.values(), *table.preferred), 2):
             if shared and shared not in codes:
                 near = get_close_matches(shared, codes, n=1)
                 problems.found.append(

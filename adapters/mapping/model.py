@@ -31,6 +31,7 @@ class SourceFormat:
     skip: int = 0
     sheet: str | None = None
     lines: bool = False
+    single: bool = False
     records: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     optional: frozenset[str] = frozenset()

@@ -134,6 +134,20 @@ FUNCTIONS: Final[Mapping[str, Function]] = MappingProxyType(
             _TEXT,
             optional=True,
         ),
+        "date_heure_iso": Function(
+            "comme date_heure, réécrite 2026-05-25T14:30:00+02:00",
+            "as date_heure, written again as 2026-05-25T14:30:00+02:00",
+            lambda zone="Europe/Paris": Step(dates.with_time(zone).read, str),
+            _TEXT,
+            optional=True,
+        ),
+        "rang": Function(
+            "date et heure comme numéro d'ordre qui croît avec elle, pour le « sequence » d'un suivi ; jamais réécrite",
+            "date and time as a number that grows with it, for the sequence of a status; never written again",
+            dates.as_rank,
+            _TEXT,
+            optional=True,
+        ),
         "minuit": Function(
             "date, prise à minuit dans le fuseau donné (Europe/Paris par défaut)",
             "date, taken at midnight in the given time zone (Europe/Paris by default)",

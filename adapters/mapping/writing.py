@@ -237,6 +237,8 @@ def _write_json(mapping: MappingFile, found: Sequence[Cells]) -> bytes:
     trees: Any = [_tree(cells) for cells in found]
     if mapping.source.lines:
         return b"".join(json.dumps(tree, ensure_ascii=False).encode() + b"\n" for tree in trees)
+    if mapping.source.single and len(trees) == 1:
+        trees = trees[0]
     for part in reversed(mapping.source.records):
         trees = {part: trees}
     return json.dumps(trees, ensure_ascii=False, indent=2).encode() + b"\n"
