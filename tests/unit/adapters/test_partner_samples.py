@@ -86,7 +86,7 @@ def _table() -> list[dict[str, str]]:
 def _messages(line: dict[str, str]) -> Iterator[bytes]:
     """
     The messages that a line is about: whole files, the `part` of a YAML file that wraps them, or the record that the
-    line's `part` describes in JSON, where `@` is the file and `@other/file` another one.
+    line's `part` describes in JSON, where `@` is the file, `@other/file` another one and `@name` a part of a YAML file.
     """
     for path in sorted(FOLDER.glob(line["file"])):
         raw, part = path.read_bytes(), line["part"]
@@ -102,7 +102,10 @@ def _filled(part: Any, path: Path) -> Any:
         return {name: _filled(each, path) for name, each in part.items()}
     if not isinstance(part, str) or not part.startswith("@"):
         return part
-    return json.loads((FOLDER / part[1:] if part[1:] else path).read_bytes())
+    if path.suffix == ".json":
+        return json.loads((FOLDER / part[1:] if part[1:] else path).read_bytes())
+    found = yaml.safe_load(path.read_bytes())[part[1:]]
+    return json.loads(found) if part == "@payload" else found
 
 
 EXAMINED = [line for line in _table() if line["adapter"]]
