@@ -54,7 +54,7 @@ async def record_agreement(
             "Un accord est déclaré par l'organisation qui l'a recueilli.",
             "An agreement is recorded by the organisation that collected it.",
         )
-    async with services.database.write() as tx:
+    async with services.database.write(gate=True) as tx:
         if (earlier := await idempotency.earlier_answer(tx, attempt)) is not None:
             return dict(earlier)
         subject_id, key = await recording.person(tx, document["subject"], caller, services)
@@ -139,7 +139,7 @@ async def withdraw(
     taken back. Any organisation that the agreement names may record it.
     """
     now = services.clock()
-    async with services.database.write() as tx:
+    async with services.database.write(beyond="whoever received something must be told") as tx:
         if (earlier := await idempotency.earlier_answer(tx, attempt)) is not None:
             return dict(earlier)
         row = await agreements.get(tx, agreement_id)

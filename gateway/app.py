@@ -66,6 +66,7 @@ from gateway.http import (
     schema_pages,
     withdrawals,
 )
+from gateway.http.behind_wall import WallMiddleware
 from gateway.http.description import describe
 from gateway.keeper import Keeper
 from gateway.keys import Keys, read_ring, token_keys
@@ -259,7 +260,10 @@ def create_app(runtime: Runtime, role: Role = Role.ALL) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
-        middleware=[Middleware(telemetry.TraceMiddleware, measures=runtime.services.measures)],
+        middleware=[
+            Middleware(telemetry.TraceMiddleware, measures=runtime.services.measures),
+            Middleware(WallMiddleware),
+        ],
     )
     app.state.services = runtime.services
     app.state.auth = runtime.auth

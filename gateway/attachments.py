@@ -112,7 +112,7 @@ async def examine(ident: str, scanner: Scanner | None, services: Services) -> st
 
 async def of_delivery(delivery_id: str, caller: Caller, services: Services) -> list[dict[str, Any]]:
     """The attachments that a recipient may have with a delivery that was handed over to it, those not there yet too."""
-    async with services.database.write() as tx:
+    async with services.database.write(gate=True) as tx:
         item, projected = await _permitted(tx, deliveries.c.id == delivery_id, caller, services)
         blind = {services.vault.blind("attachment", each["sha256"]): each for each in projected}
         found = sa.select(attachments).where(attachments.c.exchange_id == item.exchange_id)
@@ -127,7 +127,7 @@ async def hand_over(ident: str, caller: Caller, services: Services) -> tuple[Map
     The gate is asked again, and the disclosure is durable before anything is given. Raises `Problem` not_found, or conflict
     while it is not ready.
     """
-    async with services.database.write() as tx:
+    async with services.database.write(gate=True) as tx:
         row = (await tx.execute(sa.select(attachments).where(attachments.c.id == ident))).first()
         if row is None:
             raise not_found()

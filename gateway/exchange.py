@@ -83,7 +83,7 @@ async def take_in(arrivals: Sequence[Arrival], services: Services) -> None:
     Each arrival ends with its acceptance or its refusal. Raises `Problem` or `IntegrityError` when one of them cannot stand.
     """
     now = services.clock()
-    async with services.database.write() as tx:
+    async with services.database.write(beyond="several partners share the transaction") as tx:
         known = await idempotency.earlier_answers(tx, [arrival.attempt for arrival in arrivals])
         for arrival, earlier in zip(arrivals, known, strict=True):
             arrival.begin(earlier)
@@ -126,7 +126,7 @@ async def deliver(
     """
     kinds = await services.quorum.open_to(kinds)
     now, began = services.clock(), time_ns()
-    async with services.database.write() as tx:
+    async with services.database.write(gate=True) as tx:
         # (1) take
         taken = await take(tx, caller, limit, kinds, services, now, one_a_person=one_a_person)
         services.fault_point("deliver.taken")

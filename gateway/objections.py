@@ -50,7 +50,7 @@ async def record_objection(
     notice = _notice(objection, subject, [], sender)
     recording.check(validate(Kind.CONSENT, notice))
     recording.check(ingress.cleaned(Kind.CONSENT, notice)[1])
-    async with services.database.write() as tx:
+    async with services.database.write(beyond="whoever received something must be told") as tx:
         if (earlier := await idempotency.earlier_answer(tx, attempt)) is not None:
             return dict(earlier)
         subject_id, key = await recording.person(tx, subject, caller, services)

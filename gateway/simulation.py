@@ -61,7 +61,7 @@ async def simulate(question: Question, sender: Document, caller: Caller, service
     _check(question, sender, services)
     if question.person is not None:
         await services.limits.of_caller("subjects", caller)
-    async with services.database.write() as tx:
+    async with services.database.write(gate=True) as tx:
         person, key = await _known(tx, question, caller, services)
         now = services.clock()
         conventions = await services.conventions.in_force(tx, now)

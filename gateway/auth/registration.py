@@ -73,7 +73,7 @@ class Registrar:
         invitation, metadata = _bearer(request), await _metadata(request)
         now = self._auth.clock()
         token, client_id = secrets.token_urlsafe(32), f"sys-{secrets.token_hex(8)}"
-        async with self._auth.database.write() as tx:
+        async with self._auth.database.write(beyond="it is registered before it has a token") as tx:
             invited = await take_up(tx, invitation, now)
             if invited is None:
                 raise _unknown_token()
@@ -105,7 +105,7 @@ class Registrar:
     async def update(self, request: Request, client_id: str) -> _Answer:
         """Replace the registration by another one, whole; the system stays its partner's, under the same rules."""
         metadata = await _metadata(request)
-        async with self._auth.database.write() as tx:
+        async with self._auth.database.write(beyond="it is registered before it has a token") as tx:
             system = await self._own(tx, request, client_id)
             if metadata.get("client_id") != client_id or _NOT_THEIRS & metadata.keys() or "client_secret" in metadata:
                 raise Refusal(
@@ -132,7 +132,7 @@ class Registrar:
 
     async def remove(self, request: Request, client_id: str) -> _Answer:
         """Shut the system out, as the operator would."""
-        async with self._auth.database.write() as tx:
+        async with self._auth.database.write(beyond="it is registered before it has a token") as tx:
             system = await self._own(tx, request, client_id)
             await disable_system(tx, client_id, self._auth.clock())
             await self._tell(tx, system, "system_disabled")

@@ -20,8 +20,9 @@ from gateway.auth.dpop import ProofRefused, Target
 from gateway.auth.errors import Forbidden, TooMany, Unauthorized
 from gateway.auth.jose import CLIENT_ALGORITHMS, MAX_CHARACTERS, Unreadable
 from gateway.auth.metadata import TOKEN
-from gateway.auth.scopes import Scopes
+from gateway.auth.scopes import WHOLE, Scopes
 from gateway.limits import Exceeded
+from gateway.store import wall
 
 __all__ = ["Caller", "authorize", "requires", "requires_one"]
 
@@ -67,6 +68,7 @@ def requires_one(*scopes: Scopes) -> Callable[..., Awaitable[Caller]]:
         found = await authorize(request)
         if not found.scopes & frozenset(scopes):
             raise _insufficient(request.app.state.auth, scopes)
+        _stand(found, scopes)
         return found
 
     return caller
@@ -83,7 +85,14 @@ async def authorize(request: Request, *scopes: Scopes) -> Caller:
     missing = frozenset(scopes) - caller.scopes
     if missing:
         raise _insufficient(auth, scopes)
+    _stand(caller, scopes)
     return caller
+
+
+def _stand(caller: Caller, opened: tuple[Scopes, ...]) -> None:
+    """From here on, the request sees the caller's rows only, unless what opened the address is for those who see everybody's."""
+    whole = caller.scopes & WHOLE & frozenset(opened)
+    wall.stand(wall.EVERYBODY if whole else wall.Side(caller.partner, caller.client_id))
 
 
 async def _identify(auth: Auth, request: Request) -> AccessToken:

@@ -86,5 +86,8 @@ class Scopes(StrEnum):
     )
 
 
+WHOLE: Final = frozenset({Scopes.LEDGER_READ, Scopes.PERSON_MANAGE})
+"""What opens the rows of every partner: an auditor's and the operator's work. Every other scope stays behind its partner's wall."""
+
 SMART: Final = frozenset({Scopes.SYSTEM_SERVICE_REQUEST, Scopes.SYSTEM_TASK})
 """What FHIR clients ask for (SMART App Launch 2, section "Scopes for requesting FHIR resources"); each is a part of exchange:read."""

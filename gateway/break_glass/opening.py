@@ -64,7 +64,7 @@ async def open_access(asked: Asked, caller: Caller, attempt: Attempt, services: 
     ambiguous_subject, unknown_subject as sending would.
     """
     recording.check(ingress.written({"/statement": asked.statement, "/agent/name": asked.agent["name"]}))
-    async with services.database.write() as tx:
+    async with services.database.write(beyond="the officers of every party are told") as tx:
         if (earlier := await idempotency.earlier_answer(tx, attempt)) is not None:
             return dict(earlier)
         subject_id, key = await recording.person(tx, asked.subject, caller, services)

@@ -50,7 +50,7 @@ async def review(
     these notices. Raises `Problem` not_found, forbidden for the organisation that opened it, conflict when it was reviewed.
     """
     recording.check(ingress.written({"/reviewer/name": reviewer["name"]}))
-    async with services.database.write() as tx:
+    async with services.database.write(beyond="every party may review, and whoever received something is told") as tx:
         if (earlier := await idempotency.earlier_answer(tx, attempt)) is not None:
             return dict(earlier)
         row, key = await held(tx, opening_id, services)

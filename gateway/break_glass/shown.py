@@ -33,7 +33,7 @@ async def listed(
     query = sa.select(break_glass).order_by(break_glass.c.opened_at.desc(), break_glass.c.id.desc()).limit(limit)
     if cursor is not None:
         query = query.where(sa.tuple_(break_glass.c.opened_at, break_glass.c.id) < sa.tuple_(*map(sa.literal, cursor)))
-    async with services.database.read() as tx:
+    async with services.database.read(gate=True) as tx:
         conventions = await services.conventions.in_force(tx, now)
         if Scopes.LEDGER_READ.value not in caller.scopes:
             mine = [each.hash for each in conventions if caller.partner in each.parties]
@@ -50,7 +50,7 @@ async def whole(opening_id: str, caller: Caller, services: Services) -> dict[str
 
     The person is named by the pseudonym that the reader knows. Raises `Problem` not_found.
     """
-    async with services.database.write() as tx:
+    async with services.database.write(beyond="every party sees what left under the access") as tx:
         row, key = await held(tx, opening_id, services)
         now = services.clock()
         conventions = await services.conventions.in_force(tx, now)

@@ -30,7 +30,7 @@ async def service_request(caller: Caller, services: Services, referral_id: str) 
 
     Raises `Problem` not_found for everybody else, and when what allowed the disclosure has ended.
     """
-    async with services.database.write() as tx:
+    async with services.database.write(gate=True) as tx:
         document = await _readable(tx, await _referral(tx, caller, referral_id), caller, services)
         if document is None:
             raise not_found()
@@ -57,7 +57,7 @@ async def task(caller: Caller, services: Services, delivery_id: str) -> dict[str
             ),
         )
     )
-    async with services.database.write() as tx:
+    async with services.database.write(gate=True) as tx:
         row = (await tx.execute(query)).first()
         if row is None:
             raise not_found()

@@ -25,6 +25,7 @@ from gateway.http.bodies import media_type, read_body
 from gateway.http.exchanges import services_of
 from gateway.services import Services
 from gateway.settings import Settings
+from gateway.store import wall
 from gateway.store.crypto import Unreadable
 from schemas.identity import siret_is_valid
 
@@ -136,6 +137,8 @@ def of_role(role: PersonRole) -> Callable[..., Awaitable[SignedIn]]:
     async def allowed(who: Annotated[SignedIn, Depends(signed_in)]) -> SignedIn:
         if not who.has(role):
             raise NotForYou
+        mine = role is PersonRole.OPERATOR
+        wall.stand(wall.Side(who.session.person.partner) if mine else wall.EVERYBODY)
         return who
 
     return allowed

@@ -77,7 +77,7 @@ class Publication:
             async with asyncio.timeout(_PATIENCE):
                 if self._quorum is not None:
                     self._away = (await self._quorum.away()).total_seconds()
-                async with self._database.read() as tx:
+                async with self._database.read(beyond="counts of everything, and nothing else") as tx:
                     return await read(tx, self._clock())
         except (SQLAlchemyError, OSError) as error:  # a timeout is an OSError
             _log.warning("metrics.database_unreadable", extra={"error": type(error).__name__})

@@ -100,7 +100,7 @@ async def proof(agreement_id: str, caller: Caller, services: Services, *, withdr
     A withdrawal shows its event to who recorded it alone: it names everybody who was told. Raises `Problem` not_found, or
     conflict while the event is not yet in a checkpoint (a second at most).
     """
-    async with services.database.read() as tx:
+    async with services.database.read(beyond="an agreement is proven to every organisation that it names") as tx:
         row = await agreements.get(tx, agreement_id)
         if row is None or row.event_id is None or caller.partner not in concerned(row):
             raise not_found()

@@ -15,12 +15,22 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from gateway.store import wall
+
 Transaction = AsyncConnection
 """An open transaction: everything executed on it is durable together, when the block that opened it ends without error."""
 
 _BUSY_MS = 30_000
 _CONNECT_SECONDS = 5
 _COMMAND_SECONDS = 60
+
+_PASSES_BY = sa.text("SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user")
+
+_STAND = sa.text(
+    "SELECT set_config('app.partner', :partner, true), set_config('app.client', :client, true), "
+    "set_config('app.gate', :gate, true)"
+)
+"""Until the transaction ends: a connection that goes back to the pool is everybody's again."""
 
 
 def instant(moment: datetime) -> str:
@@ -41,6 +51,10 @@ class Database:
     so writers queue and never lose an update; on PostgreSQL it is READ COMMITTED and callers lock the rows they decide on.
     `read()` is for reading only. Both may be used concurrently; neither retries: a failed transaction has had no effect,
     except that an error at commit leaves the outcome unknown and the caller must read again.
+
+    On PostgreSQL both see only the rows of whoever the request is for (`gateway.store.wall`). `gate` shows besides what any
+    partner recorded of people's agreements and objections, which the gate decides on; `beyond` says why a transaction must
+    see, or write, what is others' too.
     """
 
     def __init__(self, url: str, *, pool_size: int = 10) -> None:
@@ -53,7 +67,8 @@ class Database:
         elif self.dialect == "postgresql":
             # No connection beyond the pool: it would be opened for one transaction and closed after it, which costs ten.
             # A server that stopped answering must not hold a request or a loop for ever.
-            limits = {"timeout": _CONNECT_SECONDS, "command_timeout": _COMMAND_SECONDS}
+            limits: dict[str, Any] = {"timeout": _CONNECT_SECONDS, "command_timeout": _COMMAND_SECONDS}
+            limits["server_settings"] = wall.EVERYBODY.settings
             self._writer = self._reader = create_async_engine(
                 url, pool_size=pool_size, max_overflow=0, pool_pre_ping=True, connect_args=limits
             )
@@ -61,16 +76,31 @@ class Database:
             raise ValueError(f"unsupported database: {self.dialect}; use sqlite+aiosqlite or postgresql+asyncpg")
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[Transaction]:
+    async def write(self, *, gate: bool = False, beyond: str = "") -> AsyncIterator[Transaction]:
         """Open a transaction that commits at the end of the block and rolls back if the block raises."""
         async with self._writer.begin() as transaction:
+            await self._stand(transaction, gate, beyond)
             yield transaction
 
     @asynccontextmanager
-    async def read(self) -> AsyncIterator[Transaction]:
+    async def read(self, *, gate: bool = False, beyond: str = "") -> AsyncIterator[Transaction]:
         """Open a transaction for reading; nothing written in it is kept."""
         async with self._reader.connect() as connection:
+            await self._stand(connection, gate, beyond)
             yield connection
+
+    async def _stand(self, transaction: Transaction, gate: bool, beyond: str) -> None:
+        side = wall.current()
+        if self.dialect == "postgresql" and side != wall.EVERYBODY and not beyond:
+            named = {"partner": side.partner, "client": side.client, "gate": "on" if gate else ""}
+            await transaction.execute(_STAND, named)
+
+    async def wall_holds(self) -> bool:
+        """Whether row-level security binds the role of the connections: a superuser, or a role that bypasses it, is not bound."""
+        if self.dialect != "postgresql":
+            return True
+        async with self.read() as tx:
+            return not (await tx.execute(_PASSES_BY)).scalar_one()
 
     async def close(self) -> None:
         """Close every connection."""

@@ -147,12 +147,20 @@ async def _database(settings: Settings) -> Check:
         return Check("base", False, "pas encore créée ; faites « tdu init »")
     try:
         current, head = await migrations.current(database)
+        walled = await database.wall_holds()
     except (sa.exc.SQLAlchemyError, OSError) as error:
         return Check("base", False, f"ne répond pas ({type(error).__name__}) ; vérifiez TDU_DATABASE_URL et le serveur")
     finally:
         await database.close()
     if current != head:
         return Check("base", False, f"révision {current}, attendue {head} ; faites « tdu migrate »")
+    if not walled:
+        return Check(
+            "base",
+            False,
+            "le rôle est superutilisateur ou a BYPASSRLS : la sécurité par ligne ne le lie pas ; donnez à TDU_DATABASE_URL un rôle "
+            "ordinaire, propriétaire de la base",
+        )
     return Check("base", True, f"{database.dialect}, révision {current}")
 
 

@@ -12,7 +12,7 @@ from contextlib import ExitStack, suppress
 from types import FrameType
 from typing import NoReturn
 
-from ops.services.probe import Unavailable
+from ops.services.probe import Unavailable, as_ordinary_role
 from ops.services.sources import POSTGRESQL, RABBITMQ, Found, Service, container, given, own, running
 
 NO_COMMAND = 2
@@ -55,7 +55,7 @@ def main(arguments: list[str]) -> int:
                 _explain(service, unavailable)
                 return CANNOT_BE_HAD
             _say(f"{service.name} {found.version} : {found.origin}")
-            urls[service.variable] = found.url
+            urls[service.variable] = as_ordinary_role(found.url) if service is POSTGRESQL else found.url
         return _run(command, urls)
 
 

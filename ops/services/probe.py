@@ -10,6 +10,8 @@ from typing import Any
 
 import aio_pika
 from sqlalchemy import NullPool, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 ANSWER_SECONDS = 5.0
@@ -18,6 +20,15 @@ START_SECONDS = 90.0
 _POSTGRESQL_QUESTION = """
     select current_setting('server_version'), rolsuper or rolcreatedb from pg_roles where rolname = current_user
 """
+
+
+ORDINARY_ROLE = "tdu_test"
+
+_IS_SUPERUSER = "select rolsuper or rolbypassrls from pg_roles where rolname = current_user"
+_HAS_ORDINARY_ROLE = "select count(*) from pg_roles where rolname = :role"
+_ORDINARY_ROLE = (
+    "select format('create role %I login createdb password %L', cast(:role as text), cast(:password as text))"
+)
 
 
 class Unavailable(Exception):
@@ -34,6 +45,13 @@ def postgresql_version(url: str) -> str:
     there, or when the role may not create the databases that the tests need.
     """
     return asyncio.run(_answer(_ask_postgresql(url)))
+
+
+def as_ordinary_role(url: str) -> str:
+    """
+    The same server by a role that row-level security binds, as in production: a superuser's is made one, which is left there.
+    """
+    return asyncio.run(_as_ordinary_role(url))
 
 
 def rabbitmq_version(url: str) -> str:
@@ -77,6 +95,22 @@ async def _ask_postgresql(url: str) -> str:
     if not may_create:
         raise Unavailable("ce rôle ne peut pas créer de base de données (this role may not create databases)")
     return str(version).partition(" ")[0]
+
+
+async def _as_ordinary_role(url: str) -> str:
+    address = make_url(url)
+    engine = create_async_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    async with engine.connect() as connection:
+        if not (await connection.execute(text(_IS_SUPERUSER))).scalar_one():
+            return url
+        if not (await connection.execute(text(_HAS_ORDINARY_ROLE), {"role": ORDINARY_ROLE})).scalar_one():
+            made = await connection.execute(text(_ORDINARY_ROLE), {"role": ORDINARY_ROLE, "password": address.password})
+            try:
+                await connection.execute(text(made.scalar_one()))
+            except DBAPIError as error:  # made meanwhile by somebody who starts at the same moment
+                if getattr(error.orig, "sqlstate", "") != "42710":
+                    raise
+    return address.set(username=ORDINARY_ROLE).render_as_string(hide_password=False)
 
 
 async def _ask_rabbitmq(url: str) -> str:
