@@ -68,6 +68,7 @@ from gateway.http import (
 )
 from gateway.http.behind_wall import WallMiddleware
 from gateway.http.description import describe
+from gateway.http.signed_answers import SignedAnswers
 from gateway.keeper import Keeper
 from gateway.keys import Keys, read_ring, token_keys
 from gateway.limits import Limits
@@ -263,6 +264,7 @@ def create_app(runtime: Runtime, role: Role = Role.ALL) -> FastAPI:
         middleware=[
             Middleware(telemetry.TraceMiddleware, measures=runtime.services.measures),
             Middleware(WallMiddleware),
+            Middleware(SignedAnswers, signer=runtime.message_signer),
         ],
     )
     app.state.services = runtime.services

@@ -94,6 +94,8 @@ class AccessTokens:
             claims["authorization_details"] = [mandate.detail.as_json()]
         if system.security.limits is not None:
             claims["limits"] = dict(system.security.limits)
+        if system.security.signed:
+            claims["signed"] = True
         if mandate.confirmation:
             claims["cnf"] = dict(mandate.confirmation)
         return self._signed(claims)
@@ -172,6 +174,7 @@ def _access_token(claims: dict[str, Any]) -> AccessToken:
         detail=_detail(claims),
         expires_at=expires_at,
         limits=claims.get("limits"),
+        signed=claims.get("signed") is True,
     )
     return AccessToken(caller, int(claims["iat"]), expires_at, confirmation_of(claims), claims["aud"])
 

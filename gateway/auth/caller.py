@@ -18,6 +18,7 @@ class Caller:
     `actor` is the SIRET of the partner whose system acts in the name of `partner` (RFC 8693); None when it is its own. `detail`
     is the only exchange that the token lets through, once, when it was made for one (RFC 9396), until `expires_at` (seconds).
     `limits` are the system's own, in place of the gateway's (`gateway.limits`).
+    `signed` says that its requests must be (RFC 9421).
     `conventions` are the hashes of the conventions in force when the token was given (or one digest of them all, see
     `gateway.scopes`); None when the token names none, which nothing is then compared with.
     """
@@ -33,6 +34,7 @@ class Caller:
     detail: ExchangeDetail | None = None
     expires_at: int = 0
     limits: Mapping[str, str] | None = None
+    signed: bool = False
     channel: str = "api"
 
     def through(self, channel: str) -> Caller:

@@ -123,5 +123,6 @@ class ExternalTokens:
             conventions=None if granted.conventions is None else frozenset(granted.conventions),
             expires_at=until,
             limits=system.security.limits,
+            signed=system.security.signed,
         )
         return AccessToken(caller, int(claims["iat"]), until, confirmation, self._own_issuer)

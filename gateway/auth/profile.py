@@ -69,7 +69,8 @@ class Security:
 
     `jwks_uri` is where the partner publishes its keys, in place of keys given once; `network` what the operator, and nobody
     else, allows for it beside public addresses: `{"networks": ["10.1.0.0/16"], "ports": [8443]}`. `tls_subject` is `{kind: value}` of
-    `SUBJECT_KINDS`, for tls_client_auth. `limits` replaces the gateway's own for this system: `{"requests": "600/minute"}`.
+    `SUBJECT_KINDS`, for tls_client_auth. `limits` replaces the gateway's own for this system: `{"requests": "600/minute"}`. `signed`
+    refuses its requests that are not signed (RFC 9421).
     """
 
     profile: Profile = Profile.FAPI
@@ -80,6 +81,7 @@ class Security:
     network: Mapping[str, Any] | None = None
     tls_subject: Mapping[str, str] | None = None
     limits: Mapping[str, str] | None = None
+    signed: bool = False
 
     @classmethod
     def read(cls, kept: Mapping[str, Any]) -> Security:

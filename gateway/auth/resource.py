@@ -11,6 +11,7 @@ from fastapi import Request, Security
 from fastapi.openapi.models import OAuthFlowClientCredentials, OAuthFlows
 from fastapi.security import OAuth2
 
+from gateway.auth import signed_requests
 from gateway.auth.access_token import AccessToken, Expired
 from gateway.auth.audience import covers
 from gateway.auth.authority import Auth
@@ -82,6 +83,7 @@ async def authorize(request: Request, *scopes: Scopes) -> Caller:
         await auth.limits.count("requests", caller.client_id, caller.limits)
     except Exceeded as error:
         raise TooMany("too_many_requests", error.message_fr, error.message_en, error.headers) from error
+    request.state.signed = await signed_requests.verify(auth, request, caller)
     missing = frozenset(scopes) - caller.scopes
     if missing:
         raise _insufficient(auth, scopes)

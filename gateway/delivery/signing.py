@@ -79,6 +79,20 @@ class MessageSigner(HTTPSignatureKeyResolver):
         )
         return message.headers
 
+    def sign_answer(self, answer: Any, body: bytes, label: str, now: datetime) -> None:
+        """
+        Sign an answer in place, bound to the request that it answers (`answer.request`, signed under `label`).
+
+        `answer` has a `status_code`, mutable `headers` and a `request` with `method`, `url` and `headers`.
+        """
+        asked = answer.request.headers
+        covered = ["@status", '"@method";req', '"@target-uri";req', f'"signature";req;key="{label}"']
+        covered += ['"content-digest";req'] if "content-digest" in asked else []
+        covered += ["content-type"] if "content-type" in answer.headers else []
+        self._signer.sign(
+            answer, key_id=self.key_id, created=now, label="tdu", tag=TAG, covered_component_ids=covered, body=body
+        )
+
 
 @dataclass(slots=True)
 class _Request:

@@ -59,6 +59,8 @@ async def read_body(request: Request, limit: int) -> bytes:
         ) from error
     if caller := getattr(request.state, "caller", None):
         await request.app.state.auth.limits.of_caller("bytes", caller, len(received))
+    if signed := getattr(request.state, "signed", None):
+        signed.check_body(received)
     return received
 
 

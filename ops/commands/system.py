@@ -60,6 +60,9 @@ def add(
     sandbox: Annotated[
         bool, typer.Option("--sandbox", help="Essai avec des personnes fictives : jetons au porteur. / Trial.")
     ] = False,
+    signed: Annotated[
+        bool, typer.Option("--signed", help="Refuser ses requêtes non signées (RFC 9421). / Refuse unsigned requests.")
+    ] = False,
 ) -> None:
     """Enregistrer un logiciel, et montrer le programme avec lequel il peut commencer. / Register a software."""
     if adapter not in ADAPTERS:
@@ -75,6 +78,7 @@ def add(
         network={"networks": network or [], "ports": port or []} if network or port else None,
         tls_subject=_pairs([certificate]) if certificate else None,
         limits=_pairs(limit) if limit else None,
+        signed=signed,
     )
     secret = secrets.token_urlsafe(32) if method is Method.SECRET else None
     keys = json.loads(jwks.read_bytes()) if jwks else None
