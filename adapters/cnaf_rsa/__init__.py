@@ -1,3 +1,3 @@
 """
-The RSA flows that the CAF and the MSA send to a département; the B flow (`vrsb0801`) is read, its siblings recognised.
+The RSA flows that the CAF and the MSA send to a département; B, I and R are read, the others recognised and refused.
 """

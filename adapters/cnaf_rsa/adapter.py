@@ -1,7 +1,7 @@
 """
-The adapter `cnaf-rsa`: the RSA flow B (`vrsb0801`) of a CAF or an MSA becomes bilans and referrals.
+The adapter `cnaf-rsa`: the RSA flows B (`vrsb0801`), I and R of a CAF or an MSA become bilans and referrals.
 
-Read only: nobody sends this flow back to a CAF.
+Read only: nobody sends these flows back to a CAF.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,10 +9,11 @@ from importlib.resources import files
 from io import BytesIO
 from typing import BinaryIO, Final
 
-from adapters.base import AdapterError, Context, Translated, Translation
+from adapters.base import AdapterError, Context, FileRefused, Translated, Translation
 from adapters.cnaf_rsa.documents import documents_of
-from adapters.cnaf_rsa.flow import Flow
-from adapters.cnaf_rsa.values import HOUSEHOLD, Values
+from adapters.cnaf_rsa.flow import Flow, Household
+from adapters.cnaf_rsa.instruction import demand_documents
+from adapters.cnaf_rsa.values import DEMAND, HOUSEHOLD, Values
 from adapters.hardened_xml import Limits
 from adapters.report import Coverage, read_rules
 from adapters.tables import Table
@@ -22,6 +23,9 @@ from schemas import Document, Issue, Kind
 _CODE_LISTS: Final = {
     "act": "employment_situation",
     "actions": "right_action",
+    "difdisp": "constraint",
+    "diflog": "constraint",
+    "difsoc": "constraint",
     "etatdosrsa": "rsa_dossier_state",
     "etatdosrsa_line": "right_state",
     "fonorg": "orientation_origin",
@@ -29,7 +33,9 @@ _CODE_LISTS: Final = {
     "motirefursa": "reason",
     "motisusdrorsa": "reason",
     "motisusversrsa": "reason",
+    "natlog": "housing",
     "natpf": "right",
+    "nivetu": "education_level",
     "oridemrsa": "reason",
     "qual": "title",
     "rights_to_request": "right",
@@ -40,14 +46,22 @@ _CODE_LISTS: Final = {
     "withheld_codes": "reason",
 }
 
+# The tables that are crosswalks of the shared language, from the list `cnaf_…` that has their name.
+_CROSSWALKS: Final = {
+    "hispro": "work_history",
+    "inscdememploi": "job_seeker_registration",
+    "natmob": "mobility_area",
+    "typeocclog": "housing",
+}
+
 
 class CnafRsa:
     """
-    Reads the B flow; its siblings (F, C, I, R, G) and anomaly companions are recognised and refused with the reason.
+    Reads the flows B, I and R; the others (F, C, G) and anomaly companions are recognised and refused with the reason.
     """
 
     name = "cnaf-rsa"
-    title = "Flux RSA de la CAF et de la MSA (vrsb0801)"
+    title = "Flux RSA de la CAF et de la MSA (B, I et R)"
     media_types: tuple[str, ...] = ("application/xml", "text/xml")
     output_media_type = "application/xml"
     kinds_in = frozenset({Kind.BILAN, Kind.REFERRAL})
@@ -57,7 +71,10 @@ class CnafRsa:
         folder = files("adapters.cnaf_rsa") / "tables"
         self._limits = limits or Limits()
         self.fields = read_rules(folder / "elements.csv")
-        self.tables = tuple(Table.read(folder / f"{name}.csv", codes) for name, codes in _CODE_LISTS.items())
+        self.tables = (
+            *(Table.read(folder / f"{name}.csv", codes) for name, codes in _CODE_LISTS.items()),
+            *(Table.of_crosswalk(name, f"cnaf_{name}", codes) for name, codes in _CROSSWALKS.items()),
+        )
 
     def to_shared(self, raw: bytes, context: Context) -> Translation:
         """
@@ -103,8 +120,8 @@ class Reading:
         The documents in the order of the file. Raises `FileRefused`, at the end as anywhere before.
         """
         seen: set[str] = set()
-        for household in self._flow.households():
-            for translated in documents_of(household, self._values, self._context):
+        for household in self._households():
+            for translated in self._documents(household):
                 if translated.document["id"] in seen:
                     self._values.tell(
                         "document_repeated",
@@ -116,6 +133,19 @@ class Reading:
                     continue
                 seen.add(translated.document["id"])
                 yield translated
+
+    def _households(self) -> Iterator[Household]:
+        try:
+            yield from self._flow.households()
+        except FileRefused as refusal:
+            refusal.quarantine = refusal.quarantine and self._flow.storable
+            raise
+
+    def _documents(self, household: Household) -> Iterator[Translated]:
+        if household.header.nature == "D":
+            return documents_of(household, self._values, self._context)
+        self._values.records = DEMAND
+        return demand_documents(household, self._values, self._context)
 
     def coverage(self) -> Coverage:
         """

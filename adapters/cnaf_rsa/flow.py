@@ -22,9 +22,16 @@ from schemas import Issue
 
 _TYPE = re.compile(r"[A-Z]")
 _COUNT = re.compile(r"[0-9]{1,12}")
-_HEADER, _HOUSEHOLD, _TRAILER = "IdentificationFlux", "InfosFoyerRSA", "TransmissionFlux"
+_HEADER, _HOUSEHOLD, _DEMAND, _TRAILER = "IdentificationFlux", "InfosFoyerRSA", "InfoDemandeRSA", "TransmissionFlux"
 
-# Why each sibling of the B flow is not read: (code, French, English). None of them may be stored.
+# The flows that are read, by NATFLUX: their records, and the total that their end announces.
+_READ_FLOWS: Final = {
+    "D": (_HOUSEHOLD, "NBTOTDOSRSATRANSM"),
+    "I": (_DEMAND, "NBTOTDEMRSATRANSM"),
+    "R": (_DEMAND, "NBTOTDEMRSATRANSM"),
+}
+
+# Why the other flows are not read: (code, French, English). None of them may be stored.
 _REFUSED_FLOWS: Final = {
     "F": (
         "flow_f_refused",
@@ -38,16 +45,6 @@ _REFUSED_FLOWS: Final = {
         "C'est un flux de créances transférées (C) : des dettes. Il n'est pas accepté.",
         "This is a flow of transferred claims (C): debts. It is not accepted.",
     ),
-    "I": (
-        "flow_i_refused",
-        "C'est un flux d'instruction (I), qui contient des coordonnées bancaires. Il n'est pas lu : envoyez le flux B.",
-        "This is an instruction flow (I), which holds bank details. It is not read: send the B flow.",
-    ),
-    "R": (
-        "flow_r_refused",
-        "C'est un retour d'instruction (R), avec des données socio-professionnelles. Il n'est pas lu : envoyez le flux B.",
-        "This is a return of instruction (R), with social and professional data. It is not read: send the B flow.",
-    ),
     "G": (
         "flow_g_refused",
         "C'est un suivi de grossesse (G) : des données de santé. Il n'est pas accepté.",
@@ -59,11 +56,13 @@ _REFUSED_FLOWS: Final = {
 @dataclass(frozen=True, slots=True)
 class Header:
     """
-    What identifies a flow: its type (M monthly, I daily, …), when it was made, and the date it speaks of.
+    What identifies a flow: its nature (D beneficiaries, I instruction, R return of instruction), its type (M monthly, I
+    daily, …), when it was made, and the date it speaks of, which I and R do not give: the day they were made.
 
     `created` and `reference` are dates `YYYY-MM-DD`, `created_at` is RFC 3339.
     """
 
+    nature: str
     type: str
     created: str
     created_at: str
@@ -73,7 +72,7 @@ class Header:
 @dataclass(frozen=True, slots=True)
 class Household:
     """
-    One household of a flow: its rank in the file (from 1) and its blocks.
+    One household of a flow, or one application of an instruction flow: its rank in the file (from 1) and its blocks.
     """
 
     header: Header
@@ -83,7 +82,7 @@ class Household:
 
 class Flow:
     """
-    One B flow, read once from its first byte to its last.
+    One flow, read once from its first byte to its last.
     """
 
     def __init__(self, source: BinaryIO, rules: Mapping[str, FieldRule], issues: list[Issue], limits: Limits) -> None:
@@ -101,7 +100,7 @@ class Flow:
 
         Raises `FileRefused`, at the end as anywhere before: then nothing of the file may be used.
         """
-        for element in records(self._guard, (_HEADER, _HOUSEHOLD)):
+        for element in records(self._guard, (_HEADER, _HOUSEHOLD, _DEMAND)):
             parent = element.getparent()
             if parent is None:
                 self._finish(element)
@@ -118,6 +117,13 @@ class Flow:
         """
         return self._reader.coverage()
 
+    @property
+    def storable(self) -> bool:
+        """
+        Whether the bytes of a refused file may be kept aside: never those that hold bank details or social data.
+        """
+        return self._header is None or self._header.nature == "D"
+
     def _take(self, element: etree._Element) -> Household | None:
         self._settle(element.itersiblings(preceding=True))
         if element.tag == _HEADER:
@@ -125,10 +131,14 @@ class Flow:
             return None
         if self._header is None:
             raise _header_missing(line_of(element))
+        if element.tag != _READ_FLOWS[self._header.nature][0]:
+            self._reader.skip(element)
+            return None
         self._households += 1
         self._anomalies += element.find("Anomalie") is not None
         block = self._reader.read(element)
-        if block.at("PrestationRSA", "SituationDossierRSA", "EtatDossierRSA").texts.get("ETATDOSRSA"):
+        stateless = self._header.nature != "D"
+        if stateless or block.at("PrestationRSA", "SituationDossierRSA", "EtatDossierRSA").texts.get("ETATDOSRSA"):
             return Household(self._header, self._households, block)
         self._issues.append(
             warning(
@@ -148,7 +158,7 @@ class Flow:
         if nature in _REFUSED_FLOWS:
             code, french, english = _REFUSED_FLOWS[nature]
             raise FileRefused(code, french, english, quarantine=False, line=block.line)
-        if nature != "D":
+        if nature not in _READ_FLOWS:
             raise FileRefused(
                 "flow_unknown",
                 "NATFLUX ne désigne aucun des flux RSA connus (D, F, C, I, R, G).",
@@ -156,7 +166,8 @@ class Flow:
                 quarantine=False,
                 line=block.line,
             )
-        created, reference = (read_date(texts.get(name, "")) for name in ("DTCREAFLUX", "DTREF"))
+        created = read_date(texts.get("DTCREAFLUX", ""))
+        reference = read_date(texts.get("DTREF", "")) if nature == "D" else created
         if created is None or reference is None:
             raise FileRefused(
                 "header_incomplete",
@@ -168,6 +179,7 @@ class Flow:
             )
         kind = texts.get("TYPEFLUX", "")
         self._header = Header(
+            nature=nature,
             type=kind if _TYPE.fullmatch(kind) else "X",
             created=created,
             created_at=french_moment(created, texts.get("HEUCREAFLUX", "")),
@@ -181,7 +193,7 @@ class Flow:
         for sibling in list(siblings):
             if sibling.tag == _TRAILER:
                 self._trailer = self._reader.read(sibling)
-            elif sibling.tag not in {_HEADER, _HOUSEHOLD}:
+            elif sibling.tag not in {_HEADER, _HOUSEHOLD, _DEMAND}:
                 self._reader.skip(sibling)
             parent = sibling.getparent()
             if parent is not None:
@@ -200,10 +212,10 @@ class Flow:
         self._settle(root)
         if self._header is None:
             raise _header_missing(line_of(root))
-        self._check_total(self._trailer or Block(line_of(root)))
+        self._check_total(self._trailer or Block(line_of(root)), _READ_FLOWS[self._header.nature][1])
 
-    def _check_total(self, trailer: Block) -> None:
-        total = trailer.texts.get("NBTOTDOSRSATRANSM")
+    def _check_total(self, trailer: Block, announced: str) -> None:
+        total = trailer.texts.get(announced)
         if total is None and self._anomalies:
             raise FileRefused(
                 "anomaly_companion",
@@ -217,9 +229,9 @@ class Flow:
         if total is None or not _COUNT.fullmatch(total):
             raise FileRefused(
                 "total_missing",
-                "Le nombre de foyers annoncé en fin de fichier (NBTOTDOSRSATRANSM) manque ou n'est pas un nombre : "
+                f"Le nombre de foyers annoncé en fin de fichier ({announced}) manque ou n'est pas un nombre : "
                 "rien ne prouve que le fichier est entier. Renvoyez-le.",
-                "The number of households announced at the end of the file (NBTOTDOSRSATRANSM) is missing or no number: "
+                f"The number of households announced at the end of the file ({announced}) is missing or no number: "
                 "nothing proves that the file is whole. Send it again.",
                 quarantine=True,
                 line=trailer.line,

@@ -16,6 +16,9 @@ from schemas import Document, Issue
 HOUSEHOLD = "/Racine/InfosFoyerRSA"
 """The path of a household, under which every issue points."""
 
+DEMAND = "/Racine/InfoDemandeRSA"
+"""The path of an application in the instruction flows, whose blocks have the same names."""
+
 _DATE = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:Z|[+-][0-9]{2}:[0-9]{2})?")
 _TIME = re.compile(r"([0-9]{2}):([0-9]{2}):([0-9]{2})(?:[.,][0-9]*)?")
 _LITERAL = re.compile(r"[0-9A-Za-z]{1,12}")
@@ -57,12 +60,15 @@ class Local:
 class Values:
     """
     Reads single values of one file, with its tables, and gathers what the sender should know.
+
+    `records` is the path of the file's records, `HOUSEHOLD` or `DEMAND`: what is told points under it.
     """
 
     def __init__(self, tables: Mapping[str, Table], issues: list[Issue]) -> None:
         self._tables = tables
         self._issues = issues
         self._told: set[Issue] = set()
+        self.records = HOUSEHOLD
 
     def code(self, block: Block, where: str, element: str, local: Local, table: str | None = None) -> str | None:
         """
@@ -137,6 +143,7 @@ class Values:
         """
         Tell the sender something about one element, once, without its value.
         """
+        pointer = pointer.replace(HOUSEHOLD, self.records, 1)
         issue = warning(code, pointer, message_fr, message_en, line=line)
         if issue not in self._told:
             self._told.add(issue)

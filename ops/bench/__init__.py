@@ -10,6 +10,7 @@ BENCHES: Final[Mapping[str, str]] = {
     "auth": "ops.bench.auth",
     "gate": "ops.bench.gate",
     "adapters": "ops.bench.adapters",
+    "memory": "ops.bench.memory",
     "ingest": "ops.bench.ingest",
     "ledger": "ops.bench.ledger",
 }

@@ -14,7 +14,12 @@ from adapters.report import Treatment, count_rules, read_rules
 from adapters.testing import EXAM_CONTEXT
 
 ADAPTER = CnafRsa()
-RULES = ADAPTER.fields
+# The elements of the B flow; those of the instruction flows are `/Racine/InfoDemandeRSA` and their own total.
+RULES = {
+    path: rule
+    for path, rule in ADAPTER.fields.items()
+    if not path.startswith("/Racine/InfoDemandeRSA") and not path.endswith("/NBTOTDEMRSATRANSM")
+}
 TIMES = {"Personne": 2, "Prestations": 2, "Adresse": 2, "Activite": 2}
 
 # For each carried element: its values in repeated blocks (the last one goes on), and what its first value is changed to.

@@ -72,8 +72,6 @@ def test_an_empty_flow_is_a_flow():
     [
         ("F", "flow_f_refused"),
         ("C", "flow_c_refused"),
-        ("I", "flow_i_refused"),
-        ("R", "flow_r_refused"),
         ("G", "flow_g_refused"),
         ("Z", "flow_unknown"),
     ],
