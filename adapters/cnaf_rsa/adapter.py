@@ -19,6 +19,9 @@ from adapters.report import Coverage, read_rules
 from adapters.tables import Table
 from schemas import Document, Issue, Kind
 
+# 200,000 households weigh some 800 MB.
+_LARGEST: Final = 2_000_000_000
+
 # Which shared list each table gives codes of.
 _CODE_LISTS: Final = {
     "act": "employment_situation",
@@ -69,7 +72,7 @@ class CnafRsa:
 
     def __init__(self, limits: Limits | None = None) -> None:
         folder = files("adapters.cnaf_rsa") / "tables"
-        self._limits = limits or Limits()
+        self._limits = limits or Limits(total_bytes=_LARGEST)
         self.fields = read_rules(folder / "elements.csv")
         self.tables = (
             *(Table.read(folder / f"{name}.csv", codes) for name, codes in _CODE_LISTS.items()),

@@ -28,6 +28,7 @@ class FlatReader:
         self._used = used
         self.guessed_encoding = False
         self._text = ""
+        self._separator = source.separator[0]
         self._starts: list[int] | None = None
         self._rows = islice(_OPENERS[source.format](self, raw), source.skip, None)
         self._header = self._read_header()
@@ -41,6 +42,14 @@ class FlatReader:
         text, self.guessed_encoding = decode(raw, self.source.encoding)
         self._text = unicodedata.normalize("NFC", text)
         return self._text
+
+    def separator(self) -> str:
+        """
+        What stands between two cells: of the separators that the mapping accepts, the one that the first line holds most.
+        """
+        first = self._text.lstrip("\r\n").partition("\n")[0]
+        self._separator = max(self.source.separator, key=first.count)
+        return self._separator
 
     def records(self) -> Iterator[Record]:
         """
@@ -165,14 +174,14 @@ class FlatReader:
             if position >= len(self._text) or (self._text[position] == "\n" and not quoted):
                 return None
             quoted ^= self._text[position] == '"'
-            column -= not quoted and self._text[position] == self.source.separator
+            column -= not quoted and self._text[position] == self._separator
             position += 1
         return position - begun + 1
 
 
 def _csv(reader: FlatReader, raw: bytes) -> Rows:
     source = reader.source
-    return raw_rows(reader.text(raw), source.separator, open_end=source.open_end)
+    return raw_rows(reader.text(raw), reader.separator(), open_end=source.open_end)
 
 
 def _fixed(reader: FlatReader, raw: bytes) -> Rows:

@@ -137,7 +137,12 @@ def _source() -> dict[str, Any]:
                 "description": "Sans lui : marque d'ordre (BOM), sinon UTF-8 strict, sinon windows-1252. Jamais deviné.",
                 "enum": list(ENCODINGS),
             },
-            "separator": {"title": "Séparateur", "type": "string", "minLength": 1, "maxLength": 1},
+            "separator": {
+                "title": "Séparateur ; de plusieurs, celui que la première ligne contient le plus",
+                "type": "string",
+                "minLength": 1,
+                "maxLength": 4,
+            },
             "header": {"title": "La première ligne nomme les colonnes", "type": "boolean"},
             "skip": {"title": "Lignes non vides à passer avant les noms de colonnes", "type": "integer", "minimum": 0, "maximum": 1000},
             "sheet": {**_TEXT, "title": "Feuille"},

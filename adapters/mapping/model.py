@@ -21,6 +21,7 @@ class SourceFormat:
     """
     How the partner's file is written; what a format does not use keeps its default.
 
+    `separator` may be several characters: a file has the one that its first line holds most, and the first is written.
     `columns` are in the order of the file; `places` gives each column of a fixed-width line its start (from 1) and length.
     """
 

@@ -22,7 +22,7 @@ from adapters.mapping.run import (
     Run,
     record_invalid,
 )
-from adapters.mapping.steps import make_step
+from adapters.mapping.steps import MAKES_IDENTIFIER, make_step
 from schemas import Document, Kind, validate
 
 _SILENT: Final = Silent()
@@ -201,7 +201,11 @@ class Compiler:
         if not rule.key:
             plain = self._reader.plain
             return lambda record: [json.dumps(plain(record), ensure_ascii=False, sort_keys=True)]
-        steps = {each.sources[0]: each.steps for each in rule.fields if len(each.sources) == 1 and each.steps}
+        steps = {
+            each.sources[0]: each.steps
+            for each in rule.fields
+            if len(each.sources) == 1 and each.steps and MAKES_IDENTIFIER not in dict(each.steps)
+        }
         getters = [
             (self._reader.getter(source), [make_step(*step).read for step in steps.get(source, ())])
             for source in rule.key

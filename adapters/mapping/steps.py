@@ -236,6 +236,9 @@ FUNCTIONS: Final[Mapping[str, Function]] = MappingProxyType(
 
 KEEPS_LINES: Final = "texte_long"
 
+MAKES_IDENTIFIER: Final = "identifiant_de"
+"""The function that reads no value of the file: the same column read for a key keeps its own text."""
+
 
 def make_step(name: str, parameter: Any = None) -> Step:
     """

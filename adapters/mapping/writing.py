@@ -161,7 +161,7 @@ def _lines(mapping: MappingFile, found: Sequence[Cells]) -> Iterator[list[str]]:
 
 def _write_csv(mapping: MappingFile, found: Sequence[Cells]) -> bytes:
     source = mapping.source
-    return _encoded(mapping, write_lines(_lines(mapping, found), source.separator, source.line_end).decode())
+    return _encoded(mapping, write_lines(_lines(mapping, found), source.separator[0], source.line_end).decode())
 
 
 def _write_fixed(mapping: MappingFile, found: Sequence[Cells]) -> bytes:

@@ -199,6 +199,27 @@ def test_a_file_without_header_and_lines_to_skip(make: Make) -> None:
     ]
 
 
+@pytest.mark.parametrize(("written", "read_as"), [(",", ",;"), (";", ",;"), ("|", ",;|"), (";", ";,")])
+def test_a_file_has_the_separator_that_its_first_line_holds_most(make: Make, written: str, read_as: str) -> None:
+    """The same mapping reads what HubEE and a département write; a remark still names the right character."""
+    text = "title: Essai\nsource: {{format: csv, separator: '{}'}}\ndocuments:\n  - kind: referral\n    key: ID\n    fields: {{subject.birth_name: NOM, subject.birth_date: {{from: DN, do: date_iso}}, 'subject.identifiers[scheme=partner].value': ID}}\n"
+    raw = "ID;NOM;DN\nA;X;1961-05-12\nB;Y;1961-02-30\n".replace(";", written)
+    found = read(make(text.format(read_as)), raw)
+    assert "X" == found.documents[0].document["subject"]["birth_name"]
+    assert [("cell_unreadable", 3, 5)] == [(issue.code, issue.line, issue.column) for issue in found.issues]
+
+
+def test_a_column_that_also_makes_an_identifier_is_a_key_as_it_stands(make: Make) -> None:
+    """Two requests in a row of the same file are two documents, although the key's column has a function elsewhere."""
+    adapter = make(
+        "title: Essai\nsource: {format: csv}\ndocuments:\n  - kind: status\n    key: ID\n    fields:\n"
+        "      subject.identifiers[scheme=partner].value: ID\n      referral_id: {from: ID, do: {identifiant_de: referral}}\n"
+        "      status: {const: received}\n      sequence: {const: 1}\n      occurred_at: {context: now}\n"
+    )
+    found = read(adapter, "ID\nA\nB\n").documents
+    assert 2 == len({each.document["id"] for each in found})
+
+
 def test_a_cut_file_is_refused_whole_unless_the_mapping_allows_it(make: Make) -> None:
     """A last line that is not ended may be half a name."""
     text = "title: Essai\nsource: {{format: csv{}}}\ndocuments:\n  - kind: referral\n    key: ID\n    fields: {{subject.birth_name: NOM, subject.birth_date: DN, 'subject.identifiers[scheme=partner].value': ID}}\n"
