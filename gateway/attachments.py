@@ -12,7 +12,7 @@ Never whole in memory. Erasing the person makes it unreadable, like the document
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
@@ -27,9 +27,10 @@ from gateway.auth.caller import Caller
 from gateway.errors import Problem, not_found
 from gateway.records import record_of, rules, told
 from gateway.services import Services
-from gateway.store import subjects
+from gateway.store import idempotency, subjects
 from gateway.store.crypto import DataKey
 from gateway.store.database import Transaction, instant
+from gateway.store.idempotency import Attempt
 from gateway.store.identifiers import time_ordered
 from gateway.store.tables import attachment_chunks, attachments, deliveries, documents, exchanges
 from gateway.taken import ROWS, Taken, opened
@@ -54,13 +55,18 @@ TYPES: Final[Mapping[str, tuple[bytes, ...]]] = {
 
 
 async def receive(
-    exchange_id: str, content: AsyncIterator[bytes], caller: Caller, services: Services
+    exchange_id: str,
+    content: AsyncIterator[bytes],
+    caller: Caller,
+    attempt: Callable[[str], Attempt],
+    services: Services,
 ) -> dict[str, Any]:
     """
     Take in one file of a document that the caller sent; gives what is known of it.
 
     The file is recognised by its SHA-256 among those that the document announced, and must have the size and the type that
-    it said. Sending it again is harmless. Raises `Problem` not_found, body_too_large or attachment_refused: nothing is kept.
+    it said. Sending it again is harmless; `attempt` makes of its digest what idempotency compares. Raises `Problem` not_found,
+    body_too_large, attachment_refused or idempotency_key_reused: nothing is kept.
     """
     async with services.database.read() as tx:
         query = sa.select(exchanges).where(exchanges.c.id == exchange_id, exchanges.c.sender == caller.partner)
@@ -82,10 +88,10 @@ async def receive(
                 "This file is none of those that the document announces: check its digest and size",
             )
         _demand_type(said["media_type"], head)
+        return await _complete(ident, row.document_id, digest, said, count, attempt(digest), services)
     except BaseException:
         await _remove(ident, services)
         raise
-    return await _complete(ident, row.document_id, digest, said, count, services)
 
 
 async def examine(ident: str, scanner: Scanner | None, services: Services) -> str:
@@ -256,17 +262,20 @@ async def _keep(
 
 
 async def _complete(
-    ident: str, document_id: str, digest: str, said: Mapping[str, Any], count: int, services: Services
+    ident: str, document_id: str, digest: str, said: Mapping[str, Any], count: int, attempt: Attempt, services: Services
 ) -> dict[str, Any]:
-    blind = services.vault.blind("attachment", digest)
+    blind, now = services.vault.blind("attachment", digest), services.clock()
     async with services.database.write() as tx:
+        answered = await idempotency.earlier_answer(tx, attempt)
         same = sa.select(attachments).where(attachments.c.document_id == document_id, attachments.c.digest == blind)
         earlier = (await tx.execute(same)).first()
         if earlier is None:
             change = {"digest": blind, "size": said["size"], "chunks": count, "state": "quarantined"}
-            change["updated_at"] = instant(services.clock())
+            change["updated_at"] = instant(now)
             await tx.execute(sa.update(attachments).where(attachments.c.id == ident).values(change))
             earlier = (await tx.execute(same)).one()
+        if answered is None:  # its name may be somebody's: it is told again from the document, and not kept
+            await idempotency.keep_answer(tx, attempt, {"id": earlier.id}, now, 201)
     if earlier.id != ident:
         await _remove(ident, services)
     return _told(earlier, said)

@@ -23,9 +23,10 @@ from gateway.auth.resource import Caller
 from gateway.errors import Problem, not_found
 from gateway.records import record_of
 from gateway.services import Services
-from gateway.store import agreements, subjects
+from gateway.store import agreements, idempotency, subjects
 from gateway.store.crypto import DataKey, Vault
 from gateway.store.database import Transaction, insert_ignore, instant, moment
+from gateway.store.idempotency import Attempt
 from gateway.store.tables import partners
 from schemas import Document, Kind, validate
 from schemas.phones import read_phone
@@ -81,7 +82,14 @@ async def ask(
 
 
 async def reply(
-    correlation: str, phone: str, message: str, received_at: datetime, *, caller: Caller, services: Services
+    correlation: str,
+    phone: str,
+    message: str,
+    received_at: datetime,
+    *,
+    caller: Caller,
+    attempt: Attempt,
+    services: Services,
 ) -> dict[str, Any]:
     """
     Take the person's reply: the first one decides, any later one is counted for nothing.
@@ -96,6 +104,8 @@ async def reply(
         sms_requests.c.phone.in_(_phone(services.vault, correlation, phone)),
     )
     async with services.database.write() as tx:
+        if (earlier := await idempotency.earlier_answer(tx, attempt)) is not None:
+            return dict(earlier)
         row = (await tx.execute(query)).first()
         if row is None:
             raise not_found()
@@ -120,9 +130,11 @@ async def reply(
         await recording.keep(tx, document, row.subject_id, key, caller, services, now)
         closed = sa.update(sms_requests).where(sms_requests.c.correlation == correlation)
         await tx.execute(closed.values(state=document["state"], sealed=None))
+        answer = {"id": document["id"], "state": document["state"], "counted": True}
+        await idempotency.keep_answer(tx, attempt, answer, now, 200)
         services.fault_point("sms.recorded")
     services.wake()
-    return {"id": document["id"], "state": document["state"], "counted": True}
+    return answer
 
 
 async def waiting(tx: Transaction, agreement_id: str, caller: Caller, now: datetime) -> dict[str, Any] | None:

@@ -15,7 +15,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import timedelta
 from typing import Final
 
-import asyncpg
 import sqlalchemy as sa
 from opentelemetry.trace import SpanKind
 
@@ -24,7 +23,7 @@ from gateway.bus.base import DELIVERIES, Bus, Received
 from gateway.bus.outbox import carried
 from gateway.delivery.abandonment import abandon
 from gateway.services import Services
-from gateway.store.database import Transaction, insert_ignore, instant
+from gateway.store.database import Transaction, insert_ignore, instant, is_away
 from gateway.store.subjects import chunks
 from gateway.store.tables import deliveries, inbox
 from gateway.taken import queued
@@ -36,8 +35,6 @@ _GROUP = 64
 
 _PAUSE = timedelta(seconds=2)
 """Before the bus is taken from again after it failed."""
-
-_ITS_OWN_FAULT: Final = (sa.exc.DataError, sa.exc.IntegrityError, sa.exc.ProgrammingError)
 
 _TRIES: Final = 4
 """How many times a message that fails by itself is tried before it is set aside."""
@@ -99,7 +96,7 @@ class Courier:
                 await self.bring(group)
         except Exception as error:
             _log.warning("courier.refused", extra={"error": type(error).__name__, "messages": len(group)})
-            if len(group) > 1 and not _is_away(error):
+            if len(group) > 1 and not is_away(error):
                 for received in group:
                     await self._bring_or_retry([received])
                 return
@@ -111,7 +108,7 @@ class Courier:
             await received.ack()
 
     async def _try_later(self, received: Received, error: Exception) -> None:
-        if _is_away(error):
+        if is_away(error):
             await received.retry(_wait(received.attempts))
             return
         # Counted here and not by the bus, whose attempts grow while the database is away too.
@@ -154,13 +151,6 @@ async def _first_time(tx: Transaction, group: Sequence[Received], at: str) -> li
     rows = [{"consumer": "courier", "message_id": message_id, "received_at": at} for message_id in wanted]
     entered = await tx.execute(insert_ignore(inbox, tx).values(rows).returning(inbox.c.message_id))
     return [wanted[row.message_id] for row in entered]
-
-
-def _is_away(error: Exception) -> bool:
-    """Whether the database is what failed, and not what it was asked: it did not answer, or the connection broke."""
-    if isinstance(error, _ITS_OWN_FAULT):
-        return False
-    return isinstance(error, sa.exc.DBAPIError | sa.exc.TimeoutError | asyncpg.PostgresError | OSError)
 
 
 def _wait(attempts: int) -> timedelta:

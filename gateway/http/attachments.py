@@ -17,18 +17,27 @@ from gateway.auth.resource import Caller, requires
 from gateway.auth.scopes import Scopes
 from gateway.errors import Problem
 from gateway.http.bodies import PATIENCE, SLOWEST
-from gateway.http.exchanges import Id, services_of
+from gateway.http.exchanges import Id, IdempotencyKey, attempt_of, services_of
+from gateway.store.idempotency import Attempt
 
 router = APIRouter(tags=["pièces jointes"])
 
 
 @router.post("/v1/exchanges/{exchange_id}/attachments", status_code=201)
 async def post_attachment(
-    exchange_id: Id, request: Request, caller: Annotated[Caller, Depends(requires(Scopes.EXCHANGE_READ))]
+    exchange_id: Id,
+    request: Request,
+    caller: Annotated[Caller, Depends(requires(Scopes.EXCHANGE_READ))],
+    key: IdempotencyKey = None,
 ) -> Response:
     """Send a file that the document of an exchange announced; again is harmless. / Envoyer une pièce jointe."""
     services = services_of(request)
-    told = await attachments.receive(exchange_id, _stream(request), caller, services)
+
+    def attempt(digest: str) -> Attempt:
+        """What idempotency compares: the file by its digest, which is known once it has come whole."""
+        return attempt_of(request, caller, key, digest.encode())
+
+    told = await attachments.receive(exchange_id, _stream(request), caller, attempt, services)
     if told["state"] == "quarantined":
         told["state"] = await attachments.examine(told["id"], request.app.state.scanner, services)
     return JSONResponse(told, 201)

@@ -91,7 +91,7 @@ async def renew(consent_id: Id, request: Request, caller: Writer, key: Idempoten
 
 
 @router.post("/v1/sms/replies")
-async def post_reply(request: Request, caller: Writer) -> dict[str, Any]:
+async def post_reply(request: Request, caller: Writer, key: IdempotencyKey = None) -> dict[str, Any]:
     """Bring a person's reply to a question asked by SMS; the first one decides. / Apporter la réponse à un SMS."""
     body = await read_members(request, 10_000, frozenset({"correlation", "phone", "message", "received_at"}))
     texts = [body.get(name) for name in ("correlation", "phone", "message")]
@@ -103,7 +103,10 @@ async def post_reply(request: Request, caller: Writer) -> dict[str, Any]:
             "Expected: correlation, phone, message, and received_at (date and time with offset).",
         )
     correlation, phone, message = map(str, texts)
-    return await sms.reply(correlation, phone, message, at, caller=caller, services=services_of(request))
+    attempt = attempt_of(request, caller, key, orjson.dumps(body))
+    return await sms.reply(
+        correlation, phone, message, at, caller=caller, attempt=attempt, services=services_of(request)
+    )
 
 
 @router.post("/v1/objections", status_code=201)

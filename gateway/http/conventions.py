@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from anyio import to_thread
 from fastapi import APIRouter, Depends, Query, Request
+from starlette.responses import JSONResponse, Response
 
 from consent.conventions.checks import ConventionRefused
 from consent.conventions.convention import Convention
@@ -21,10 +22,10 @@ from gateway.auth.resource import Caller, requires
 from gateway.auth.scopes import Scopes
 from gateway.errors import Problem, not_found
 from gateway.http.bodies import read_body, read_json
-from gateway.http.exchanges import Id, services_of
+from gateway.http.exchanges import Id, IdempotencyKey, attempt_of, services_of
 from gateway.records import record_of
 from gateway.services import Services
-from gateway.store import conventions
+from gateway.store import conventions, idempotency
 from gateway.store.database import Transaction
 from schemas import Issue
 
@@ -49,22 +50,28 @@ _EVENTS = {
 
 
 @router.post("/v1/conventions", status_code=201)
-async def propose(request: Request, caller: Writer) -> dict[str, Any]:
+async def propose(request: Request, caller: Writer, key: IdempotencyKey = None) -> Response:
     """Propose a convention, as YAML or JSON, of which one is a party. / Proposer une convention."""
     services = services_of(request)
-    convention = await to_thread.run_sync(_read, await read_body(request, _LIMIT))
+    raw = await read_body(request, _LIMIT)
+    attempt = attempt_of(request, caller, key, raw)
+    convention = await to_thread.run_sync(_read, raw)
     if caller.partner not in convention.parties:
         raise Problem(
             "forbidden", "Vous n'êtes pas une partie de cette convention.", "You are not a party of this convention."
         )
     async with services.database.write() as tx:
         await conventions.hold(tx)
-        now = services.clock()
-        await _may_follow(tx, convention, caller)
-        if await conventions.add(tx, convention, caller.partner, now):
-            await _record(tx, EventType.CONVENTION_PROPOSED, convention, caller, services, now)
+        answer = await idempotency.earlier_answer(tx, attempt)
+        if answer is None:
+            now = services.clock()
+            await _may_follow(tx, convention, caller)
+            if await conventions.add(tx, convention, caller.partner, now):
+                await _record(tx, EventType.CONVENTION_PROPOSED, convention, caller, services, now)
+            answer = await _told(tx, convention.id, caller, convention.version, now)
+            await idempotency.keep_answer(tx, attempt, answer, now, 201)
     services.wake()
-    return await _shown(convention.id, caller, services, convention.version)
+    return JSONResponse(answer, 201)
 
 
 @router.get("/v1/conventions/{convention_id}")
@@ -242,11 +249,16 @@ async def _record(
 
 
 async def _shown(convention_id: str, caller: Caller, services: Services, version: int | None) -> dict[str, Any]:
-    now = services.clock()
     async with services.database.read() as tx:
-        record = (await _mine(tx, convention_id, caller, version))[0]
-        convention = record.at(now)
-        signatures = await conventions.signatures_of(tx, convention)
+        return await _told(tx, convention_id, caller, version, services.clock())
+
+
+async def _told(
+    tx: Transaction, convention_id: str, caller: Caller, version: int | None, now: datetime
+) -> dict[str, Any]:
+    record = (await _mine(tx, convention_id, caller, version))[0]
+    convention = record.at(now)
+    signatures = await conventions.signatures_of(tx, convention)
     return {
         "id": convention.id,
         "version": convention.version,

@@ -8,8 +8,10 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from asyncpg import PostgresError
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
@@ -17,6 +19,7 @@ from gateway.auth.errors import AuthError
 from gateway.errors import TITLES, Problem, issue_body
 from gateway.fhir.outcome import operation_outcome
 from gateway.http.parameters import parameter_issue
+from gateway.store.database import is_away
 from gateway.store.subjects import StaleRing
 from schemas import Issue, MalformedJson
 
@@ -81,6 +84,22 @@ def install(app: FastAPI) -> None:
             headers={"Retry-After": "60"},
         )
         return render(request, problem)
+
+    async def _away(request: Request, error: Exception) -> Response:
+        """The database does not answer: what was asked may have been recorded or not, and asking again tells."""
+        if not is_away(error):
+            raise error
+        _log.error("database.away", extra={"error": type(error).__name__})
+        problem = Problem(
+            "unavailable",
+            "La base ne répond pas : renvoyez la même requête, avec la même clé d'idempotence, dans quelques secondes.",
+            "The database does not answer: send the same request again, with the same idempotency key, in some seconds.",
+            headers={"Retry-After": "2"},
+        )
+        return render(request, problem)
+
+    for kind in (SQLAlchemyError, PostgresError, OSError):
+        app.add_exception_handler(kind, _away)
 
     @app.exception_handler(MalformedJson)
     async def _json(request: Request, error: MalformedJson) -> Response:

@@ -103,6 +103,10 @@ class Publication:
             states = self._readings.open_deliveries if self._readings else {}
             return [Observation(number, {"state": state}) for state, number in states.items()]
 
+        def endpoints() -> Iterable[Observation]:
+            states = self._readings.endpoints if self._readings else {}
+            return [Observation(number, {"state": state}) for state, number in states.items()]
+
         def readable() -> Iterable[Observation]:
             return [Observation(int(self._readings is not None))]
 
@@ -119,6 +123,7 @@ class Publication:
         _gauge(
             meter, "tdu.deliveries.open", "Deliveries that something is still to happen to, by state.", open_deliveries
         )
+        _gauge(meter, "tdu.endpoints", "Systems served by webhook, SFTP or AMQP, by how that goes.", endpoints)
         _gauge(meter, "tdu.ledger.size", "Entries under the last signed checkpoint.", of(lambda now: now.ledger_size))
         _gauge(
             meter,

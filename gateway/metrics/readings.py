@@ -14,7 +14,10 @@ import sqlalchemy as sa
 from consent.tables import ledger_checkpoints, ledger_events
 from gateway.bus import outbox
 from gateway.store.database import Transaction, moment
-from gateway.store.tables import deliveries, partners
+from gateway.store.tables import deliveries, endpoints, partners
+
+ENDPOINT_STATES: Final = ("active", "failing", "suspended")
+"""How a system that does not come for its deliveries is served: as it should, tried later after a failure, or not any more."""
 
 OPEN_STATES: Final = ("queued", "available", "leased")
 """The states of a delivery that something is still to happen to; the counters tell of the others."""
@@ -29,6 +32,7 @@ class Readings:
     ledger_size: int
     unsequenced: int
     unsequenced_age: float
+    endpoints: Mapping[str, int]
 
 
 async def read(tx: Transaction, now: datetime) -> Readings:
@@ -46,10 +50,15 @@ async def read(tx: Transaction, now: datetime) -> Readings:
     unsequenced = (await tx.execute(sa.select(sa.func.count(ledger_events.c.seq)).where(waiting))).scalar_one()
     first = sa.select(ledger_events.c.occurred_at).where(waiting).order_by(ledger_events.c.seq).limit(1)
     oldest = (await tx.execute(first)).scalar_one_or_none()
+    failing = sa.and_(endpoints.c.state == "active", endpoints.c.failures > 0)
+    fares = sa.case((failing, "failing"), else_=endpoints.c.state).label("fares")
+    served = sa.select(fares, sa.func.count().label("number")).where(endpoints.c.transport != "pull").group_by(fares)
+    fared = {row.fares: row.number for row in await tx.execute(served)}
     return Readings(
         outbox_age=(await outbox.oldest_age(tx, now)).total_seconds(),
         open_deliveries={state: states.get(state, 0) for state in OPEN_STATES},
         ledger_size=size,
         unsequenced=unsequenced,
         unsequenced_age=max(0.0, (now - moment(oldest)).total_seconds()) if oldest else 0.0,
+        endpoints={state: fared.get(state, 0) for state in ENDPOINT_STATES},
     )

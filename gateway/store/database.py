@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
+import asyncpg
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
@@ -19,6 +20,8 @@ from gateway.store import wall
 
 Transaction = AsyncConnection
 """An open transaction: everything executed on it is durable together, when the block that opened it ends without error."""
+
+_ITS_OWN_FAULT = (sa.exc.DataError, sa.exc.IntegrityError, sa.exc.ProgrammingError)
 
 _BUSY_MS = 30_000
 _CONNECT_SECONDS = 5
@@ -112,6 +115,13 @@ class Database:
     def engine(self) -> AsyncEngine:
         """The engine that writes; for migrations and checks."""
         return self._writer
+
+
+def is_away(error: Exception) -> bool:
+    """Whether the database is what failed, and not what it was asked: it did not answer, or the connection broke."""
+    if isinstance(error, _ITS_OWN_FAULT):
+        return False
+    return isinstance(error, sa.exc.DBAPIError | sa.exc.TimeoutError | asyncpg.PostgresError | OSError)
 
 
 def insert_ignore(table: sa.Table, transaction: Transaction) -> Any:

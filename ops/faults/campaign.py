@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import random
+import signal
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Final
+from types import FrameType
+from typing import Any, Final, NoReturn
 
 from ops.faults.accounts import accounts
 from ops.faults.partners import CAF, Load, take_mailbox
@@ -28,6 +30,7 @@ FAULTS: Final = ("blackhole", "half_ack", "reset", "refuse", "delay")
 _COLD_ONE_IN: Final = 20
 _POISON: Final = "Toxique"
 _DRAIN_SECONDS: Final = 420
+_AT_ONCE: Final = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +63,8 @@ def run(folder: Path, plan: Plan, say: Callable[[str], None]) -> dict[str, Any]:
     """Run a campaign in `folder`, or go on with the one that is there; gives its accounts."""
     folder.mkdir(parents=True, exist_ok=True)
     progress = Progress(folder)
-    progress.note("commands", [*progress.notes.get("commands", ()), plan.command])
+    progress.began_again(plan.command)
+    signal.signal(signal.SIGTERM, _leave)
     servers: dict[str, KillableServer] = {}
     try:
         if plan.servers:
@@ -71,6 +75,11 @@ def run(folder: Path, plan: Plan, say: Callable[[str], None]) -> dict[str, Any]:
     finally:
         for server in servers.values():
             server.close()
+
+
+def _leave(_signal: int, _frame: FrameType | None) -> NoReturn:
+    """Asked to end: what runs is stopped on the way out, and the folder goes on another time."""
+    raise SystemExit(128 + signal.SIGTERM)
 
 
 @dataclass(slots=True)
@@ -127,7 +136,7 @@ class _Campaign:
         sending.set()
         await asyncio.gather(*senders)
         self.say("tout doit arriver / everything must arrive")
-        await journal.nothing_missing(self.poisoned, _DRAIN_SECONDS)
+        await journal.arrived(journal.promised.keys() - self.poisoned, _DRAIN_SECONDS)
         await asyncio.sleep(3)  # the sequencer publishes within a second
         taking.set()
         await taker
@@ -209,17 +218,15 @@ class _Campaign:
         among = self.plan.poison_among
         if not among or self.progress.done("poison"):
             return
-        sent: list[str] = []
-        for number in range(among):
-            subject = {"birth_name": "Poison", "given_names": [_POISON], "birth_date": "1980-05-17", "sex": "male"}
-            changes = {"subject": subject} if number == among // 2 else {}
-            told = await self.load.single(CALLED, **changes)
-            if changes:
-                self.poisoned.update(told)
-                self.progress.note("poisoned", sorted(self.poisoned))
-            sent += told
+        subject = {"birth_name": "Poison", "given_names": [_POISON], "birth_date": "1980-05-17", "sex": "male"}
+        self.poisoned.update(await self.load.single(CALLED, subject=subject))
+        self.progress.note("poisoned", sorted(self.poisoned))
+        sent = set(self.poisoned)
+        while len(sent) < among:
+            some = (self.load.single(CALLED) for _ in range(min(_AT_ONCE, among - len(sent))))
+            sent.update(*await asyncio.gather(*some))
         journal = self.territory.journal
-        await journal.nothing_missing(self.poisoned, _DRAIN_SECONDS)
+        await journal.arrived(sent - self.poisoned, _DRAIN_SECONDS)
         self.progress.note(
             "poison", {"sent": len(sent), "received": sum(1 for each in sent if each in journal.received)}
         )

@@ -102,11 +102,12 @@ class Journal:
             if delivery not in self.received and recipient in (None, to)
         ]
 
-    async def nothing_missing(self, but: set[str], patience: float) -> None:
-        """Wait until everything promised is received, `but` some; at most so many seconds."""
-        until = time.monotonic() + patience
+    async def arrived(self, wanted: Iterable[str], patience: float) -> None:
+        """Wait until some deliveries are received; at most so many seconds."""
+        until, left = time.monotonic() + patience, set(wanted)
         while True:
-            if not set(self.missing()) - but or time.monotonic() > until:
+            left -= self.received.keys()
+            if not left or time.monotonic() > until:
                 return
             await asyncio.sleep(0.5)
 

@@ -5,6 +5,7 @@ How far a campaign is, in one JSON file that is whole after every round.
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import subprocess
 from collections.abc import Sequence
@@ -32,7 +33,6 @@ class Progress:
             kept = json.loads(self._file.read_text())
             self.phases, self.notes = kept["phases"], kept["notes"]
         self.notes.setdefault("began", _now())
-        self.notes.setdefault("code", _revision())
 
     @property
     def _file(self) -> Path:
@@ -46,7 +46,12 @@ class Progress:
         """A round is over."""
         rounded = None if recovery is None else round(recovery, 2)
         self.phases.setdefault(f"{phase}:{kind}", []).append(rounded)
+        self.notes.setdefault("load", []).append(round(os.getloadavg()[0], 1))
         self.write()
+
+    def began_again(self, command: str) -> None:
+        """A command begins, or goes on with what an earlier one left."""
+        self.note("commands", [*self.notes.get("commands", ()), f"{command}    # {_now()}, revision {_revision()}"])
 
     def note(self, name: str, value: Any) -> None:
         """Keep a fact."""

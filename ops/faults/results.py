@@ -4,6 +4,8 @@ The report of campaigns, written from what they kept: nothing in it is typed by 
 
 from __future__ import annotations
 
+import os
+import statistics
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -45,8 +47,12 @@ def _campaign(progress: Progress) -> Iterator[str]:
     versions = notes.get("versions")
     form = " and ".join(f"{name} {version}" for name, version in versions.items()) if versions else "SQLite"
     yield from ("", f"## {form}", "")
-    yield f"From {notes['began']} to {notes.get('written', '')}, revision {notes['code']}. Commands, in the order in which they went on in one folder:"
+    yield f"From {notes['began']} to {notes.get('written', '')}. Commands, in the order in which they went on in one folder:"
     yield from ("", *(f"    {command}" for command in notes.get("commands", ())), "")
+    if load := notes.get("load"):
+        told = f"median {statistics.median(load):g}, highest {max(load):g}, on {os.cpu_count()} processors"
+        yield f"Load average of the machine at the rounds, other work included: {told}."
+        yield ""
     yield from _rounds(progress)
     for name in ("webhook_outage", "poison", "ended_by_themselves", "poisoned"):
         if name in notes:
@@ -68,6 +74,8 @@ def _rounds(progress: Progress) -> Iterator[str]:
     yield from ("| fault | rounds | median s | longest s | late |", "|---|---|---|---|---|")
     for name, rounds in sorted(progress.phases.items()):
         found = summary(rounds)
+        if "outage" in name:  # how long a partner is tried later is its policy
+            found["late"] = "not counted"
         yield f"| {name.replace(':', ': ')} | {found['rounds']} | {found['median']} | {found['longest']} | {found['late']} |"
     yield ""
 

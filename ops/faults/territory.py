@@ -81,8 +81,7 @@ async def opened(
         url = servers["postgresql"].url if servers else f"sqlite+aiosqlite:///{folder / 'data' / 'trait-dunion.sqlite'}"
         outside = environment | _addresses("", servers, hops)
         gateway = GatewayProcess(address, outside, url, folder / "gateway.log")
-        if not state.pems:
-            _must(await asyncio.to_thread(gateway.command, "init"))
+        _must(await asyncio.to_thread(gateway.command, "init"))  # the code may be newer than the folder
         for role in roles:
             processes.start(role, cold=True)
         await _ready(http, address)

@@ -22,7 +22,7 @@ Send = Callable[[dict[str, str]], httpx.Response]
 
 
 @pytest.fixture
-def sends(desk: Any, story: Any, new_referral: Any, new_consent: Any) -> dict[str, Send]:
+def sends(desk: Any, story: Any, new_referral: Any, new_consent: Any, new_convention: Any) -> dict[str, Send]:
     """One request to each door that creates; called twice, it sends the same bytes with the headers given."""
     mine = new_consent(CAF, [ASSOCIATION])
     desk.done("caf", "POST", "/v1/consents", json=mine)
@@ -34,17 +34,20 @@ def sends(desk: Any, story: Any, new_referral: Any, new_consent: Any) -> dict[st
         "withdrawal": ("caf", f"/v1/consents/{mine['id']}/withdraw", {"channel": "in_person"}),
         "objection": ("caf", "/v1/objections", {"subject": PERSON | {"birth_name": f"Objection{name}"}}),
         "file": ("caf", "/v1/inbound/cnaf-rsa", fictitious_flow(3, uuid.uuid4().int % 10_000)),
+        "convention": ("caf", "/v1/conventions", new_convention(CAF, DEPARTEMENT, f"essai-{name[:12]}")),
     }
 
     def make(who: str, path: str, body: Any) -> Send:
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
-        kind = "application/xml" if isinstance(body, bytes) else "application/json"
+        kind = "application/json"
+        if isinstance(body, bytes):
+            kind = "application/yaml" if path == "/v1/conventions" else "application/xml"
         return lambda headers: desk.call(who, "POST", path, content=content, headers={"Content-Type": kind} | headers)
 
     return {door: make(*parts) for door, parts in bodies.items()}
 
 
-@pytest.mark.parametrize("door", ["referral", "status", "consent", "withdrawal", "objection", "file"])
+@pytest.mark.parametrize("door", ["referral", "status", "consent", "withdrawal", "objection", "file", "convention"])
 def test_sixteen_at_once_with_one_key_have_one_effect(
     desk: Any, sends: dict[str, Send], refused: Any, door: str
 ) -> None:
@@ -62,6 +65,7 @@ def test_sixteen_at_once_with_one_key_have_one_effect(
         "consent": {"agreements": 1},
         "withdrawal": {},
         "objection": {"objections": 1},
+        "convention": {"conventions": 1},
         "file": {"documents": answers[0].json().get("accepted"), "exchanges": answers[0].json().get("documents")},
     }[door]
     added = {name: after[name] - before[name] for name in after if name != "deliveries" and after[name] != before[name]}

@@ -6,9 +6,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -21,6 +20,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from gateway.store.tables import delivery_attempts, endpoints
 from ops.services.authority import Authority
+from ops.services.receiver import Call, Receiver, receiving
 
 pytestmark = pytest.mark.anyio
 
@@ -28,82 +28,10 @@ NAME = "logiciel.valombre.example"
 QUICK = {"first_seconds": 1, "longest_seconds": 1}
 
 
-@dataclass
-class Call:
-    """One request that arrived."""
-
-    method: str
-    path: str
-    headers: dict[str, str]
-    body: bytes = field(repr=False)
-
-    @property
-    def event(self) -> dict[str, Any]:
-        """The body as JSON."""
-        return dict(json.loads(self.body))
-
-
-@dataclass
-class Receiver:
-    """A partner's HTTPS server: keeps what it gets, and answers as the test says."""
-
-    port: int = 0
-    calls: list[Call] = field(default_factory=list)
-    answer: Callable[[Call], tuple[int, dict[str, str], bytes]] = lambda _call: (204, {}, b"")
-
-    @property
-    def url(self) -> str:
-        """Where it listens."""
-        return f"https://{NAME}:{self.port}/recevoir"
-
-    def ids(self) -> list[str]:
-        """The deliveries that it was called for, in order."""
-        return [call.event["data"]["id"] for call in self.calls]
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer the requests of one connection."""
-        try:
-            while True:
-                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-                method, path, _ = head[0].split(" ", 2)
-                headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])}
-                body = await reader.readexactly(int(headers.get("content-length", 0)))
-                call = Call(method, path, headers, body)
-                self.calls.append(call)
-                status, more, content = self.answer(call)
-                lines = [f"HTTP/1.1 {status} x", f"Content-Length: {len(content)}"]
-                lines += [f"{name}: {value}" for name, value in more.items()]
-                writer.write("\r\n".join([*lines, "", ""]).encode() + content)
-                await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
-            writer.close()
-
-
-@asynccontextmanager
-async def receiving(authority: Authority) -> AsyncIterator[Receiver]:
-    """A receiver that listens."""
-    receiver = Receiver()
-    tasks: set[asyncio.Task[None]] = set()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        tasks.add(asyncio.current_task())  # type: ignore[arg-type]
-        await receiver.serve(reader, writer)
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=authority.context(NAME))
-    receiver.port = server.sockets[0].getsockname()[1]
-    try:
-        yield receiver
-    finally:
-        server.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
 @pytest.fixture
 async def receiver(authority: Authority) -> AsyncIterator[Receiver]:
     """A partner's server."""
-    async with receiving(authority) as receiver:
+    async with receiving(Receiver(NAME), authority.context(NAME)) as receiver:
         yield receiver
 
 
@@ -245,48 +173,6 @@ async def test_an_outage_rests_the_endpoint_and_loses_nothing(world: Any, receiv
     assert 0 == shown["failures_in_a_row"]
 
 
-async def test_what_one_person_waits_for_arrives_in_order(world: Any, receiver: Receiver) -> None:
-    """A delivery that is refused for a time holds back the next about the same person, and nobody else's."""
-    recipient, person = await called(world, receiver), world.person()
-    refusals: list[str] = []
-
-    def answer(call: Call) -> tuple[int, dict[str, str], bytes]:
-        ident = call.event["data"]["id"]
-        if call.event["data"]["document"]["subject"].get("birth_name") == person["birth_name"] and len(refusals) < 2:
-            refusals.append(ident)
-            return 422, {}, b"pas encore"
-        return 200, {}, b""
-
-    receiver.answer = answer
-    first = await world.send(recipient, person)
-    second = await world.send(recipient, person)
-    other = await world.send(recipient)
-    for delivery in (other, first, second):
-        await world.becomes(delivery, "acknowledged")
-
-    order = receiver.ids()
-    assert [first, first] == refusals
-    assert order.index(second) > max(rank for rank, each in enumerate(order) if each == first)
-    assert order.index(other) < order.index(second)
-
-
-async def test_what_is_refused_again_and_again_is_set_aside_alone(world: Any, receiver: Receiver) -> None:
-    """After its refusals a delivery is rejected with the partner's status; the others arrived meanwhile."""
-    recipient, person = await called(world, receiver, policy=QUICK | {"refusals": 2}), world.person()
-
-    def answer(call: Call) -> tuple[int, dict[str, str], bytes]:
-        spoilt = call.event["data"]["document"]["subject"].get("birth_name") == person["birth_name"]
-        return (422, {}, b"champ inconnu") if spoilt else (200, {}, b"")
-
-    receiver.answer = answer
-    poison = await world.send(recipient, person)
-    for delivery in [await world.send(recipient) for _ in range(3)]:
-        await world.becomes(delivery, "acknowledged")
-    await world.becomes(poison, "rejected")
-    assert "http_422" == (await world.row(poison)).last_error
-    assert 2 == receiver.ids().count(poison)
-
-
 async def test_what_makes_the_system_fail_alone_is_set_aside(world: Any, receiver: Receiver) -> None:
     """A delivery that breaks a system that works otherwise is abandoned after its tries, and rests nobody."""
     recipient, person = await called(world, receiver, policy=QUICK | {"refusals": 2}), world.person()
@@ -304,28 +190,11 @@ async def test_what_makes_the_system_fail_alone_is_set_aside(world: Any, receive
     assert "disclosure_abandoned" == (await world.events(poison))[-1].type.value
 
 
-async def test_a_withdrawal_before_the_call_stops_it(world: Any, receiver: Receiver, eventually: Any) -> None:
-    """The gate is asked again before each call: what waits for a system that rests does not leave after an objection."""
-    recipient, person = await called(world, receiver), world.person()
-    receiver.answer = lambda _call: (500, {}, b"")
-    delivery = await world.send(recipient, person)
-
-    async def tried() -> bool:
-        return bool((await world.row(delivery)).attempts)
-
-    await eventually(tried)
-    await world.withdraw(person)
-    receiver.answer = lambda _call: (200, {}, b"")
-    receiver.calls.clear()
-    await world.becomes(delivery, "stopped")
-    assert delivery not in receiver.ids()
-
-
 async def test_a_system_that_wants_no_call_is_suspended(
     world: Any, receiver: Receiver, authority: Authority, eventually: Any
 ) -> None:
     """410 suspends at once: the ledger and the partner's other address are told, and what comes waits in the mailbox."""
-    async with receiving(authority) as notices:
+    async with receiving(Receiver(NAME), authority.context(NAME)) as notices:
         recipient = await world.recipient()
         await world.allow(recipient, receiver.port, notices.port)
         settings = {"url": receiver.url, "notice_url": notices.url}
@@ -347,20 +216,6 @@ async def test_a_system_that_wants_no_call_is_suspended(
         receiver.answer = lambda _call: (200, {}, b"")
         await recipient.done("POST", f"{path}/resume")
         await world.becomes(await world.send(recipient), "acknowledged")
-
-
-async def test_repeated_failure_over_time_suspends(world: Any, receiver: Receiver, eventually: Any) -> None:
-    """A system that only fails, often enough and for long enough by its policy, is not tried any more."""
-    policy = QUICK | {"suspend_failures": 2, "suspend_minutes": 0}
-    recipient = await called(world, receiver, policy=policy)
-    receiver.answer = lambda _call: (500, {}, b"")
-    delivery = await world.send(recipient)
-
-    async def suspended() -> bool:
-        return bool((await recipient.done("GET", f"/v1/endpoints/{recipient.client_id}"))["state"] == "suspended")
-
-    await eventually(suspended)
-    assert "available" == (await world.row(delivery)).state
 
 
 async def test_a_test_event_tells_what_the_system_answered(world: Any, receiver: Receiver) -> None:

@@ -37,3 +37,38 @@ def test_every_described_body_belongs_to_a_route_that_exists(description: dict[s
     for path in BODIES:
         operations = description["paths"][path]
         assert "requestBody" in (operations.get("post") or operations["put"])
+
+
+CREATES_NOTHING = {
+    "/v1/adapters/{adapter_name}/translate": "keeps nothing",
+    "/v1/validate/{kind}": "keeps nothing",
+    "/v1/decisions/simulate": "keeps nothing",
+    "/v1/ledger/search": "reads",
+    "/v1/ledger/export": "reads",
+    "/v1/persons/export": "reads",
+    "/v1/mailbox/{delivery}/ack": "closes; again is harmless",
+    "/v1/mailbox/{delivery}/nack": "closes; again is a conflict",
+    "/v1/replays/{replay_id}/cancel": "ends; again is harmless",
+    "/v1/break-glass/{opening_id}/close": "ends; again is harmless",
+    "/v1/conventions/{convention_id}/sign": "a party has one signature; again is harmless",
+    "/v1/conventions/{convention_id}/revoke": "ends; again is harmless",
+    "/v1/conventions/{convention_id}/suspend": "a party has one suspension; again is harmless",
+    "/v1/conventions/{convention_id}/resume": "lifts it; again is harmless",
+    "/v1/endpoints/{client_id}/resume": "a state; again is harmless",
+    "/v1/endpoints/{client_id}/suspend": "a state; again is harmless",
+    "/v1/endpoints/{client_id}/test": "a try that is about nobody",
+    "/v1/endpoints/{client_id}/secret": "its answer is a secret, and is not kept; rotating again leaves the one in use",
+}
+"""The POST addresses that take no idempotency key, and why."""
+
+
+def test_every_post_that_creates_takes_an_idempotency_key(description: dict[str, Any]) -> None:
+    """A new POST either takes the header or says here why it creates nothing; none is forgotten, none is here for nothing."""
+    without = set()
+    for path, operations in description["paths"].items():
+        if path.startswith("/v1/") and "post" in operations:
+            operation = operations["post"]
+            if "Idempotency-Key" not in {each["name"] for each in operation.get("parameters", ())}:
+                without.add(path)
+                assert {"201", "202"}.isdisjoint(operation["responses"]), path
+    assert CREATES_NOTHING.keys() == without

@@ -176,6 +176,7 @@ async def test_every_role_publishes_its_loops_and_what_waits(role: Role, tmp_pat
     assert {frozenset({("loop", loop)}): 1.0 for loop in loops} == alive
     assert 0.0 == published["tdu_outbox_oldest_age_seconds", frozenset()]
     assert 0.0 == published["tdu_deliveries_open", frozenset({("state", "available")})]
+    assert 0.0 == published["tdu_endpoints", frozenset({("state", "suspended")})]
 
 
 async def test_a_dead_loop_makes_the_process_unready_and_shows(tmp_path: Path) -> None:
