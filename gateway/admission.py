@@ -18,6 +18,7 @@ from consent.gate import decide as ask_gate
 from gateway import ingress, one_off, volumes
 from gateway.auth.caller import Caller
 from gateway.crossing import Acceptance, Arrival, Crossing, Rows, Ruling
+from gateway.directory.naming import name_recipients
 from gateway.errors import Problem, busy, issue_body
 from gateway.scopes import demand_current
 from gateway.services import Services
@@ -116,6 +117,7 @@ async def find_subjects(tx: Transaction, arrivals: Sequence[Arrival], services: 
             crossing.subject_id = found
         else:
             crossing.issues.append(unfound(found, crossing.line))
+    await name_recipients(tx, [crossing for crossing, _ in waiting])
     for arrival in arrivals:
         if len(arrival.crossings) == 1 and (issues := arrival.crossings[0].issues):
             arrival.refusal = Problem(issues[0].code, issues[0].message_fr, issues[0].message_en, issues=issues[:1])

@@ -48,6 +48,7 @@ TITLES: Mapping[str, tuple[int, str, str]] = {
         "Idempotency key already used for another request",
     ),
     "unknown_subject": (422, "La personne ne peut pas être reconnue", "The person cannot be recognised"),
+    "service_unknown": (422, "Ce service n'est pas dans l'annuaire", "This service is not in the directory"),
     "too_many_requests": (429, "Trop de demandes", "Too many requests"),
     "unavailable": (503, "La passerelle ne peut pas enregistrer l'échange", "The gateway cannot record the exchange"),
     "internal_error": (500, "Erreur interne", "Internal error"),

@@ -31,6 +31,7 @@ _OF_ROLE = {
             Scopes.MAILBOX_READ,
             Scopes.DELIVERY_MANAGE,
             Scopes.EXCHANGE_READ,
+            Scopes.DIRECTORY_READ,
             Scopes.CONVENTION_WRITE,
             Scopes.CONSENT_SEND,
             Scopes.VALIDATE,

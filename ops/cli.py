@@ -31,6 +31,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "adapter": ("adapter", "app"),
     "quarantine": ("quarantine", "app"),
     "ledger": ("ledger", "app"),
+    "directory": ("directory", "app"),
     "person": ("person", "app"),
     "schema": ("schema", "app"),
     "bench": ("bench", "app"),

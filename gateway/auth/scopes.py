@@ -48,6 +48,11 @@ class Scopes(StrEnum):
         "Set how one receives, see the attempts and replay a delivery",
     )
     EXCHANGE_READ = ("exchange:read", "Suivre ses propres échanges", "Follow one's own exchanges")
+    DIRECTORY_READ = (
+        "directory:read",
+        "Chercher un service dans l'annuaire",
+        "Look for a service in the directory",
+    )
     CONVENTION_WRITE = (
         "convention:write",
         "Proposer, signer et révoquer des conventions",

@@ -389,3 +389,29 @@ attachment_chunks = sa.Table(
     sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("sealed", sa.LargeBinary, nullable=False, comment="a megabyte of the file, under the subject's key"),
 )
+
+directory_structures = sa.Table(
+    "directory_structures",
+    metadata,
+    sa.Column("id", sa.String(200), primary_key=True),
+    sa.Column("source", sa.String(100), nullable=False, index=True),
+    sa.Column("siret", sa.String(14), nullable=True),
+    sa.Column("record", sa.JSON, nullable=False, comment="data-inclusion, schema v1: public data, about nobody"),
+)
+
+directory_services = sa.Table(
+    "directory_services",
+    metadata,
+    sa.Column("id", sa.String(200), primary_key=True),
+    sa.Column("source", sa.String(100), nullable=False, index=True),
+    sa.Column("structure_id", sa.String(200), nullable=False),
+    sa.Column("record", sa.JSON, nullable=False, comment="data-inclusion, schema v1, without the name of the contact"),
+)
+
+directory_facets = sa.Table(
+    "directory_facets",
+    metadata,
+    sa.Column("facet", sa.String(8), primary_key=True, comment="theme public zone place"),
+    sa.Column("value", sa.String(120), primary_key=True),
+    sa.Column("service_id", sa.String(200), primary_key=True, index=True),
+)

@@ -271,6 +271,7 @@ def test_every_scope_says_in_two_languages_what_it_opens() -> None:
         "mailbox:read",
         "delivery:manage",
         "exchange:read",
+        "directory:read",
         "convention:write",
         "ledger:read",
         "person:manage",
