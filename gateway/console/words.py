@@ -18,7 +18,10 @@ PAGES: Final[Mapping[PersonRole, tuple[tuple[str, str, str], ...]]] = {
         ("/console/conventions", "Conventions", "Conventions"),
         ("/console/deliveries", "Remises", "Deliveries"),
     ),
-    PersonRole.OPERATOR: (("/console/exchanges", "Nos échanges", "Our exchanges"),),
+    PersonRole.OPERATOR: (
+        ("/console/exchanges", "Nos échanges", "Our exchanges"),
+        ("/console/try", "Essayer un fichier", "Try a file"),
+    ),
     PersonRole.COORDINATOR: (("/console/indicators", "Indicateurs", "Indicators"),),
 }
 """The pages that each role opens."""

@@ -6,13 +6,14 @@ cookie opens anything of the API.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 from urllib.parse import parse_qsl
 
 import orjson
 from fastapi import APIRouter, Depends, FastAPI, Request
+from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from gateway.auth.people import accounts, sessions
@@ -79,6 +80,17 @@ class SignedIn:
         if not sessions.form_is_genuine(self.session, fields.pop("csrf", "")):
             raise FormRefused
         return fields
+
+    async def upload(self, largest: int) -> tuple[dict[str, str], bytes]:
+        """
+        Read the form of one of our pages that holds a file, in memory: its fields, and the bytes of the file.
+
+        Raises `FormRefused`, and `Problem` body_too_large (413) beyond `largest` bytes.
+        """
+        fields, raw = await read_upload(self.request, largest)
+        if not sessions.form_is_genuine(self.session, fields.pop("csrf", "")):
+            raise FormRefused
+        return fields, raw
 
     def show(self, name: str, status: int = 200, **told: Any) -> Response:
         """Answer with a page of the console."""
@@ -150,17 +162,44 @@ async def read_form(request: Request) -> dict[str, str]:
 
     Browsers say where a form comes from, in `Origin`: another site's is refused whatever it holds.
     """
-    ours = services_of(request).settings.public_address
-    origin = request.headers.get("origin", ours)
-    if origin != ours or request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
-        raise FormRefused
-    if media_type(request) != "application/x-www-form-urlencoded":
-        raise FormRefused
+    _from_one_of_our_pages(request, "application/x-www-form-urlencoded")
     raw = await read_body(request, LARGEST_FORM)
     try:
         return dict(parse_qsl(raw.decode(), keep_blank_values=True, max_num_fields=40, errors="strict"))
     except ValueError as error:
         raise FormRefused from error
+
+
+async def read_upload(request: Request, largest: int) -> tuple[dict[str, str], bytes]:
+    """
+    Read a form with one file, sent by one of our own pages; nothing of it touches the disk. Raises `FormRefused`.
+    """
+    _from_one_of_our_pages(request, "multipart/form-data")
+    body = await read_body(request, largest)
+
+    async def whole() -> AsyncGenerator[bytes, None]:
+        yield body
+
+    parser = MultiPartParser(request.headers, whole(), max_files=1, max_fields=10, max_part_size=LARGEST_FORM)
+    parser.spool_max_size = largest
+    try:
+        form = await parser.parse()
+    except (MultiPartException, KeyError, ValueError) as error:
+        raise FormRefused from error
+    fields = {name: value for name, value in form.items() if isinstance(value, str)}
+    files = [value for value in form.values() if not isinstance(value, str)]
+    raw = await files[0].read() if files else b""
+    await form.close()
+    return fields, raw
+
+
+def _from_one_of_our_pages(request: Request, expected: str) -> None:
+    ours = services_of(request).settings.public_address
+    origin = request.headers.get("origin", ours)
+    if origin != ours or request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
+        raise FormRefused
+    if media_type(request) != expected:
+        raise FormRefused
 
 
 @router.get("/sign-in")

@@ -6,9 +6,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
+from anyio import to_thread
 from fastapi import APIRouter, Depends, Query
 from starlette.responses import Response
 
+from adapters.registry import UnknownAdapter
 from gateway.audit import reading
 from gateway.audit.criteria import Criteria, View, cursor_of
 from gateway.audit.indexing import settled
@@ -16,7 +18,7 @@ from gateway.audit.search import search
 from gateway.auth.caller import Caller
 from gateway.auth.people.roles import PersonRole
 from gateway.auth.scopes import Scopes
-from gateway.console import overview
+from gateway.console import overview, trying
 from gateway.errors import Problem
 from gateway.following import changes, one
 from gateway.http.console import SignedIn, of_role, signed_in
@@ -108,6 +110,39 @@ async def deliveries(who: Administrator) -> Response:
 async def exchanges(who: Operator, cursor: Annotated[str | None, Query(pattern=r"^[0-9]{1,12}$")] = None) -> Response:
     """Show the exchanges of the operator's own organisation, in the order in which they changed."""
     return who.show("exchanges", **await changes(_operator(who), services_of(who.request), cursor, None, _PAGE))
+
+
+@router.get("/try")
+async def ask_for_a_file(who: Operator) -> Response:
+    """Ask for a file of the operator's software, and for its format."""
+    return who.show("try", formats=trying.formats(), asked={}, tried=None, fault=None)
+
+
+@router.post("/try")
+async def try_a_file(who: Operator) -> Response:
+    """Show what a record of the file becomes; nothing of it is kept, recorded or logged."""
+    fields, raw = await who.upload(trying.LARGEST)
+    told: dict[str, Any] = {"formats": trying.formats(), "asked": fields, "tried": None, "fault": None}
+    rank = fields.get("record", "")
+    if not (rank.isascii() and rank.isdigit() and len(rank) < 7 and int(rank)):
+        fault = (
+            "Le numéro d'un enregistrement est un entier, à partir de 1.",
+            "A record number is an integer, from 1.",
+        )
+        return who.show("try", 400, **told | {"fault": fault})
+    siret, now = who.session.person.partner, services_of(who.request).clock()
+    try:
+        found = await to_thread.run_sync(trying.attempt, fields.get("format", ""), raw, int(rank), siret, now)
+    except UnknownAdapter as error:
+        return who.show("try", 400, **told | {"fault": (error.message_fr, error.message_en)})
+    if found.refused:
+        line = f"Ligne {found.refused.line} : " if found.refused.line else ""
+        fault = (f"{line}{found.refused.message_fr}", found.refused.message_en)
+        return who.show("try", 422, **told | {"fault": fault})
+    if found.absent:
+        fault = (f"Il n'y a pas d'enregistrement n° {int(rank)}.", f"There is no record number {int(rank)}.")
+        return who.show("try", 404, **told | {"fault": fault})
+    return who.show("try", **told | {"tried": found})
 
 
 @router.get("/exchanges/{exchange_id}")

@@ -18,7 +18,7 @@ EVERYBODY = {"/console", "/console/sessions", "/console/sessions/end", "/console
 PAGES = {
     "auditor": {"/console/ledger", "/console/ledger/event"},
     "administrator": {"/console/partners", "/console/conventions", "/console/deliveries"},
-    "operator": {"/console/exchanges", "/console/exchanges/{exchange_id}"},
+    "operator": {"/console/exchanges", "/console/exchanges/{exchange_id}", "/console/try"},
     "coordinator": {"/console/indicators"},
 }
 
