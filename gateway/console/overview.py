@@ -9,11 +9,11 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from gateway.delivery.lookup import SET_ASIDE
 from gateway.store import conventions
 from gateway.store.database import Transaction
 from gateway.store.tables import deliveries, exchanges, partners, systems
 
-_STUCK: Final = ("parked", "rejected", "stopped")
 _SHOWN: Final = 200
 
 
@@ -55,7 +55,9 @@ async def deliveries_now(tx: Transaction) -> dict[str, Any]:
     """How many deliveries are in each state, and the last ones that will not arrive by themselves."""
     state, number = deliveries.c.state, sa.func.count().label("number")
     counted = await tx.execute(sa.select(deliveries.c.recipient, state, number).group_by(deliveries.c.recipient, state))
-    stuck = sa.select(deliveries).where(state.in_(_STUCK)).order_by(deliveries.c.updated_at.desc()).limit(_SHOWN)
+    replayed = deliveries.alias("replayed")
+    waits = sa.and_(state.in_(SET_ASIDE), ~sa.exists().where(replayed.c.parent == deliveries.c.id))
+    stuck = sa.select(deliveries).where(waits).order_by(deliveries.c.updated_at.desc()).limit(_SHOWN)
     columns = ("id", "exchange_id", "kind", "sender", "recipient", "state", "updated_at")
     return {
         "counts": [{"recipient": row.recipient, "state": row.state, "number": row.number} for row in counted],

@@ -4,6 +4,7 @@ The console's pages, each for one role: the auditor's ledger, the administrator'
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any, Final
 
 from anyio import to_thread
@@ -11,6 +12,7 @@ from fastapi import APIRouter, Depends, Query
 from starlette.responses import Response
 
 from adapters.registry import UnknownAdapter
+from consent.ledger.event import EventType
 from gateway.audit import reading
 from gateway.audit.criteria import Criteria, View, cursor_of
 from gateway.audit.indexing import settled
@@ -19,10 +21,13 @@ from gateway.auth.caller import Caller
 from gateway.auth.people.roles import PersonRole
 from gateway.auth.scopes import Scopes
 from gateway.console import overview, trying
+from gateway.delivery import replays
+from gateway.delivery.lookup import SET_ASIDE, Filters
 from gateway.errors import Problem
 from gateway.following import changes, one
 from gateway.http.console import SignedIn, of_role, signed_in
 from gateway.http.exchanges import Id, services_of
+from gateway.records import record_of
 from schemas import code_list
 
 router = APIRouter(prefix="/console", include_in_schema=False)
@@ -104,6 +109,32 @@ async def deliveries(who: Administrator) -> Response:
     services = services_of(who.request)
     async with services.database.read() as tx:
         return who.show("deliveries", **await overview.deliveries_now(tx))
+
+
+@router.post("/deliveries/replay")
+async def replay(who: Administrator) -> Response:
+    """Count what would be replayed; once that number was confirmed, ask for it. Who asked is in the ledger; no content is shown."""
+    fields, services = await who.form(), services_of(who.request)
+    recipient, state = fields.get("recipient", ""), fields.get("state", "")
+    try:
+        filters = Filters.of({"states": [state] if state else list(SET_ASIDE), "recipient": recipient or None})
+    except Problem as problem:
+        return who.show("replay", problem.status, task=None, found={"count": 0}, filters=Filters())
+    shown = replace(filters, states=(state,) if state else ())
+    async with services.database.write() as tx:
+        found = await replays.count(tx, None, filters)
+        # What was confirmed is a number: if it is another now, it is shown again.
+        if not found["count"] or fields.get("confirmed") != str(found["count"]):
+            return who.show("replay", task=None, found=found, filters=shown)
+        by = f"person:{who.session.person.id}"
+        task = await replays.begin(tx, by, None, filters, services)
+        body = {"change": "replay_asked", "client_id": by, "replay_id": task["id"], "deliveries": found["count"]}
+        actor, now = services.settings.operator_siret, services.clock()
+        await services.ledger.append(
+            tx, [record_of(EventType.CONFIGURATION_CHANGED, now, actor, body, services.vault.own)]
+        )
+    services.wake()
+    return who.show("replay", task=task, found=found, filters=shown)
 
 
 @router.get("/exchanges")

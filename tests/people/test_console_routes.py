@@ -17,7 +17,7 @@ OPEN = {"/console/sign-in", "/console/openid", "/console/openid/return"}
 EVERYBODY = {"/console", "/console/sessions", "/console/sessions/end", "/console/sign-out"}
 PAGES = {
     "auditor": {"/console/ledger", "/console/ledger/event"},
-    "administrator": {"/console/partners", "/console/conventions", "/console/deliveries"},
+    "administrator": {"/console/partners", "/console/conventions", "/console/deliveries", "/console/deliveries/replay"},
     "operator": {"/console/exchanges", "/console/exchanges/{exchange_id}", "/console/try"},
     "coordinator": {"/console/indicators"},
 }
