@@ -51,7 +51,7 @@ class End:
         self.world = world
         self.handed: list[str] = []
         self.says: Says = lambda _delivery, _name: None
-        self.is_away = False
+        self.is_away = self.is_over = False
 
     async def open(self, stack: AsyncExitStack, **policy: int) -> None:
         """Be registered and served."""
@@ -69,14 +69,13 @@ class End:
         work = asyncio.create_task(self._work())
 
         async def end() -> None:
-            work.cancel()
-            with suppress(asyncio.CancelledError):
-                await work
+            self.is_over = True  # cancelled in the middle of a call, it would take its channel with it
+            await work
 
         stack.push_async_callback(end)
 
     async def _work(self) -> None:
-        while True:
+        while not self.is_over:
             if not self.is_away:
                 await self.turn()
             await asyncio.sleep(0.05)
