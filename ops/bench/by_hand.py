@@ -78,11 +78,15 @@ def _administration_plus(raw: bytes) -> Iterator[Identity]:
     for each in json.loads(raw)["applications"]:
         if each.get("personalDataWiped"):
             continue
-        known = dict(each["userInfos"])
+        known: dict[str, str] = dict(each["userInfos"])
         for answer in each["answers"]:
             if answer.get("visibleByHelpers", True):
                 known |= answer.get("userInfos", {})
-        yield known.get("Nom de naissance", known["Nom de famille"]), known["Prénom"], _date(known["Date de naissance"])
+        yield (
+            known.get("Nom de naissance") or known["Nom de famille"],
+            known["Prénom"],
+            _date(known["Date de naissance"]),
+        )
 
 
 def _mon_suivi_social(raw: bytes) -> Iterator[Identity]:
