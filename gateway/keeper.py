@@ -21,7 +21,7 @@ from consent.ledger.event import EventType
 from consent.tables import agreements
 from gateway import destruction, leftovers, notices, retention, trace
 from gateway.break_glass import telling, watch
-from gateway.person import erasure
+from gateway.person import erasure_notice, forgetting
 from gateway.recording import scopes_of
 from gateway.records import record_of
 from gateway.services import Services
@@ -129,7 +129,7 @@ async def _followed(tx: Any, row: Any, services: Services, now: datetime) -> lis
     if row.state in notices.CLOSED:
         change: dict[str, Any] = {"remind_at": None}
         if row.cause == Notice.ERASURE:
-            await erasure.forget_notice(tx, row)
+            await erasure_notice.forget_notice(tx, row)
     else:
         change = {}
         if row.overdue_at is None and row.due_at <= at:
@@ -195,7 +195,7 @@ DUTIES: Final[dict[str, Duty]] = {
     "past agreements": retention.past_agreements,
     "past accesses": retention.past_openings,
     "trace": trace.purge,
-    "erased": erasure.sweep,
+    "erased": forgetting.sweep,
     "quarantine": leftovers.files,
     "answers": leftovers.answers,
     "attachments": leftovers.attachments_left,

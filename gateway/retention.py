@@ -15,7 +15,7 @@ from consent.tables import agreements, break_glass, break_glass_mails, ledger_ev
 from gateway.destruction import OPEN, PROACTIVE
 from gateway.history import opened
 from gateway.leftovers import delete_rows
-from gateway.person.erasure import forget_strangers
+from gateway.person.forgetting import forget_strangers
 from gateway.records import record_of
 from gateway.services import Services
 from gateway.store import subjects

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from consent.ledger.event import EventType
 from consent.tables import ledger_events
-from gateway.person.erasure import ERASED
+from gateway.person.traces import ERASED
 from gateway.records import record_of
 from gateway.services import Services
 from gateway.store.database import Transaction, instant, moment

@@ -10,55 +10,38 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
 
-from consent.gate import Notice
 from consent.ledger import indexer
 from consent.ledger.commitment import Disclosure
 from consent.ledger.event import EventType
-from consent.ledger.lists import PERSON, bucket_of, key_of, prefix_of
-from consent.tables import ledger_events, ledger_list_rows, ledger_lists, objections
-from consent.tables import metadata as consent_metadata
-from consent.texts import texts
+from consent.tables import ledger_events, objections
 from gateway import notices
 from gateway.auth.caller import Caller
 from gateway.errors import Problem, busy, not_found
 from gateway.person import finding
+from gateway.person.erasure_notice import tell
+from gateway.person.traces import destroy, scrub
 from gateway.records import place, record_of
 from gateway.services import Services
 from gateway.store import idempotency
 from gateway.store import subjects as subjects_in_store
 from gateway.store.crypto import DataKey
-from gateway.store.database import Database, Transaction, instant
+from gateway.store.database import Transaction, instant
 from gateway.store.idempotency import Attempt
 from gateway.store.tables import (
-    attachment_chunks,
-    attachments,
     deliveries,
-    documents,
-    exchanges,
-    metadata,
-    subject_data_keys,
     subject_keys,
-    subjects,
 )
-from schemas import Document, code_list
+from schemas import Document
 
 _T = TypeVar("_T")
 
-ERASED: Final = "erased"
-"""Whom everything is about that was about somebody erased: nobody can tell one of them from another."""
-
-_UNJOINED: Final = (exchanges, deliveries, ledger_events)
-"""What keeps its rows, for counts and proofs, about nobody."""
-
-_TEXT: Final = "effacement-2026-11"
-_LATE: Final = timedelta(minutes=5)
 _TRIES: Final = 100
 _TOGETHER: Final = 50
 _REST: Final = 0.05
@@ -183,10 +166,10 @@ async def _erased(
     pseudonyms = {siret: services.vault.pseudonym(key.subject_id, siret) for siret in told}
     counts = await _stop(tx, key, services, now)
     kept = await _carry(tx, key.subject_id, services, now) if asked.keep_objections else 0
-    counts |= await _destroy(tx, key.subject_id, now)
+    counts |= await destroy(tx, key.subject_id, now)
     services.fault_point("erase.destroyed")
     sent = [
-        await _tell(tx, ident, siret, pseudonym, sender, caller=caller, services=services)
+        await tell(tx, ident, siret, pseudonym, sender, caller=caller, services=services)
         for siret, pseudonym in pseudonyms.items()
     ]
     body = {
@@ -229,54 +212,6 @@ async def _stop(tx: Transaction, key: DataKey, services: Services, now: datetime
     return {"deliveries_stopped": len(stopped)}
 
 
-def about_somebody() -> list[sa.Table]:
-    """Every table whose rows are about a person and go with them; of the others, only what names the person goes."""
-    tables = [*consent_metadata.sorted_tables, *metadata.sorted_tables]
-    return [table for table in reversed(tables) if "subject_id" in table.c and table not in _UNJOINED]
-
-
-async def _destroy(tx: Transaction, subject_id: str, now: datetime) -> dict[str, int]:
-    """Delete the key, what it sealed, what the person was found by, and what joined their rows; gives how many of each."""
-    await _overwrite(tx, on=True)
-    files = sa.select(attachments.c.id).where(attachments.c.subject_id == subject_id)
-    await tx.execute(sa.delete(attachment_chunks).where(attachment_chunks.c.attachment_id.in_(files)))
-    counts = {}
-    for table in about_somebody():
-        gone = await tx.execute(sa.delete(table).where(table.c.subject_id == subject_id))
-        counts[table.name] = int(gone.rowcount)
-    counts["events"] = await unjoin(tx, subject_id)
-    await tx.execute(sa.update(subjects).where(subjects.c.id == subject_id).values(erased_at=instant(now)))
-    return counts
-
-
-async def _overwrite(tx: Transaction, *, on: bool) -> None:
-    """On SQLite, have deleted bytes overwritten in the file; it costs writes, so only here."""
-    if tx.dialect.name == "sqlite":
-        await tx.exec_driver_sql(f"PRAGMA secure_delete={'ON' if on else 'OFF'}")
-
-
-async def unjoin(tx: Transaction, subject_id: str) -> int:
-    """
-    Have nothing name a person any more: their events lose content and label, their list its rows; gives how many events.
-
-    The list itself keeps its hashes: the index would not verify otherwise. Nobody can tell whose it was.
-    """
-    events = ledger_events.c
-    labels = sa.select(events.label).where(events.subject_id == subject_id, events.label.is_not(None)).distinct()
-    keys = [key_of(prefix_of(PERSON, label.hex()), 0) for label in (await tx.execute(labels)).scalars()]
-    for key in keys:
-        ident = sa.select(ledger_lists.c.id).where(ledger_lists.c.bucket == bucket_of(key), ledger_lists.c.key == key)
-        await tx.execute(sa.delete(ledger_list_rows).where(ledger_list_rows.c.list_id.in_(ident)))
-    done = await tx.execute(
-        sa.update(ledger_events)
-        .where(events.subject_id == subject_id)
-        .values(subject_id=ERASED, label=None, sealed=b"")
-    )
-    for table in (exchanges, deliveries):
-        await tx.execute(sa.update(table).where(table.c.subject_id == subject_id).values(subject_id=ERASED))
-    return int(done.rowcount)
-
-
 async def _carry(tx: Transaction, subject_id: str, services: Services, now: datetime) -> int:
     """Move the objections in force to a new person, of whom nothing else is known; gives how many there were."""
     query = sa.select(objections).where(objections.c.subject_id == subject_id, objections.c.until > instant(now))
@@ -302,139 +237,3 @@ async def _carry(tx: Transaction, subject_id: str, services: Services, now: date
         events.append(record_of(EventType.OBJECTION_RECORDED, now, services.settings.operator_siret, body, fresh))
     await services.ledger.append(tx, events)
     return len(rows)
-
-
-async def _tell(
-    tx: Transaction,
-    ident: str,
-    recipient: str,
-    pseudonym: str,
-    sender: Document,
-    *,
-    caller: Caller,
-    services: Services,
-) -> dict[str, str]:
-    """Queue the notice of one recipient: about a new person with no key, sealed under the gateway's own."""
-    now, nobody = services.clock(), str(uuid.uuid4())
-    await tx.execute(sa.insert(subjects).values(id=nobody, created_at=instant(now)))
-    [sent] = await notices.notify(
-        tx,
-        _notice(ident, recipient, pseudonym, sender, now),
-        Notice.ERASURE,
-        subject_id=nobody,
-        key=services.vault.own,
-        told=[recipient],
-        caller=caller,
-        services=services,
-    )
-    return sent
-
-
-def _notice(ident: str, recipient: str, pseudonym: str, sender: Document, now: datetime) -> Document:
-    at, text = now.isoformat(timespec="seconds"), texts()[_TEXT]
-    return {
-        "kind": "consent",
-        "schema_version": "1.0",
-        "id": ident,
-        "created_at": at,
-        "sender": sender,
-        "recipients": [{"siret": recipient}],
-        "purpose": "follow_up",
-        "subject": {"pseudonym": pseudonym},
-        "agreement_type": "consent",
-        "state": "refused",
-        "collected_by": sender,
-        "collected_at": at,
-        "channel": "oral_with_professional",
-        "evidence": {"level": "declared_by_professional"},
-        "text": {"version": text.version, "sha256": text.sha256, "language": text.language},
-        "scopes": [
-            {
-                "id": "effacement",
-                "purposes": sorted(code_list("purpose")),
-                "kinds": ["referral", "bilan", "status"],
-                "categories": ["exchange"],
-                "recipients": [recipient],
-            }
-        ],
-        "valid_from": at,
-        "duration": "one_year",
-    }
-
-
-async def scrub(database: Database) -> None:
-    """
-    Have the database let go of the bytes of deleted keys: what an update or a deletion leaves behind until somebody tidies up.
-
-    On SQLite the write-ahead log is emptied, on PostgreSQL the table of keys is vacuumed. Its own write-ahead log and its
-    archives keep them for their time: see the runbook of backups.
-    """
-    if database.dialect == "sqlite":
-        async with database.engine.connect() as connection:
-            await connection.exec_driver_sql("ROLLBACK")
-            await connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-            await connection.exec_driver_sql("BEGIN")
-        return
-    engine = database.engine.execution_options(isolation_level="AUTOCOMMIT")
-    async with engine.connect() as connection:
-        await connection.exec_driver_sql("VACUUM subject_data_keys")
-
-
-async def sweep(services: Services, now: datetime, limit: int) -> int:
-    """
-    Unjoin once more what a transaction that had read the key before the erasure wrote after it, and forget the person's row.
-
-    Such a transaction lasts seconds; the keeper comes minutes later.
-    """
-    before = instant(now - _LATE)
-    query = sa.select(subjects.c.id).where(subjects.c.erased_at < before).limit(limit)
-    async with services.database.read() as tx:
-        waiting: Sequence[str] = (await tx.execute(query)).scalars().all()
-    for subject_id in waiting:
-        async with services.database.write() as tx:
-            await indexer.alone(tx, change=True)
-            await unjoin(tx, subject_id)
-            await tx.execute(sa.delete(subjects).where(subjects.c.id == subject_id))
-    return len(waiting)
-
-
-async def forget_notice(tx: Transaction, row: Any) -> None:
-    """Delete the notice of an erasure once it is closed: it was the last thing that held the person's pseudonym."""
-    of = sa.select(exchanges.c.document_id).where(exchanges.c.id == row.exchange_id).scalar_subquery()
-    await tx.execute(sa.delete(documents).where(documents.c.id == of))
-    for table in (exchanges, deliveries):
-        await tx.execute(sa.update(table).where(table.c.subject_id == row.subject_id).values(subject_id=ERASED))
-    await tx.execute(sa.delete(subjects).where(subjects.c.id == row.subject_id))
-
-
-async def forget_strangers(services: Services, subject_ids: Iterable[str], now: datetime) -> int:
-    """
-    Erase, of some people, those of whom nothing is left but what they are recognised by: an objection that came to its term.
-
-    Nobody is told: nothing about them was ever handed over. Gives how many there were.
-    """
-    done = 0
-    for subject_id in sorted(set(subject_ids)):
-        async with services.database.write() as tx:
-            await indexer.alone(tx, change=True)
-            await subjects_in_store.lock(tx, [subject_id], change=True)
-            if not await _stranger(tx, subject_id):
-                continue
-            counts = await _destroy(tx, subject_id, now)
-            body = {"class": "stranger", "destroyed": counts}
-            own, operator = services.vault.own, services.settings.operator_siret
-            await services.ledger.append(tx, [record_of(EventType.RETENTION_PURGED, now, operator, body, own)])
-            done += 1
-    return done
-
-
-async def _stranger(tx: Transaction, subject_id: str) -> bool:
-    """Whether a person is in the register and nothing else is about them."""
-    known = sa.select(subjects.c.id).where(subjects.c.id == subject_id, subjects.c.erased_at.is_(None))
-    if (await tx.execute(known)).first() is None:
-        return False
-    recognised = (subject_keys, subject_data_keys)
-    for table in [*(each for each in about_somebody() if each not in recognised), exchanges, deliveries]:
-        if (await tx.execute(sa.select(table.c.subject_id).where(table.c.subject_id == subject_id).limit(1))).first():
-            return False
-    return True

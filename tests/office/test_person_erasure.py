@@ -19,7 +19,9 @@ from consent.ledger.export import export
 from consent.tables import agreements, ledger_events, objections
 from consent.verify import verify_directory, verify_receipt
 from gateway.auth.caller import Caller
-from gateway.person.erasure import ERASED, Asked, erase_all, sweep
+from gateway.person.erasure import Asked, erase_all
+from gateway.person.forgetting import sweep
+from gateway.person.traces import ERASED
 from gateway.records import place, record_of
 from gateway.store import subjects as people
 from gateway.store.crypto import Unreadable
