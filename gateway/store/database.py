@@ -4,6 +4,7 @@ The database: one class over SQLAlchemy Core for SQLite (embedded) and PostgreSQ
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -146,6 +147,7 @@ def _sqlite_engine(url: str, begin: str, *, pool_size: int) -> AsyncEngine:
     # The default driver transactions lose updates: it opens none before a SELECT. Both hooks are needed.
     @event.listens_for(engine.sync_engine, "connect")
     def _connect(connection: Any, _record: Any) -> None:
+        _finish_what_is_begun(connection.driver_connection)
         connection.isolation_level = None
         cursor = connection.cursor()
         for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={_BUSY_MS}", "foreign_keys=ON"):
@@ -157,3 +159,30 @@ def _sqlite_engine(url: str, begin: str, *, pool_size: int) -> AsyncEngine:
         connection.exec_driver_sql(begin)
 
     return engine
+
+
+def _finish_what_is_begun(connection: Any) -> None:
+    """
+    Have whoever is cancelled in the middle of a statement wait for the end of it.
+
+    The driver works in a thread: a statement that nobody waits for goes on there, and one that begins or ends a transaction
+    would leave the only write lock to a connection that was given up meanwhile.
+    """
+    execute = connection._execute
+
+    async def whole(*words: Any, **options: Any) -> Any:
+        work = asyncio.ensure_future(execute(*words, **options))
+        cancelled = None
+        while not work.done():
+            try:
+                await asyncio.shield(work)
+            except asyncio.CancelledError as error:
+                cancelled = error
+            except Exception:
+                break  # told below, by the work itself
+        if cancelled is not None:
+            work.exception()
+            raise cancelled
+        return work.result()
+
+    connection._execute = whole
