@@ -9,7 +9,7 @@ event, and each holder of a receipt can check that day's work.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -37,8 +37,10 @@ from consent.ledger.lists import (
 from consent.ledger.merkle import ProofInvalid, leaf_hash, verify_consistency
 from consent.ledger.note import COSIGNATURE, ED25519, NoteInvalid, Verifier, decode_base64
 from consent.ledger.report import INVALID, UNUSABLE, VALID, Finding, Report
+from consent.ledger.source import Source
 from consent.ledger.subset import subset_root
 from consent.ledger.summary import canonical, matches, summarize
+from consent.standing import Head, standing
 
 FORMAT = "trait-dunion/answer@v1"
 MAX_LINE = 16_000_000
@@ -92,6 +94,7 @@ class _Tally:
     expected: Place | None
     cut: "_List | None" = None
     opened: OpenCheckpoint | None = None
+    heads: set[Head] = field(default_factory=set)
     start: int = 0
     size: int | None = None
     pages: int = 0
@@ -106,9 +109,13 @@ def is_answer(path: Path) -> bool:
         return file.read(len(_BEGINS)) == _BEGINS
 
 
-def verify_answer(lines: Iterable[bytes], vkey: str, *, witnesses: Sequence[str] = ()) -> Report:
+def verify_answer(
+    lines: Iterable[bytes], vkey: str, *, witnesses: Sequence[str] = (), source: Source | None = None
+) -> Report:
     """
     Verify an answer, line by line: memory is that of one page.
+
+    With `source`, the static log as everybody sees it, the answer must stand in it too (`consent.standing`).
 
     `vkey` is the log's public key, obtained elsewhere; `witnesses` those whose cosignatures are to be verified. The report is
     `unusable` for a key that is none, `invalid` for anything else that does not hold. Never raises for what the answer holds.
@@ -123,13 +130,15 @@ def verify_answer(lines: Iterable[bytes], vkey: str, *, witnesses: Sequence[str]
         return Report(INVALID, (refused.finding,))
     if tally.opened is None:
         return Report(UNUSABLE, (Finding("answer_empty"),))
+    findings = () if source is None else tuple(standing(tally.heads, source, log))
     signed = tally.opened.checkpoint
     warnings = [Finding("answer_until", index=tally.size)]
     if tally.start:
         warnings.append(Finding("answer_since", index=tally.start))
     return Report(
-        VALID,
-        warnings=tuple(warnings),
+        INVALID if findings else VALID,
+        findings,
+        tuple(warnings),
         origin=signed.origin,
         size=signed.size,
         root=signed.root.hex(),
@@ -242,6 +251,8 @@ def _check_page(
             _check_row(asked, each, row, tally)
     tally.expected, tally.cut = upto, None if upto is None else found[upper]
     tally.start = max(tally.start, covered.start)
+    signed = tally.opened.checkpoint
+    tally.heads.add((signed.size, signed.root, page["covered"]["index"]))
     tally.size = covered.size if tally.size is None else min(tally.size, covered.size)
 
 

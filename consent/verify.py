@@ -138,7 +138,8 @@ def verify_log(
         index=result.index,
         event=None if shown is None or result.index is None else shown.read(),
         cosigned=opened.cosigned,
-        checked={"entries": result.entries, "files": result.files},
+        checked={"entries": result.entries, "files": result.files}
+        | ({"index_roots": result.roots} if result.roots else {}),
     )
 
 

@@ -76,6 +76,7 @@ from gateway.limits import Limits
 from gateway.loops import Loops
 from gateway.metrics import Publication
 from gateway.outgoing import Resolve, SafeClient, system_resolver
+from gateway.person.erased import ErasedList, set_aside
 from gateway.pressure import Pressure
 from gateway.quorum import Quorum
 from gateway.records import record_of
@@ -139,7 +140,14 @@ def assemble(
     quorum = Quorum(database, settings.ledger_policy, timedelta(hours=settings.ledger_quorum_hours), clock or utc_now)
     witnessing = Witnessing(database, quorum, signer.verifier, clock or utc_now)
     mark = Mark(settings.marks, signer.verifier)
-    sequencer = Sequencer(database.write, signer, mark=mark, witnesses=witnessing, clock=clock or utc_now)
+    sequencer = Sequencer(
+        database.write,
+        signer,
+        mark=mark,
+        witnesses=witnessing,
+        set_aside=partial(set_aside, database, ErasedList(settings.marks)),
+        clock=clock or utc_now,
+    )
     relay = Relay(database, bus, system=telemetry.bus_system(settings.bus_url))
     publication = Publication(database, sequencer, clock or utc_now, quorum)
 

@@ -88,6 +88,25 @@ def new_token_key(path: Path) -> str:
     return HeldKey.of(key).kid
 
 
+def replace_ledger_key(directory: Path, kept: str) -> None:
+    """
+    Put a new key that signs the ledger in the place of the one in use, which is kept beside it under the name `kept`.
+
+    There is a key in place at every moment. Raises `OSError`, FileExistsError among them when `kept` is there already.
+    """
+    current, fresh = directory / _LEDGER, directory / f".{_LEDGER}.new"
+    fresh.unlink(missing_ok=True)
+    _write(fresh, _pem(Ed25519PrivateKey.generate()))
+    (directory / kept).hardlink_to(current)
+    fresh.replace(current)
+
+
+def kept_ledger_keys(directory: Path) -> list[Ed25519PrivateKey]:
+    """The keys that signed the ledger before the one in use, where their files are kept. Raises `KeysMissing` naming the file."""
+    keys = [_read_pem(path) for path in sorted(directory.glob(f"{Path(_LEDGER).stem}-*.pem"))]
+    return [key for key in keys if isinstance(key, Ed25519PrivateKey)]
+
+
 def _write(path: Path, content: bytes) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from consent.ledger.checkpoint import Checkpoint
+from consent.ledger.lists import Covered
 from consent.ledger.merkle import EMPTY_ROOT, HASH_SIZE, leaf_hash
 from consent.ledger.report import Finding
 from consent.ledger.source import Source
@@ -32,8 +33,8 @@ _MAX_FILE = WIDTH * (MAX_ENTRY + 2)
 @dataclass(frozen=True, slots=True)
 class Audit:
     """
-    What was found, what lies beside the tree, how many entries and files were compared, and where the entry that was looked
-    for first stands (None when it does not, or none was).
+    What was found, what lies beside the tree, how many entries and files were compared, where the entry that was looked for
+    first stands (None when it does not, or none was), and how many roots of the index were compared.
     """
 
     findings: tuple[Finding, ...]
@@ -41,6 +42,7 @@ class Audit:
     entries: int
     files: int
     index: int | None = None
+    roots: int = 0
 
 
 def audit(source: Source, signed: Checkpoint, seen: Checkpoint | None, wanted: bytes | None = None) -> Audit:
@@ -64,7 +66,34 @@ def audit(source: Source, signed: Checkpoint, seen: Checkpoint | None, wanted: b
         findings.append(Finding("root_differs"))
     elif seen is not None and walk.roots.get(seen.size) != seen.root:
         findings.append(Finding("fork", index=seen.size))
-    return Audit(tuple(findings), tuple(source.outside(signed.size)), walk.edge.size, walk.files, walk.index)
+    outside = tuple(source.outside(signed.size))
+    return Audit(tuple(findings), outside, walk.edge.size, walk.files, walk.index, walk.index_roots.count)
+
+
+class _IndexRoots:
+    """
+    The roots of the index, one after the other, as they stand in the log in clear: what they cover only ever grows.
+
+    A root that covers less than an earlier one, begins elsewhere, claims entries that come after it, or differs from another
+    that covers the same entries, would let an answer leave out what was in an earlier index.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._last: Covered | None = None
+
+    def follows(self, place: int, entry: bytes) -> bool:
+        """Take in the entry at a place; False when it is a root that does not follow the one before."""
+        covered = Covered.parse(entry)
+        if covered is None:
+            return True
+        last, self._last = self._last, covered
+        self.count += 1
+        if covered.size > place:
+            return False
+        if last is None or covered == last:
+            return True
+        return covered.start == last.start and covered.size > last.size
 
 
 class _Walk:
@@ -79,6 +108,7 @@ class _Walk:
         self.edge = RightEdge()
         self.files = 0
         self.roots = {0: EMPTY_ROOT}
+        self.index_roots = _IndexRoots()
         self.root: bytes | None = None
         self.index: int | None = None
         self._source = source
@@ -149,7 +179,11 @@ class _Walk:
             return None
         try:
             if tile.level == ENTRIES:
-                return [leaf_hash(entry) for entry in decode_bundle(raw, tile.width)]
+                entries = decode_bundle(raw, tile.width)
+                for at, entry in enumerate(entries, tile.start):
+                    if not self.index_roots.follows(at, entry):
+                        self._find(Finding("index_root", tile.path, index=at))
+                return [leaf_hash(entry) for entry in entries]
             return split_hashes(raw, tile.width)
         except TileInvalid as error:
             self._malformed(tile, error)

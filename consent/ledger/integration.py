@@ -30,12 +30,19 @@ _LOCK = 0x7464755F6C6F67  # "tdu_log": one advisory lock per database
 
 
 async def integrate(
-    tx: AsyncConnection, signer: Signer, now: datetime, limit: int = 4096, mark: Checkpoint | None = None
+    tx: AsyncConnection,
+    signer: Signer,
+    now: datetime,
+    limit: int = 4096,
+    mark: Checkpoint | None = None,
+    *,
+    succeeds: str | None = None,
 ) -> Checkpoint | None:
     """
     Place up to `limit` waiting events in the log and sign its new head; None when nothing waits.
 
-    `mark` is the last head that this key is known to have signed, whatever the database says.
+    `mark` is the last head that this key is known to have signed, whatever the database says. `succeeds` is the origin of the
+    log whose entries this one takes over, for its first head only (`consent.ledger.succession`).
 
     Everything is durable together when `tx` commits: indexes without gap, tiles, checkpoint and its note. (1) Take the lock,
     (2) prove that the stored log continues the mark, recompute the last signed root from what is stored, (3) give indexes, (4) extend the tree, (5) prove that the new tree
@@ -51,7 +58,7 @@ async def integrate(
         await tx.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
     last = await Ledger().head(tx)
     await continues(tx, last, mark)
-    edge = await _edge(tx, last, signer)  # (2)
+    edge = await _edge(tx, last, succeeds or signer.name)  # (2)
     entries = await _assign(tx, edge.size, limit)  # (3)
     if not entries:
         return None
@@ -78,9 +85,9 @@ async def continues(tx: AsyncConnection, stored: Checkpoint | None, signed: Chec
         size = 0 if stored is None else stored.size
         raise SequencerRefused(
             f"La base n’a que {size} entrées, {signed.size} ont déjà été signées : sauvegarde restaurée ? Rien n’est signé ; "
-            "ouvrez un nouveau journal (autre origine, autre clé).",
+            "« tdu ledger open-new » ouvre un nouveau journal (ops/runbooks/backups.md).",
             f"The database has only {size} entries, {signed.size} were signed already: a restored backup? Nothing is signed; "
-            "open a new log (another origin and key).",
+            "“tdu ledger open-new” opens a new log (ops/runbooks/backups.md).",
         )
     try:
         if signed.size == 0:
@@ -94,13 +101,15 @@ async def continues(tx: AsyncConnection, stored: Checkpoint | None, signed: Chec
         ) from None
 
 
-async def _edge(tx: AsyncConnection, last: Checkpoint | None, signer: Signer) -> RightEdge:
+async def _edge(tx: AsyncConnection, last: Checkpoint | None, origin: str) -> RightEdge:
     """The right edge of the stored tree, once it recomputes the last signed root."""
     size, root = (0, EMPTY_ROOT) if last is None else (last.size, last.root)
-    if last is not None and last.origin != signer.name:
+    if last is not None and last.origin != origin:
         raise SequencerRefused(
-            f"Le journal stocké se nomme {last.origin}, pas {signer.name} : une autre clé commence un autre journal.",
-            f"The stored log is named {last.origin}, not {signer.name}: another key starts another log.",
+            f"Le journal stocké se nomme {last.origin}, pas {origin} : rien n’est signé. « tdu ledger open-new » ouvre un "
+            "autre journal sur la même base.",
+            f"The stored log is named {last.origin}, not {origin}: nothing is signed. “tdu ledger open-new” opens another "
+            "log over the same database.",
         )
     names = RightEdge.names(size)
     stored = await read_tiles(tx, [(tile.level, tile.n) for tile in names])

@@ -158,6 +158,29 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "Les {index} premières entrées du journal, antérieures à l’index, ne sont pas couvertes.",
         "The first {index} entries of the log, older than the index, are not covered.",
     ),
+    "answer_ahead": (
+        "La réponse se fonde sur un journal de {index} entrées, celui qui est donné en a moins : récupérez-le de nouveau.",
+        "The answer rests on a log of {index} entries, the one given has fewer: fetch it again.",
+    ),
+    "answer_fork": (
+        "Les {index} premières entrées du journal ne sont pas celles dont la réponse se réclame : elle a été faite sur un autre "
+        "journal que celui que chacun voit. Gardez les deux.",
+        "The first {index} entries of the log are not those that the answer rests on: it was made from another log than everybody "
+        "sees. Keep both.",
+    ),
+    "answer_stale": (
+        "La réponse a été faite avec un index dépassé (entrée {index}) : le journal en avait un plus récent, elle peut omettre la suite.",
+        "The answer was made with an outdated index (entry {index}): the log had a later one, so it may leave out what followed.",
+    ),
+    "log_incomplete": (
+        "Le journal donné n’a pas de quoi vérifier la réponse à {index} entrées : vérifiez-le d’abord.",
+        "The log given lacks what it takes to check the answer at {index} entries: verify it first.",
+    ),
+    "index_root": (
+        "{file} : à l’entrée {index}, l’index ne continue pas le précédent : il recule, change de début ou d’empreinte, ou dépasse sa place.",
+        "{file}: at entry {index}, the index does not continue the one before: it shrinks, begins elsewhere, changes its root or "
+        "runs ahead of its place.",
+    ),
     "row_not_this": (
         "Ligne {index} : l’événement montré n’est pas celui du journal, ou son résumé est faux.",
         "Line {index}: the event shown is not the one in the log, or its summary is wrong.",
@@ -303,6 +326,7 @@ class Report:
 
 _UNITS = {
     "entries": ("entrées", "entries"),
+    "index_roots": ("états de l’index", "states of the index"),
     "files": ("fichiers", "files"),
     "pages": ("pages", "pages"),
     "rows": ("lignes", "rows"),

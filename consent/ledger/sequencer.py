@@ -6,7 +6,7 @@ A database lock makes it single, wherever and however often it is started.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from typing import Protocol
@@ -19,6 +19,7 @@ from consent.ledger.integration import continues, integrate
 from consent.ledger.mark import Mark, SequencerRefused
 from consent.ledger.note import Signer
 from consent.ledger.publication import publish, unpublished
+from consent.ledger.store import Ledger
 
 log = logging.getLogger(__name__)
 
@@ -51,18 +52,26 @@ class Sequencer:
         *,
         mark: Mark | None = None,
         witnesses: Witnesses | None = None,
+        set_aside: Callable[[], Awaitable[object]] | None = None,
         interval: float = 0.2,
         limit: int = 4096,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """`transaction` opens one durable write transaction, committed when its block ends without error."""
+        """
+        `transaction` opens one durable write transaction, committed when its block ends without error.
+
+        `set_aside` is awaited between signing a head and publishing it: what must be safe outside the database before
+        anybody can hold a receipt of it.
+        """
         self._transaction = transaction
         self._signer = signer
         self._mark = mark
         self._witnesses = witnesses
+        self._set_aside = set_aside
         self._interval = interval
         self._limit = limit
         self._clock = clock
+        self._compared = False
         self._nudged = asyncio.Event()
         self.failures = 0
 
@@ -83,6 +92,11 @@ class Sequencer:
             await self._witnesses.before_signing()
         async with self._marked() as mark:  # held from before the signature until it says so
             async with self._transaction() as tx:
+                if (
+                    not self._compared
+                ):  # a restored database is told as soon as it is started, and not at its next event
+                    await continues(tx, await Ledger().head(tx), mark)
+                    self._compared = True
                 signed = await integrate(tx, self._signer, self._clock(), self._limit, mark)
                 head = signed or await unpublished(tx)
                 if head is not None and signed is None:
@@ -90,6 +104,8 @@ class Sequencer:
             if head is not None and self._mark is not None:
                 await asyncio.to_thread(self._mark.raise_to, head)
         if head is not None:
+            if self._set_aside is not None:
+                await self._set_aside()
             if self._witnesses is not None:
                 await self._witnesses.before_publication(head)
             async with self._transaction() as tx:
@@ -121,8 +137,13 @@ class Sequencer:
                 log.warning(
                     "the ledger could not be sequenced", extra={"event": "ledger.sequencer_failed", "error": kind}
                 )
-            except SequencerRefused:
-                log.critical("the ledger refuses to be signed", extra={"event": "ledger.sequencer_refused"})
+            except SequencerRefused as refused:
+                extra = {
+                    "event": "ledger.sequencer_refused",
+                    "detail": refused.message_en,
+                    "detail_fr": refused.message_fr,
+                }
+                log.critical("the ledger refuses to be signed", extra=extra)
                 raise
             await self._pause(stop)
 

@@ -102,10 +102,12 @@ class Ledger:
         index, entry = found
         if disclosure is not None and disclosure.entry() != entry:
             raise EventConflict("the disclosure does not open this event")
-        witnessed = ledger_checkpoints.c.witnessed_at.is_not(None)
-        head = await self._newest(tx, witnessed, ledger_checkpoints.c.published_at.is_not(None))
-        if index is None or head is None or head.size <= index:
-            head = await self.published(tx)
+        head = await self.published(tx)
+        witnessed = ledger_checkpoints.c.witnessed_at.is_not(None), ledger_checkpoints.c.published_at.is_not(None)
+        best = await self._newest(tx, *witnessed)
+        # A head of the log that this one succeeds is not this log's word.
+        if head and best and index is not None and index < best.size and best.origin == head.origin:
+            head = best
         if index is None or head is None or head.size <= index:
             return None
         path = await self._proof(tx, inclusion_ranges(index, head.size))

@@ -32,12 +32,9 @@ from gateway.services import Services
 from gateway.store import idempotency
 from gateway.store import subjects as subjects_in_store
 from gateway.store.crypto import DataKey
-from gateway.store.database import Transaction, instant
+from gateway.store.database import Transaction, insert_ignore, instant
 from gateway.store.idempotency import Attempt
-from gateway.store.tables import (
-    deliveries,
-    subject_keys,
-)
+from gateway.store.tables import deliveries, erasures, subject_keys, subjects
 from schemas import Document
 
 _T = TypeVar("_T")
@@ -45,6 +42,9 @@ _T = TypeVar("_T")
 _TRIES: Final = 100
 _TOGETHER: Final = 50
 _REST: Final = 0.05
+
+AGAIN: Final = "restored_backup"
+"""Why somebody is erased a second time (a code of `erasure_reason`)."""
 
 _CARRIED: Final = ("nir", "pivot")
 """What an objection that outlives its person is recognised by; pseudonyms go."""
@@ -164,9 +164,10 @@ async def _erased(
     key = await finding.find(tx, asked.subject, asked.partner, services, change=True)
     told = await notices.past_recipients(tx, key.subject_id, None, set())
     pseudonyms = {siret: services.vault.pseudonym(key.subject_id, siret) for siret in told}
-    counts = await _stop(tx, key, services, now)
+    counts = await _stop(tx, key.subject_id, key, services, now)
     kept = await _carry(tx, key.subject_id, services, now) if asked.keep_objections else 0
     counts |= await destroy(tx, key.subject_id, now)
+    await tx.execute(sa.insert(erasures).values(person=key.subject_id, objections_kept=asked.keep_objections))
     services.fault_point("erase.destroyed")
     sent = [
         await tell(tx, ident, siret, pseudonym, sender, caller=caller, services=services)
@@ -184,9 +185,43 @@ async def _erased(
     return {"id": ident, "erased_at": instant(now), **body, "notices": sent}
 
 
-async def _stop(tx: Transaction, key: DataKey, services: Services, now: datetime) -> dict[str, int]:
+async def erase_again(subject_id: str, services: Services, *, keep_objections: bool) -> bool:
+    """
+    Erase somebody whom a restored backup brought back; False when they are not there. Durable when it returns.
+
+    Nobody is told: everybody was, when they were erased. Raises `Problem` conflict as `erase` does.
+    """
+
+    async def once() -> bool:
+        async with services.database.write() as tx:
+            now, own = services.clock(), services.vault.own
+            await indexer.alone(tx, change=True)
+            await subjects_in_store.lock(tx, [subject_id], change=True)
+            there = sa.select(subjects.c.id).where(subjects.c.id == subject_id, subjects.c.erased_at.is_(None))
+            if (await tx.execute(there)).first() is None:
+                return False
+            key = (await subjects_in_store.data_keys(tx, [subject_id], services.vault)).get(subject_id)
+            counts = await _stop(tx, subject_id, key or own, services, now)
+            kept = await _carry(tx, subject_id, services, now) if keep_objections else 0
+            counts |= await destroy(tx, subject_id, now)
+            await tx.execute(insert_ignore(erasures, tx).values(person=subject_id, objections_kept=keep_objections))
+            body = {
+                "reason": AGAIN,
+                "destroyed": counts,
+                "objections_kept": kept,
+                "notified": [],
+                "client_id": "tdu",
+            }
+            operator = services.settings.operator_siret
+            await services.ledger.append(tx, [record_of(EventType.ERASURE, now, operator, body, own)])
+            return True
+
+    return await _when_free(once)
+
+
+async def _stop(tx: Transaction, subject_id: str, key: DataKey, services: Services, now: datetime) -> dict[str, int]:
     """Hold every delivery of the person, and stop those that wait. Raises `_Held`."""
-    mine = deliveries.c.subject_id == key.subject_id
+    mine = deliveries.c.subject_id == subject_id
     count = sa.select(sa.func.count()).select_from(deliveries).where(mine)
     columns = (deliveries.c.id, deliveries.c.exchange_id, deliveries.c.recipient, deliveries.c.state)
     query = sa.select(*columns).where(mine).order_by(deliveries.c.id).with_for_update(skip_locked=True)

@@ -118,6 +118,13 @@ subject_keys = sa.Table(
     ),
 )
 
+erasures = sa.Table(
+    "erasures",
+    metadata,
+    sa.Column("person", sa.String(36), primary_key=True, comment="the subject that was erased"),
+    sa.Column("objections_kept", sa.Boolean, nullable=False, comment="whether objections in force were kept apart"),
+)
+
 documents = sa.Table(
     "documents",
     metadata,

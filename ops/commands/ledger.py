@@ -79,6 +79,26 @@ def export(
     say.result({"directory": str(directory), "size": size, "vkey": signer.vkey})
 
 
+@app.command("open-new")
+def open_new(
+    previous: Annotated[
+        str | None,
+        typer.Option(help="Clé publique de l'ancien journal, si son fichier n'est plus là. / Old public key."),
+    ] = None,
+    seen: Annotated[
+        Path | None,
+        typer.Option(
+            help="Dernière tête de l'ancien journal tenue par un tiers. / Its last head held by somebody else."
+        ),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Ne pas demander. / Do not ask.")] = False,
+) -> None:
+    """Ouvrir un autre journal sur la même base, après une restauration ou la perte de la clé. / Open another log over the base."""
+    from ops.commands.succession import run  # noqa: PLC0415 - verifying loads no gateway
+
+    run(previous, seen, yes=yes)
+
+
 @app.command("prove")
 def prove(
     entry: Annotated[

@@ -17,6 +17,7 @@ from gateway import logs, telemetry
 from gateway.app import Role, assemble, create_app
 from gateway.http.connections import PatientProtocol
 from gateway.keys import Keys
+from gateway.person.erased import ErasedList, erase_those_back
 from gateway.settings import Settings
 from gateway.store.database import Database
 from gateway.store.root import WrongRoot
@@ -85,6 +86,7 @@ async def _check(settings: Settings, keys: Keys) -> None:
     for left in range(_DATABASE_SECONDS, -1, -1):
         try:
             await check_sealing(settings, keys)
+            await _keep_erased(settings, keys)
             return
         except WrongRoot as error:
             say.fail(error.message_fr, error.message_en, 2)
@@ -96,6 +98,19 @@ async def _check(settings: Settings, keys: Keys) -> None:
                     f"The database does not answer, or is not prepared ({name}). “tdu doctor” tells more.",
                 )
             await asyncio.sleep(1)
+
+
+async def _keep_erased(settings: Settings, keys: Keys) -> None:
+    """Before anything is served: whom a restored backup brought back is erased again, where the list of the erased is."""
+    services = assemble(settings, keys).services
+    try:
+        if again := await erase_those_back(services, ErasedList(settings.marks)):
+            say.stderr.print(
+                f"Sauvegarde restaurée : {again} personne(s) effacée(s) de nouveau. / Restored backup: {again} erased again.",
+                soft_wrap=True,
+            )
+    finally:
+        await services.database.close()
 
 
 async def _prepare(settings: Settings) -> None:

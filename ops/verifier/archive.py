@@ -11,13 +11,14 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 _LEDGER = (
     "__init__", "audit", "catalogue", "checkpoint", "commitment", "files", "lists", "merkle", "note", "policy", "proof",
-    "report", "source", "subset", "summary", "tiles",
+    "proving", "report", "source", "subset", "summary", "tiles",
 )  # fmt: skip
 
 MODULES = (
     "consent/__init__.py",
     "consent/completeness.py",
     *(f"consent/ledger/{name}.py" for name in _LEDGER),
+    "consent/standing.py",
     "consent/verify.py",
     "ops/__init__.py",
     "ops/verifier/__init__.py",

@@ -7,8 +7,8 @@ import json
 import os
 import sys
 from base64 import b64decode
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from hashlib import sha256
 from pathlib import Path
 
@@ -68,6 +68,10 @@ def _parser(program: str | None) -> argparse.ArgumentParser:
     parser.add_argument(
         "--disclosure", type=Path, help="événement montré, JSON {event, opening} ; an event shown with its opening"
     )
+    parser.add_argument(
+        "--log",
+        help="avec une réponse : le journal, dossier ou adresse ; with an answer: the log, directory or address",
+    )
     parser.add_argument("--entry", help="entrée attendue dans un reçu, en base64 ; the entry expected in a receipt")
     parser.add_argument("--json", dest="as_json", action="store_true", help="pour un programme ; for a program")
     parser.add_argument("--lang", choices=("fr", "en", "both"), default="both", help="langue ; language")
@@ -89,11 +93,21 @@ def _verified(asked: argparse.Namespace) -> Report:
     if is_answer(path):
         if asked.vkey is None:
             return Report(UNUSABLE, (Finding("policy_without_log"),))
-        with path.open("rb") as lines:
-            return verify_answer(lines, asked.vkey, witnesses=asked.witness)
+        with path.open("rb") as lines, _source(asked.log) as source:
+            return verify_answer(lines, asked.vkey, witnesses=asked.witness, source=source)
     entry = None if asked.entry is None else _entry(asked.entry)
     options = {"entry": entry, "witnesses": asked.witness, "policy": policy, "disclosure": disclosure}
     return verify_receipt(path.read_bytes(), asked.vkey, **options)
+
+
+@contextmanager
+def _source(log: str | None) -> Iterator[Source | None]:
+    """The static log that an answer is held against, if any."""
+    if log is not None and log.startswith(("http://", "https://")):
+        with closing(Address(log)) as address:
+            yield address
+    else:
+        yield None if log is None else Directory(Path(log))
 
 
 def _entry(text: str) -> bytes:

@@ -8,6 +8,7 @@ import json
 import random
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -17,14 +18,18 @@ import sqlalchemy as sa
 from consent.completeness import FORMAT, verify_answer
 from consent.ledger.commitment import Disclosure
 from consent.ledger.event import Event, EventType, LedgerRecord, commit
+from consent.ledger.export import export
 from consent.ledger.indexer import IndexRefused, extend
 from consent.ledger.lists import ALL, CONVENTION, LAST_DAY, PARTNER, PERSON, Covered, day_of_moment, subject_tag
 from consent.ledger.note import Signer, encode_base64
 from consent.ledger.report import Report
 from consent.ledger.search import Asked, NotIndexed, Place, page, page_line
 from consent.ledger.sequencer import Sequencer
+from consent.ledger.source import Directory
 from consent.ledger.store import Ledger
+from consent.standing import standing
 from consent.tables import ledger_events, metadata
+from consent.verify import verify_directory
 from gateway.store.database import Database
 
 pytestmark = pytest.mark.anyio
@@ -395,3 +400,33 @@ async def test_a_proof_grows_with_the_logarithm_of_the_log(database: Database) -
     rows = 3
     assert sizes[2] - sizes[0] <= rows * 16
     assert sizes[2] < 100
+
+
+async def test_an_answer_is_held_against_the_log_that_everybody_sees(database: Database, tmp_path: Path) -> None:
+    """From static files alone: another log than the public one, an outdated index and a log that is too short are each told."""
+    await filled(database, 150)
+    async with database.read() as tx:
+        await export(tx, tmp_path, SIGNER.vkey)
+        head = await Ledger().published(tx)
+        places = sa.select(ledger_events.c.index).where(ledger_events.c.type == EventType.INDEX_EXTENDED)
+        roots = (await tx.execute(places.order_by(ledger_events.c.index))).scalars().all()
+    assert head is not None
+    assert len(roots) > 2
+    lines = [json.dumps(line).encode() for line in await answer(database, Asked(PARTNER, SIRETS[1]))]
+    assert verify_answer(lines, SIGNER.vkey, source=Directory(tmp_path)).ok
+    everyone = (
+        ((head.size, head.root, roots[-1]), []),
+        ((head.size, head.root, roots[-2]), ["answer_stale"]),
+        ((head.size, bytes(32), roots[-1]), ["answer_fork"]),
+        ((head.size + 1, head.root, roots[-1]), ["answer_ahead"]),
+    )
+    for claimed, expected in everyone:
+        found = standing([claimed], Directory(tmp_path), SIGNER.verifier)
+        assert expected == [finding.code for finding in found]
+    assert verify_directory(tmp_path, SIGNER.vkey).checked["index_roots"] == len(roots)
+    await log(database, [disclosure()])
+    await indexed(database)
+    later = [json.dumps(line).encode() for line in await answer(database, Asked(PARTNER, SIRETS[1]))]
+    assert ["answer_ahead"] == [
+        found.code for found in verify_answer(later, SIGNER.vkey, source=Directory(tmp_path)).findings
+    ]

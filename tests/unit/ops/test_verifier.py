@@ -21,6 +21,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from consent.ledger.commitment import entry_of
+from consent.ledger.lists import Covered
 from consent.ledger.note import Cosigner, Signer
 from consent.ledger.proving import NotProvable, prove
 from consent.ledger.source import Directory
@@ -317,6 +318,43 @@ def test_the_archive_runs_where_nothing_is_installed(
         assert (0, "valid", 600) == (code, report["outcome"], report["size"])
     (root / "checkpoint").write_bytes((root / "checkpoint").read_bytes().replace(b"\n600\n", b"\n601\n"))
     assert (1, ["signature"]) == ((answer := lone(root))[0], codes(answer[1]))
+    publish(tmp_path / "bad", indexed({100: GROWING[200], 200: GROWING[100]}), SIGNER)
+    assert (1, ["index_root"]) == ((answer := lone(tmp_path / "bad", "--no-state"))[0], codes(answer[1])[:1])
+
+
+GROWING = {100: Covered(0, 90, bytes(32)), 200: Covered(0, 190, b"r" * 32), 300: Covered(0, 290, b"s" * 32)}
+"""Roots of the index as a log has them, by their places."""
+
+
+def indexed(roots: dict[int, Covered]) -> list[bytes]:
+    """The entries of a log that has these roots of its index."""
+    entries = entries_of(400)
+    for place, covered in roots.items():
+        entries[place] = covered.encode()
+    return entries
+
+
+@pytest.mark.parametrize(
+    ("place", "covered"),
+    [
+        pytest.param(300, Covered(0, 150, b"s" * 32), id="shrunk"),
+        pytest.param(300, Covered(0, 190, b"s" * 32), id="changed"),
+        pytest.param(300, Covered(5, 290, b"s" * 32), id="begins later"),
+        pytest.param(300, Covered(0, 301, b"s" * 32), id="runs ahead"),
+    ],
+)
+def test_an_index_that_does_not_continue_is_detected(
+    place: int, covered: Covered, tmp_path: Path, run: Run, publish: Callable[..., bytes]
+) -> None:
+    """A root of the index that shrinks, changes, begins elsewhere or runs ahead is named by its place, though the log is signed."""
+    publish(tmp_path / "good", indexed(GROWING), SIGNER)
+    assert (0, 3) == (run(tmp_path / "good")[0], run(tmp_path / "good")[1]["checked"]["index_roots"])
+    publish(tmp_path / "bad", indexed(GROWING | {place: covered}), SIGNER)
+    code, report = run(tmp_path / "bad", "--no-state")
+    assert (1, [("index_root", place)]) == (
+        code,
+        [(finding["code"], finding["index"]) for finding in report["findings"]],
+    )
 
 
 def test_the_archive_is_made_by_the_command(tmp_path: Path) -> None:
