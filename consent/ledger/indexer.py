@@ -16,6 +16,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from consent.ledger.event import EventType, LedgerRecord
+from consent.ledger.keys import joined
 from consent.ledger.lists import EMPTY_BUCKET, Covered, bucket_hash, bucket_of, keys_of, list_hash, row_hash
 from consent.ledger.merkle import HASH_SIZE, tree_root
 from consent.ledger.store import Ledger
@@ -180,7 +181,7 @@ async def _partial(tx: AsyncConnection, lists: Sequence[tuple[int, int]]) -> Map
     partial: dict[int, dict[int, bytes]] = defaultdict(dict)
     table = ledger_list_tiles.c
     for chunk in _chunks(names):
-        query = sa.select(ledger_list_tiles).where(sa.tuple_(table.list_id, table.level, table.number).in_(chunk))
+        query = joined(sa.select(ledger_list_tiles), (table.list_id, table.level, table.number), chunk)
         for row in await tx.execute(query):
             partial[row.list_id][row.level] = row.hashes
     return partial

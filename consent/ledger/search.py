@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from consent.ledger.indexer import TOP, alone, index_tiles, split, state
+from consent.ledger.keys import among
 from consent.ledger.lists import KINDS, LAST_DAY, PERSON, Covered, bucket_of, key_of, list_hash, prefix_of
 from consent.ledger.merkle import Range, consistency_ranges, range_hashes, tree_root
 from consent.ledger.note import encode_base64
@@ -180,9 +181,8 @@ async def _hashes(tx: AsyncConnection, found: Any, ranges: Sequence[Range]) -> t
     """The hashes of some nodes of a list's tree."""
     names = tiles_for(ranges)
     table = ledger_list_tiles.c
-    query = sa.select(table.level, table.number, table.hashes).where(
-        table.list_id == found.id, sa.tuple_(table.level, table.number).in_(sorted(names))
-    )
+    keys = [(found.id, level, number) for level, number in sorted(names)]
+    query = sa.select(ledger_list_tiles).where(among((table.list_id, table.level, table.number), keys))
     tiles = {(row.level, row.number): row.hashes for row in await tx.execute(query)} if names else {}
     return tuple(range_hashes(ranges, TileHashes(tiles)))
 

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from consent.ledger.checkpoint import Checkpoint
 from consent.ledger.commitment import Disclosure
 from consent.ledger.event import LedgerRecord
+from consent.ledger.keys import among
 from consent.ledger.merkle import HASH_SIZE, Range, consistency_ranges, inclusion_ranges, range_hashes
 from consent.ledger.proof import Receipt, extra_of
 from consent.ledger.tiles import WIDTH, TileHashes, encode_bundle, tiles_for
@@ -148,8 +149,7 @@ class Ledger:
 
 async def read_tiles(tx: AsyncConnection, names: Iterable[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
     """The stored hashes of the tiles (level, n) that exist among `names`."""
-    key = sa.tuple_(ledger_tiles.c.level, ledger_tiles.c.number)
-    query = sa.select(ledger_tiles).where(key.in_(list(names)))
+    query = sa.select(ledger_tiles).where(among((ledger_tiles.c.level, ledger_tiles.c.number), names))
     return {(level, n): hashes for level, n, hashes in await tx.execute(query)}
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
+from consent.ledger.keys import among
 from gateway.errors import Problem
 from gateway.store.database import Transaction, instant
 from gateway.store.tables import idempotency_keys
@@ -57,8 +58,7 @@ async def earlier_answers(tx: Transaction, attempts: Sequence[Attempt]) -> list[
             sa.select(sa.func.hashtextextended(sa.func.unnest(names), 0).label("lock")).order_by("lock").subquery()
         )
         await tx.execute(sa.select(sa.func.pg_advisory_xact_lock(ordered.c.lock)))
-    known = sa.tuple_(idempotency_keys.c.client_id, idempotency_keys.c.key)
-    query = sa.select(idempotency_keys).where(known.in_(keyed))
+    query = sa.select(idempotency_keys).where(among((idempotency_keys.c.client_id, idempotency_keys.c.key), keyed))
     rows = {(row.client_id, row.key): row for row in await tx.execute(query)}
     return [_answer(rows.get((attempt.client_id, attempt.key)), attempt) for attempt in attempts]
 

@@ -3,6 +3,8 @@ A publisher that can be cut: it loads everything once, then makes one child for 
 to be let go (a byte on its own pipe), exports the log of the database into the directory, and ends.
 
     python publisher.py DATABASE VKEY      stdin: "DIRECTORY GO_FIFO"      stdout: the child's pid
+
+Without a database (`-`) the directory holds one, with a mark and a static log: the child places and signs what waits, then exports.
 """
 
 import asyncio
@@ -15,6 +17,9 @@ from pathlib import Path
 import aiosqlite
 
 from consent.ledger.export import export
+from consent.ledger.mark import Mark
+from consent.ledger.note import Signer
+from consent.ledger.sequencer import Sequencer
 from gateway.store.database import Database
 
 PR_SET_PTRACER, ANYBODY = 0x59616D61, -1
@@ -32,6 +37,18 @@ async def publish(url: str, directory: Path, vkey: str) -> None:
         await database.close()
 
 
+async def sequence(directory: Path, vkey: str) -> None:
+    """Place, sign, mark and publish what waits in the directory's own database, then export."""
+    signer = Signer.from_seed(vkey.split("+", 1)[0], bytes(range(32)))
+    database = Database(f"sqlite+aiosqlite:///{directory / 'gateway.sqlite'}")
+    try:
+        await Sequencer(database.write, signer, mark=Mark(directory / "marks", signer.verifier)).catch_up()
+        async with database.read() as tx:
+            await export(tx, directory / "log", vkey)
+    finally:
+        await database.close()
+
+
 def child(url: str, directory: Path, vkey: str, go: str) -> None:
     """Wait to be traced, publish, and say how it went by the exit code alone."""
     ctypes.CDLL(None).prctl(PR_SET_PTRACER, ANYBODY, 0, 0, 0)
@@ -39,7 +56,7 @@ def child(url: str, directory: Path, vkey: str, go: str) -> None:
     print(os.getpid(), flush=True)  # told once nothing but the waiting is left to do: strace counts calls from here
     os.read(pipe, 1)
     try:
-        asyncio.run(publish(url, directory, vkey))
+        asyncio.run(sequence(directory, vkey) if url == "-" else publish(url, directory, vkey))
     except BaseException:
         os._exit(1)
     os._exit(0)

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ import pytest
 
 from consent.ledger.event import Event, EventType, LedgerRecord, commit
 from consent.ledger.export import export
+from consent.ledger.mark import Mark
 from consent.ledger.note import Signer
 from consent.ledger.sequencer import Sequencer
 from consent.ledger.store import Ledger
@@ -52,14 +53,21 @@ def strace() -> str:
 class Publisher:
     """The publisher, its database of NEW entries, and a good log of the first OLD of them to start from."""
 
+    calls = CALLS
+
     def __init__(self, folder: Path, strace: str) -> None:
         self.folder, self.strace = folder, strace
         self.good, self.older, self.runs = folder / "good", folder / "older", 0
-        url = f"sqlite+aiosqlite:///{folder / 'gateway.sqlite'}"
-        asyncio.run(_prepare(url, self.good))
-        shutil.copy(self.good / "checkpoint", self.older)
+        url = self.prepare()
         words = [sys.executable, str(Path(__file__).with_name("publisher.py")), url, SIGNER.vkey]
         self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def prepare(self) -> str:
+        """Make the database and the good log; gives what the publisher is told of the database."""
+        url = f"sqlite+aiosqlite:///{self.folder / 'gateway.sqlite'}"
+        asyncio.run(_prepare(url, self.good))
+        shutil.copy(self.good / "checkpoint", self.older)
+        return url
 
     def publish(self, *injected: str) -> tuple[Path, str]:
         """Publish into a copy of the good log while strace watches; gives the directory, and what strace wrote."""
@@ -70,7 +78,7 @@ class Publisher:
         assert self.process.stdin is not None and self.process.stdout is not None
         print(directory, go, file=self.process.stdin, flush=True)
         pid = self.process.stdout.readline().strip()
-        words = [self.strace, "-f", "-o", str(trace), "-p", pid, "-e", f"trace={','.join(CALLS)}", *injected]
+        words = [self.strace, "-f", "-o", str(trace), "-p", pid, "-e", f"trace={','.join(self.calls)}", *injected]
         with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as tracing:
             assert tracing.stderr is not None
             assert "attached" in tracing.stderr.readline()
@@ -88,7 +96,22 @@ class Publisher:
         self.process.wait()
 
 
-async def _prepare(url: str, good: Path) -> None:
+class Working(Publisher):
+    """A gateway's sequencer with its own database, mark and static log: OLD entries are published, the others wait."""
+
+    calls = ("openat", "pwrite64", "ftruncate", "unlink", "rename", "write", "fdatasync", "fsync")
+
+    def prepare(self) -> str:
+        """Make the folder that each run works on a copy of."""
+        self.good.mkdir()
+        url = f"sqlite+aiosqlite:///{self.good / 'gateway.sqlite'}"
+        asyncio.run(_prepare(url, self.good / "log", Mark(self.good / "marks", SIGNER.verifier)))
+        shutil.copy(self.good / "log" / "checkpoint", self.older)
+        return "-"
+
+
+async def _prepare(url: str, good: Path, mark: Mark | None = None) -> None:
+    """Publish OLD entries in `good`, and have the others follow: placed too, or waiting when there is a mark."""
     database = Database(url)
     await migrate(database)
     for count in (OLD, NEW - OLD):
@@ -98,7 +121,8 @@ async def _prepare(url: str, good: Path) -> None:
             records.append(LedgerRecord(event, commit(event, UUID(event.id).bytes * 2), b"sealed"))
         async with database.write() as tx:
             await Ledger().append(tx, records)
-        await Sequencer(database.write, SIGNER).catch_up()
+        if mark is None or count == OLD:
+            await Sequencer(database.write, SIGNER, mark=mark).catch_up()
         if count == OLD:
             async with database.read() as tx:
                 await export(tx, good, SIGNER.vkey)
@@ -113,6 +137,15 @@ def publisher(tmp_path_factory: pytest.TempPathFactory, strace: str) -> Iterator
     publisher.end()
 
 
+def _points(trace: str, calls: Sequence[str]) -> list[tuple[str, int]]:
+    """Every call to inject a fault at: its name and its rank, among the calls of one thread."""
+    most = Counter[str]()
+    for (_thread, call), count in Counter(re.findall(rf"^(\d+) +({'|'.join(calls)})\(", trace, re.MULTILINE)).items():
+        most[call] = max(most[call], count)  # strace counts the calls of each thread apart
+    assert set(calls) >= set(most)
+    return [(call, at) for call in calls for at in range(1, most[call] + 1)]
+
+
 def test_a_fault_at_every_file_call_leaves_a_log_that_a_foreign_verifier_accepts(
     publisher: Publisher, go_audit: Callable[..., Any]
 ) -> None:
@@ -122,11 +155,8 @@ def test_a_fault_at_every_file_call_leaves_a_log_that_a_foreign_verifier_accepts
     """
     clean, trace = publisher.publish()
     assert (True, NEW, "") == go_audit(clean, SIGNER.vkey, publisher.older)
-    most = Counter[str]()
-    for (_thread, call), count in Counter(re.findall(rf"^(\d+) +({'|'.join(CALLS)})\(", trace, re.MULTILINE)).items():
-        most[call] = max(most[call], count)  # strace counts the calls of each thread apart
-    assert set(CALLS) == set(most)
-    points = [(call, at) for call in CALLS for at in range(1, most[call] + 1)]
+    points = _points(trace, CALLS)
+    assert set(CALLS) == {call for call, _ in points}
     left, injected = Counter[int](), 0
     for number, (call, at) in enumerate(points):
         if number % STEP:
@@ -161,3 +191,35 @@ def test_what_a_fault_left_behind_is_completed_by_the_next_run(
             assert (True, NEW, "") == go_audit(whole, SIGNER.vkey, publisher.older)
     finally:
         publisher.good = good
+
+
+def test_a_sequencer_cut_at_any_file_call_never_contradicts_itself(
+    tmp_path: Path, strace: str, go_audit: Callable[..., Any]
+) -> None:
+    """
+    EIO, ENOSPC and kill -9 while it places, signs, marks and publishes: what it left is accepted, and another one started on it
+    agrees with its mark, takes in whatever waited and publishes a log that continues the old one.
+    """
+    working = Working(tmp_path, strace)
+    try:
+        clean, trace = working.publish()
+        assert (True, NEW, "") == go_audit(clean / "log", SIGNER.vkey, working.older)
+        points, left = _points(trace, working.calls), Counter[int]()
+        assert {"pwrite64", "fdatasync", "rename", "fsync"} <= {call for call, _ in points}
+        for call, at in points[:: STEP * 2 if STEP > 1 else 1]:
+            for fault in FAULTS:
+                directory, _ = working.publish("-e", f"inject={call}:{fault}:when={at}")
+                accepted, size, reason = go_audit(directory / "log", SIGNER.vkey, working.older)
+                assert accepted, (call, at, fault, reason)
+                left[size] += 1
+                good, working.good = working.good, directory
+                mended, _ = working.publish()
+                working.good = good
+                again = go_audit(mended / "log", SIGNER.vkey, working.older)
+                assert (True, NEW, "") == again, (call, at, fault, again)
+                shutil.rmtree(directory)
+                shutil.rmtree(mended)
+        assert set(left) <= {OLD, NEW}, left
+        print(f"{sum(left.values())} faults at {len(points)} calls: {dict(left)}")
+    finally:
+        working.end()
