@@ -14,77 +14,40 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from consent.answer import (
+    Asked,
+    Place,
+    Refused,
+    Row,
+    Shown,
+    hashes_of,
+    numbered,
+    place_of,
+    read_row,
+    whole_number,
+)
 from consent.ledger.checkpoint import OpenCheckpoint, open_checkpoint
-from consent.ledger.commitment import Disclosure, DisclosureInvalid, read_object
+from consent.ledger.findings import Finding
 from consent.ledger.lists import (
     BUCKETS,
-    CONVENTION,
-    KEY_SIZE,
-    KINDS,
-    LAST_DAY,
-    PARTNER,
     PERSON,
     Covered,
     bucket_hash,
     bucket_of,
-    day_of,
     key_of,
     list_hash,
     prefix_of,
-    row_hash,
     subject_tag,
 )
 from consent.ledger.merkle import ProofInvalid, leaf_hash, verify_consistency
 from consent.ledger.note import COSIGNATURE, ED25519, NoteInvalid, Verifier, decode_base64
-from consent.ledger.report import INVALID, UNUSABLE, VALID, Finding, Report
+from consent.ledger.report import INVALID, UNUSABLE, VALID, Report
 from consent.ledger.source import Source
 from consent.ledger.subset import subset_root
-from consent.ledger.summary import canonical, matches, summarize
+from consent.ledger.summary import matches
 from consent.standing import Head, standing
 
-FORMAT = "trait-dunion/answer@v1"
-MAX_LINE = 16_000_000
 _BEGINS = b'{"answer":'
-
-Place = tuple[int, int]
-
-
-class _Refused(Exception):
-    """The answer does not hold; `finding` says where."""
-
-    def __init__(self, code: str, index: int | None = None) -> None:
-        super().__init__(code)
-        self.finding = Finding(code, index=index)
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What the answer says it answers: the list it goes through, and which of its rows were wanted."""
-
-    kind: str
-    value: str
-    first_day: int
-    last_day: int
-    wanted: Mapping[str, Any]
-
-    @classmethod
-    def read(cls, header: Mapping[str, Any]) -> "Asked":
-        """Read the first line; raises KeyError, TypeError or ValueError."""
-        told, wanted = header["list"], header["wanted"]
-        kind, value = str(told["kind"]), str(told["value"])
-        first, last = _number(told["first_day"]), _number(told["last_day"])
-        if header["format"] != FORMAT or kind not in KINDS or not first <= last <= LAST_DAY:
-            raise ValueError("not an answer of this format")
-        if (kind == PERSON and (first, last) != (0, 0)) or not isinstance(wanted, Mapping):
-            raise ValueError("a person's list has no days")
-        return cls(kind, value, first, last, wanted)
-
-    def belongs(self, day: int, summary: Mapping[str, Any]) -> bool:
-        """Whether a row may be in the list of a day."""
-        if self.kind == PERSON:
-            return True
-        named = {PARTNER: "partners", CONVENTION: "conventions"}.get(self.kind)
-        return day_of(summary["occurred_at"]) == day and (named is None or self.value in summary[named])
 
 
 @dataclass(slots=True)
@@ -92,7 +55,7 @@ class _Tally:
     """What was seen so far; `cut` is the list in the middle of which the last page ended."""
 
     expected: Place | None
-    cut: "_List | None" = None
+    cut: "Shown | None" = None
     opened: OpenCheckpoint | None = None
     heads: set[Head] = field(default_factory=set)
     start: int = 0
@@ -125,8 +88,8 @@ def verify_answer(
     except NoteInvalid:
         return Report(UNUSABLE, (Finding("vkey_malformed"),))
     try:
-        tally = _walk(_numbered(lines), log, cosigners)
-    except _Refused as refused:
+        tally = _walk(numbered(lines), log, cosigners)
+    except Refused as refused:
         return Report(INVALID, (refused.finding,))
     if tally.opened is None:
         return Report(UNUSABLE, (Finding("answer_empty"),))
@@ -157,26 +120,26 @@ def _walk(lines: Iterator[tuple[int, Mapping[str, Any]]], log: Verifier, witness
     try:
         asked = Asked.read(first["answer"])
     except (KeyError, TypeError, ValueError):
-        raise _Refused("answer_malformed", number) from None
+        raise Refused("answer_malformed", number) from None
     tally = _Tally((asked.first_day, 0))
     for at, line in lines:
         try:
             page = line["page"]
-            count = sum(_number(each["rows"]) for each in page["lists"]["shown"])
-            rows = [_row(each) for each in _rows(lines, count)]
+            count = sum(whole_number(each["rows"]) for each in page["lists"]["shown"])
+            rows = [read_row(each) for each in _rows(lines, count)]
             _check_page(asked, page, rows, tally, log, witnesses)
-        except _Refused:
+        except Refused:
             raise
         except NoteInvalid as error:
-            raise _Refused(error.code) from None
+            raise Refused(error.code) from None
         except ProofInvalid:
-            raise _Refused("answer_incomplete", at) from None
+            raise Refused("answer_incomplete", at) from None
         except (KeyError, TypeError, ValueError, AttributeError):
-            raise _Refused("answer_malformed", at) from None
+            raise Refused("answer_malformed", at) from None
         tally.pages += 1
         tally.rows += len(rows)
     if tally.expected is not None:
-        raise _Refused("answer_truncated", number if tally.pages == 0 else None)
+        raise Refused("answer_truncated", number if tally.pages == 0 else None)
     return tally
 
 
@@ -184,40 +147,14 @@ def _rows(lines: Iterator[tuple[int, Mapping[str, Any]]], count: int) -> Iterato
     for _ in range(count):
         found = next(lines, None)
         if found is None or "row" not in found[1]:
-            raise _Refused("answer_incomplete", None if found is None else found[0])
+            raise Refused("answer_incomplete", None if found is None else found[0])
         yield found[0], found[1]["row"]
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    line: int
-    index: int
-    entry: bytes
-    summary: Mapping[str, Any]
-    matches: bool
-    shown: Mapping[str, Any] | None
-
-
-def _row(numbered: tuple[int, Mapping[str, Any]]) -> _Row:
-    """Read a row; an event that is shown must open its entry and have the summary that the row has."""
-    line, row = numbered
-    try:
-        entry, summary, shown = decode_base64(row["entry"]), row["summary"], None
-        if "event" in row:
-            disclosure = Disclosure(row["event"].encode(), decode_base64(row["opening"]))
-            shown = disclosure.read()
-            told = summarize(shown["type"], shown["occurred_at"], shown["actor"], shown["body"])
-            if disclosure.entry() != entry or told != canonical(summary):
-                raise _Refused("row_not_this", line)
-        return _Row(line, _number(row["index"]), entry, summary, row["matches"] is True, shown)
-    except (KeyError, TypeError, ValueError, AttributeError, DisclosureInvalid, NoteInvalid):
-        raise _Refused("answer_malformed", line) from None
 
 
 def _check_page(
     asked: Asked,
     page: Mapping[str, Any],
-    rows: Sequence[_Row],
+    rows: Sequence[Row],
     tally: _Tally,
     log: Verifier,
     witnesses: Sequence[Verifier],
@@ -227,12 +164,12 @@ def _check_page(
     entries of the log, (4) the lists shown are neighbours that leave no room for another, (5) each list shows all its rows
     between the page's beginning and its end, (6) each row belongs there.
     """
-    start, upto = _place(page["start"]), None if page["next"] is None else _place(page["next"])
+    start, upto = place_of(page["start"]), None if page["next"] is None else place_of(page["next"])
     if start != tally.expected:  # (1)
-        raise _Refused("answer_gap")
+        raise Refused("answer_gap")
     tally.opened = open_checkpoint(page["checkpoint"].encode(), log, witnesses)  # (2)
     covered = _check_entries(page, rows, tally.opened)  # (3)
-    lists = [_List.read(each) for each in page["lists"]["shown"]]
+    lists = [Shown.read(each) for each in page["lists"]["shown"]]
     _check_lists(asked, page, lists, covered)  # (4)
     last = asked.last_day if upto is None else upto[0]
     lower, upper = (key_of(prefix_of(asked.kind, asked.value), day) for day in (start[0], last))
@@ -256,10 +193,10 @@ def _check_page(
     tally.size = covered.size if tally.size is None else min(tally.size, covered.size)
 
 
-def _check_entries(page: Mapping[str, Any], rows: Sequence[_Row], opened: OpenCheckpoint) -> Covered:
+def _check_entries(page: Mapping[str, Any], rows: Sequence[Row], opened: OpenCheckpoint) -> Covered:
     """The rows and the root are in the log that the checkpoint describes, each at its place."""
     told = page["covered"]
-    entry, index = decode_base64(told["entry"]), _number(told["index"])
+    entry, index = decode_base64(told["entry"]), whole_number(told["index"])
     covered = Covered.parse(entry)
     if covered is None or covered.size > index:
         raise ProofInvalid("the entry given for the root of the index is none")
@@ -269,81 +206,45 @@ def _check_entries(page: Mapping[str, Any], rows: Sequence[_Row], opened: OpenCh
         if not covered.start <= row.index < covered.size or leaves.setdefault(row.index, hashed) != hashed:
             raise ProofInvalid("a row has no place of its own")
     signed = opened.checkpoint
-    if subset_root(signed.size, leaves, _hashes(page["inclusion"])) != signed.root:
+    if subset_root(signed.size, leaves, hashes_of(page["inclusion"])) != signed.root:
         raise ProofInvalid("the rows are not those of the log")
     return covered
 
 
-@dataclass(frozen=True, slots=True)
-class _List:
-    """One list as a page shows it."""
-
-    key: bytes
-    count: int
-    root: bytes
-    first: int
-    rows: int
-    proof: Sequence[bytes]
-
-    @classmethod
-    def read(cls, told: Mapping[str, Any]) -> "_List":
-        key, root = bytes.fromhex(told["key"]), decode_base64(told["root"])
-        if len(key) != KEY_SIZE or told["key"] != key.hex():
-            raise ValueError("the key of a list has 32 bytes")
-        return cls(
-            key, _number(told["count"]), root, _number(told["first"]), _number(told["rows"]), _hashes(told["proof"])
-        )
-
-    @property
-    def day(self) -> int:
-        return int.from_bytes(self.key[-4:], "big")
-
-    def check_rows(self, rows: Sequence[_Row], start: Place, upto: Place | None) -> None:
-        first = start[1] if self.day == start[0] else 0
-        end = upto[1] if upto is not None and self.day == upto[0] else self.count
-        if (self.first, self.first + self.rows) != (first, end):
-            raise ProofInvalid("a list does not show all its rows")
-        shown = {
-            first + i: row_hash(row.index, row.entry, canonical(row.summary)) for i, row in enumerate(rows)
-        }  # by position: rows cannot change places
-        if subset_root(self.count, shown, self.proof) != self.root:
-            raise ProofInvalid("the rows are not those of the list")
-
-
-def _check_lists(asked: Asked, page: Mapping[str, Any], lists: Sequence[_List], covered: Covered) -> None:
+def _check_lists(asked: Asked, page: Mapping[str, Any], lists: Sequence[Shown], covered: Covered) -> None:
     """The lists are neighbours in their bucket, and the bucket is that of the index whose root is in the log."""
-    first, count = _number(page["lists"]["first"]), _number(page["bucket"]["count"])
+    first, count = whole_number(page["lists"]["first"]), whole_number(page["bucket"]["count"])
     shown = {first + i: list_hash(each.key, each.count, each.root) for i, each in enumerate(lists)}
-    bucket = bucket_hash(count, subset_root(count, shown, _hashes(page["lists"]["proof"])))
+    bucket = bucket_hash(count, subset_root(count, shown, hashes_of(page["lists"]["proof"])))
     number = bucket_of(prefix_of(asked.kind, asked.value))
-    if subset_root(BUCKETS, {number: bucket}, _hashes(page["bucket"]["proof"])) != covered.root:
+    if subset_root(BUCKETS, {number: bucket}, hashes_of(page["bucket"]["proof"])) != covered.root:
         raise ProofInvalid("the lists are not those of the index")
     if any(one.key >= other.key for one, other in pairwise(lists)):
         raise ProofInvalid("the lists are not in order")
 
 
 def _check_enclosed(
-    page: Mapping[str, Any], lists: Sequence[_List], lower: bytes, upper: bytes, *, ended: bool
+    page: Mapping[str, Any], lists: Sequence[Shown], lower: bytes, upper: bytes, *, ended: bool
 ) -> None:
     """Whatever lies between the two keys is shown: before and after stands another list, or the end of the bucket."""
-    first, count = _number(page["lists"]["first"]), _number(page["bucket"]["count"])
+    first, count = whole_number(page["lists"]["first"]), whole_number(page["bucket"]["count"])
     begins = first == 0 or (lists and lists[0].key < lower)
     ends = first + len(lists) == count or (lists and lists[-1].key > upper)
     if not begins or not ends or (not ended and all(each.key != upper for each in lists)):
         raise ProofInvalid("a list may be missing")
 
 
-def _check_continued(cut: _List, found: _List | None, page: Mapping[str, Any]) -> None:
+def _check_continued(cut: Shown, found: Shown | None, page: Mapping[str, Any]) -> None:
     """The list that was cut may have grown since, at its end and only there."""
     if found is None:
         raise ProofInvalid("the list that the page before began is gone")
     if (found.count, found.root) != (cut.count, cut.root):
-        verify_consistency(cut.count, found.count, cut.root, found.root, _hashes(page["grown"]))
+        verify_consistency(cut.count, found.count, cut.root, found.root, hashes_of(page["grown"]))
 
 
-def _check_row(asked: Asked, of: _List, row: _Row, tally: _Tally) -> None:
+def _check_row(asked: Asked, of: Shown, row: Row, tally: _Tally) -> None:
     if not asked.belongs(of.day, row.summary) or row.matches != matches(row.summary, asked.wanted):
-        raise _Refused("row_not_asked", row.line)
+        raise Refused("row_not_asked", row.line)
     tally.matching += row.matches
     if row.shown is None:
         return
@@ -351,17 +252,7 @@ def _check_row(asked: Asked, of: _List, row: _Row, tally: _Tally) -> None:
     if asked.kind == PERSON:
         tag = subject_tag(bytes.fromhex(asked.value), row.shown["id"])
         if row.shown["body"].get("subject_tag") != tag:
-            raise _Refused("row_of_another", row.line)
-
-
-def _numbered(lines: Iterable[bytes]) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    for number, raw in enumerate(lines, 1):
-        if len(raw) > MAX_LINE:
-            raise _Refused("answer_malformed", number)
-        try:
-            yield number, read_object(raw)
-        except ValueError:
-            raise _Refused("answer_malformed", number) from None
+            raise Refused("row_of_another", row.line)
 
 
 def _key(vkey: str, kind: int) -> Verifier:
@@ -369,19 +260,3 @@ def _key(vkey: str, kind: int) -> Verifier:
     if key.kind != kind:
         raise NoteInvalid("malformed", "the key of a witness for that of a log, or the other way round")
     return key
-
-
-def _hashes(told: Iterable[str]) -> list[bytes]:
-    return [decode_base64(each) for each in told]
-
-
-def _place(told: Sequence[Any]) -> Place:
-    day, position = told
-    return _number(day), _number(position)
-
-
-def _number(told: Any) -> int:
-    """A whole number that no log exceeds; raises ValueError."""
-    if not isinstance(told, int) or isinstance(told, bool) or not 0 <= told < 2**63:
-        raise ValueError("not a whole number")
-    return told

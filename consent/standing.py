@@ -8,10 +8,10 @@ log, and each page to have been made with the last root of the index under its c
 from collections.abc import Iterable
 
 from consent.ledger.checkpoint import open_checkpoint
+from consent.ledger.findings import Finding
 from consent.ledger.lists import Covered
 from consent.ledger.note import NoteInvalid, Verifier
 from consent.ledger.proving import NotProvable, entries, root_at
-from consent.ledger.report import Finding
 from consent.ledger.source import Source
 
 Head = tuple[int, bytes, int]

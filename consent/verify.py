@@ -18,11 +18,12 @@ from consent.ledger.audit import audit
 from consent.ledger.checkpoint import Checkpoint, OpenCheckpoint, open_checkpoint
 from consent.ledger.commitment import Disclosure, DisclosureInvalid
 from consent.ledger.files import flush, write_durably
+from consent.ledger.findings import Finding
 from consent.ledger.merkle import ProofInvalid
 from consent.ledger.note import COSIGNATURE, ED25519, NoteInvalid, Verifier
 from consent.ledger.policy import Policy, PolicyInvalid
 from consent.ledger.proof import Receipt, ReceiptInvalid, disclosure_of, verify_entry
-from consent.ledger.report import INVALID, UNUSABLE, VALID, Finding, Report
+from consent.ledger.report import INVALID, UNUSABLE, VALID, Report
 from consent.ledger.source import Directory, Source
 
 __all__ = ["Finding", "Report", "verify_directory", "verify_log", "verify_receipt"]

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from consent.ledger.checkpoint import Checkpoint
+from consent.ledger.findings import Finding
 from consent.ledger.lists import Covered
 from consent.ledger.merkle import EMPTY_ROOT, HASH_SIZE, leaf_hash
-from consent.ledger.report import Finding
 from consent.ledger.source import Source
 from consent.ledger.tiles import (
     ENTRIES,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-from consent.ledger.report import Finding
+from consent.ledger.findings import Finding
 from consent.ledger.tiles import WIDTH, Tile, parse_path
 
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import orjson
 
-from consent.completeness import FORMAT
+from consent.answer import FORMAT
 from consent.ledger.event import CATALOGUE, EventType
 from consent.ledger.indexer import alone
 from consent.ledger.lists import PERSON

@@ -8,8 +8,8 @@ import zlib
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from consent.ledger.findings import Finding
 from consent.ledger.merkle import HASH_SIZE
-from consent.ledger.report import Finding
 from consent.ledger.tiles import ENTRIES, WIDTH, Tile, TileInvalid, encode_bundle, iter_bundle, parse_path
 
 TIMEOUT = 20.0

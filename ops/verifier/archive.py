@@ -10,12 +10,13 @@ from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 _LEDGER = (
-    "__init__", "audit", "catalogue", "checkpoint", "commitment", "files", "lists", "merkle", "note", "policy", "proof",
+    "__init__", "audit", "catalogue", "checkpoint", "commitment", "files", "findings", "lists", "merkle", "note", "policy", "proof",
     "proving", "report", "source", "subset", "summary", "tiles",
 )  # fmt: skip
 
 MODULES = (
     "consent/__init__.py",
+    "consent/answer.py",
     "consent/completeness.py",
     *(f"consent/ledger/{name}.py" for name in _LEDGER),
     "consent/standing.py",

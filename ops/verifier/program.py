@@ -13,8 +13,9 @@ from hashlib import sha256
 from pathlib import Path
 
 from consent.completeness import is_answer, verify_answer
+from consent.ledger.findings import Finding
 from consent.ledger.policy import Policy, PolicyInvalid
-from consent.ledger.report import UNUSABLE, Finding, Report
+from consent.ledger.report import UNUSABLE, Report
 from consent.ledger.source import Directory, Source
 from consent.verify import verify_log, verify_receipt
 from ops.verifier.address import Address

@@ -15,7 +15,8 @@ from uuid import UUID, uuid4
 import pytest
 import sqlalchemy as sa
 
-from consent.completeness import FORMAT, verify_answer
+from consent.answer import FORMAT
+from consent.completeness import verify_answer
 from consent.ledger.commitment import Disclosure
 from consent.ledger.event import Event, EventType, LedgerRecord, commit
 from consent.ledger.export import export

@@ -14,9 +14,9 @@ import pytest
 from consent.ledger import export
 from consent.ledger.checkpoint import Checkpoint
 from consent.ledger.export import ExportRefused, StaticLog
+from consent.ledger.findings import SENTENCES
 from consent.ledger.merkle import HASH_SIZE, leaf_hash
 from consent.ledger.note import Signer
-from consent.ledger.report import SENTENCES
 from consent.ledger.tiles import ENTRIES, RightEdge, encode_bundle, parse_path, tiles_of
 from consent.verify import Report, verify_directory
 
