@@ -205,6 +205,8 @@ def _draft_text(title: str, form: str, described: str, columns: list[str]) -> st
         for target, (rule, found) in proposed.items()
     ]
     key = next((each for each in left if "dossier" in fold(each) or fold(each).startswith("id")), columns[0])
+    if key in left:  # written too, so that what comes back is recognised
+        fields.insert(0, f"      reference: {_quoted(key)}")
     ignored = [f"  {_quoted(column)}: À décider, avec le partenaire" for column in left if column != key]
     return "\n".join(
         [

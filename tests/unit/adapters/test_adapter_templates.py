@@ -9,6 +9,7 @@ import pytest
 from adapters.exam import Sitting, sit
 from adapters.mapping.engine import MappingAdapter
 from adapters.quality import Level
+from adapters.testing import EXAM_CONTEXT
 from ops.kit import scaffold
 from ops.kit.acceptance import accept
 
@@ -57,3 +58,6 @@ def test_a_draft_names_every_column_and_reads_nothing_else(tmp_path: Path) -> No
     assert adapter.fields["/Zone"].reason == "À décider, avec le partenaire"
     findings = [finding.message_fr for answer in sit(Sitting(adapter)).answers for finding in answer.findings]
     assert any("posez samples/<cas>/partner.*" in finding for finding in findings)
+    read = [dict(found.document) for found in adapter.to_shared(source.read_bytes(), EXAM_CONTEXT).documents]
+    again = adapter.to_shared(adapter.to_partner(read), EXAM_CONTEXT).documents
+    assert ["SECRET-1"] == [found.document["reference"] for found in again]
