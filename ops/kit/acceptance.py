@@ -34,7 +34,7 @@ def accept(adapter: Adapter, folder: Path, only: str | None = None) -> Iterator[
         if only not in {None, case.name}:
             continue
         place = folder / "samples" / case.name
-        documents, ordinary = case.shared, False
+        documents, ordinary = case.shared, case.partner is None
         if case.partner is not None:
             translation, refusal = sitting.translated(case.partner)
             told = told_by(translation, refusal)
