@@ -144,11 +144,11 @@ def _tables(folder: Traversable, declared: Mapping[str, Any], problems: Problems
             continue
         source = folder / "tables" / f"{name}.csv"
         if not source.is_file():
-            codes = ", ".join(code_list(list_name))
+            known = ", ".join(code_list(list_name))
             problems.add(
                 ("tables", name),
                 f"Il manque le fichier tables/{name}.csv : une première ligne « partner_value,shared_value,note », puis une ligne par "
-                f"valeur du partenaire. « tdu adapter try » donne celles d'un fichier. Codes de la liste {list_name} : {codes}.",
+                f"valeur du partenaire. « tdu adapter try » donne celles d'un fichier. Codes de la liste {list_name} : {known}.",
                 f"The file tables/{name}.csv is missing: a first line partner_value,shared_value,note, then a line for each value.",
             )
             yield name, Table(name, list_name, {}, {})
