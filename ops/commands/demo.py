@@ -85,7 +85,7 @@ def _stay(gateway: GatewayProcess, partners: tuple[Partner, ...], directory: Pat
         f"   le journal       {gateway.address}/ledger/checkpoint\n"
         f"   les mesures      {gateway.address}/metrics\n"
         f"\nPour l'appeler comme la CAF (clés des partenaires : {keys}) :\n"
-        f'   curl -H "Authorization: Bearer $({token})" "{gateway.address}/v1/exchanges?limit=3"\n'
+        f'   {token} --get "/v1/exchanges?limit=3"\n'
         "\nCtrl+C l'arrête et efface ses données."
     )
     try:

@@ -20,7 +20,8 @@ from joserfc.jwk import ECKey
 from consent.conventions.files import read
 from consent.conventions.signature import sign
 from gateway.auth.client import Token, fetch_token
-from gateway.auth.profile import TRIAL, Security
+from gateway.auth.client_dpop import DpopKey
+from gateway.auth.profile import TRIAL, Binding, Security
 from gateway.auth.registry import add_partner, add_system
 from gateway.store.database import Database
 from ops.demo.gateway_process import GatewayProcess
@@ -46,6 +47,8 @@ class Partner:
     pem: bytes = field(repr=False)
     http: httpx.AsyncClient = field(repr=False)
     gateway: GatewayProcess = field(repr=False)
+    dpop: DpopKey | None = field(default=None, repr=False)
+    """The key its tokens are bound to; None in the sandbox, whose tokens are bearer tokens."""
     token: Token | None = None
     acknowledged: int = 0
     """How many deliveries the gateway recorded as acknowledged by this partner."""
@@ -83,28 +86,34 @@ class Partner:
                 now=now,
             )
         await database.close()
-        return cls(siret, name, client_id, adapter, pem, http, gateway)
+        dpop = DpopKey.generate() if security.binding is Binding.DPOP else None
+        return cls(siret, name, client_id, adapter, pem, http, gateway, dpop)
 
     async def call(
         self, method: str, path: str, *, expect: tuple[int, ...] = (200, 201, 202), **options: Any
     ) -> httpx.Response:
         """Send one request with a live token; raises `PartnerFailed` when the status is not one of `expect`."""
-        headers = (await self.signed_in()).headers | options.pop("headers", {})
+        headers = dict(options.pop("headers", {}))
         if method == "POST":
             headers.setdefault("Idempotency-Key", str(uuid.uuid4()))
-        response = await self.http.request(method, self.gateway.address + path, headers=headers, timeout=120, **options)
+        response = await self._sent(method, path, headers, options)
         if response.status_code == 401 and response.json().get("code") == "convention_outdated":
             # A convention came into force or changed since the token: take note of it with a new one, and send the same again.
             self.token = await self._new_token()
-            headers |= self.token.headers
-            response = await self.http.request(
-                method, self.gateway.address + path, headers=headers, timeout=120, **options
-            )
+            response = await self._sent(method, path, headers, options)
         if response.status_code not in expect:
             raise PartnerFailed(
                 f"{method} {path.split('?', maxsplit=1)[0]} : {response.status_code} {response.text[:500]}"
             )
         return response
+
+    async def _sent(self, method: str, path: str, headers: dict[str, str], options: dict[str, Any]) -> httpx.Response:
+        """Send a request with the token, and its proof when it is bound to a key."""
+        token, address = await self.signed_in(), self.gateway.address + path
+        if self.dpop is not None:
+            proven = self.dpop.with_token(token.access_token)
+            return await self.http.request(method, address, headers=headers, auth=proven, timeout=120, **options)
+        return await self.http.request(method, address, headers=token.headers | headers, timeout=120, **options)
 
     async def signed_in(self) -> Token:
         """A token that lives, got by `private_key_jwt` when there is none."""
@@ -114,7 +123,12 @@ class Partner:
 
     async def _new_token(self) -> Token:
         return await fetch_token(
-            self.http, issuer=self.gateway.address, client_id=self.client_id, private_key_pem=self.pem, kid=KID
+            self.http,
+            issuer=self.gateway.address,
+            client_id=self.client_id,
+            private_key_pem=self.pem,
+            kid=KID,
+            dpop=self.dpop,
         )
 
     async def propose(self, convention: bytes) -> str:

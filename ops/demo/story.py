@@ -14,6 +14,7 @@ from rich.console import Console
 
 from adapters.cnaf_rsa.fictitious import FictitiousPerson, fictitious_flow, fictitious_people
 from consent.reasons import CATALOGUE
+from gateway.auth.profile import Security
 from ops.demo.documents import consent, event_of, referral, status, subject
 from ops.demo.figures import Figures
 from ops.demo.gateway_process import GatewayProcess
@@ -84,7 +85,9 @@ class Story:
 
     async def _registration(self, http: httpx.AsyncClient) -> tuple[Partner, ...]:
         self._narrator.tell(f"SQLite, bus embarqué, HTTP : {self._gateway.address}")
-        self.partners = tuple([await Partner.registered(self._gateway, http, *words) for words in _PARTNERS])
+        # As in production: private_key_jwt, and tokens bound to a key (DPoP).
+        made = [await Partner.registered(self._gateway, http, *words, security=Security()) for words in _PARTNERS]
+        self.partners = tuple(made)
         for partner in self.partners:
             self._narrator.tell(f"{partner.name} ({partner.siret}) : clés créées chez lui, clé publique enregistrée")
         return self.partners
@@ -120,7 +123,9 @@ class Story:
 
     async def _deposit(self, caf: Partner) -> None:
         token = await caf.signed_in()
-        self._narrator.tell(f"jeton OAuth2 de la CAF, par private_key_jwt : portées {', '.join(sorted(token.scopes))}")
+        self._narrator.tell(
+            f"jeton OAuth2 de la CAF, par private_key_jwt, lié à sa clé (DPoP) : portées {', '.join(sorted(token.scopes))}"
+        )
         size = f"{len(self._flow):,}".replace(",", "\u202f")
         self._narrator.tell(f"flux RSA : {size} octets, XML en windows-1252, {self.figures.households} foyers")
         headers = {"Content-Type": "application/xml"}

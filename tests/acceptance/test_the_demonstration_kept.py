@@ -34,9 +34,9 @@ def test_a_kept_gateway_can_be_called_as_told_and_leaves_nothing_behind(tmp_path
         text = told.read_text("utf-8")
         addresses = re.findall(r"^   \S.*? {2,}(http://\S+)$", text, re.MULTILINE)
         answers = [httpx.get(address, follow_redirects=True).status_code for address in addresses]
-        [curl] = re.findall(r"^   (curl .+)$", text, re.MULTILINE)
+        [call] = re.findall(r"^   (.+ --get .+)$", text, re.MULTILINE)
         listed = subprocess.run(
-            curl.replace("curl ", "curl --silent ", 1),
+            call,
             shell=True,
             cwd=tmp_path,
             env=environment,
