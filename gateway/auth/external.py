@@ -50,7 +50,7 @@ class ExternalIssuer:
         """The server as `PartnerKeys` looks its keys up."""
         network = {"networks": list(self.networks), "ports": list(self.ports)}
         security = Security(jwks_uri=self.jwks_uri, network=network).checked()
-        return System(f"issuer {self.issuer}", "", "", {"keys": []}, frozenset(), "", "", {}, security)
+        return System(f"issuer {self.issuer}", "", "", {"keys": []}, frozenset(), "", security)
 
 
 class ExternalTokens:

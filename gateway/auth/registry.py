@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import sqlalchemy as sa
 from joserfc.jwk import KeySetSerialization
@@ -25,7 +25,6 @@ from gateway.store.tables import partners, systems
 from schemas.identity import siret_is_valid
 
 ROLES: Final = frozenset({"partner", "auditor", "administrator"})
-DELIVERIES: Final = frozenset({"pull", "webhook"})
 
 NAMES_SECONDS: Final = 60.0
 
@@ -67,7 +66,7 @@ class PartnerNames:
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """One software of a partner: an OAuth client, the adapter it speaks, how documents reach it."""
+    """One software of a partner: an OAuth client, the adapter it speaks; how documents reach it is its endpoint."""
 
     client_id: str
     partner: str
@@ -75,8 +74,6 @@ class System:
     jwks: KeySetSerialization
     roles: frozenset[str]
     adapter: str
-    delivery: str
-    delivery_settings: Mapping[str, Any] = field(repr=False)
     security: Security = field(default_factory=Security)
     secret: bytes | None = field(default=None, repr=False)
     disabled: bool = False
@@ -127,8 +124,6 @@ async def add_system(
     registration_token: str | None = None,
     roles: Iterable[str] = ("partner",),
     adapter: str = "shared-json",
-    delivery: str = "pull",
-    delivery_settings: Mapping[str, Any] | None = None,
 ) -> System:
     """
     Register a software of a registered partner; raises `RegistrationRefused` (form, keys, partner, already registered).
@@ -146,8 +141,6 @@ async def add_system(
         secret=digest(secret),
         roles=_roles(roles),
         adapter=adapter,
-        delivery=_delivery(delivery),
-        delivery_settings=dict(delivery_settings or {}),
     )
     if await get_partner(tx, partner) is None:
         raise RegistrationRefused(
@@ -162,8 +155,6 @@ async def add_system(
             jwks=system.jwks,
             roles=sorted(system.roles),
             adapter=adapter,
-            delivery=delivery,
-            delivery_settings=system.delivery_settings,
             security=demanded.as_json(),
             secret=system.secret,
             registration_token=digest(registration_token),
@@ -192,8 +183,6 @@ async def get_system(tx: Transaction, client_id: str) -> System | None:
         jwks=row.jwks,
         roles=frozenset(row.roles),
         adapter=row.adapter,
-        delivery=row.delivery,
-        delivery_settings=row.delivery_settings,
         security=Security.read(row.security),
         secret=row.secret,
         disabled=row.disabled_at is not None,
@@ -290,10 +279,3 @@ def _roles(roles: Iterable[str]) -> frozenset[str]:
         known = ", ".join(sorted(ROLES))
         raise RegistrationRefused("roles_invalid", f"Rôles possibles : {known}.", f"Possible roles: {known}.")
     return given
-
-
-def _delivery(delivery: str) -> str:
-    if delivery not in DELIVERIES:
-        known = ", ".join(sorted(DELIVERIES))
-        raise RegistrationRefused("delivery_invalid", f"Remises possibles : {known}.", f"Possible deliveries: {known}.")
-    return delivery

@@ -41,8 +41,6 @@ systems = sa.Table(
     sa.Column("jwks", sa.JSON, nullable=False, comment="public keys for private_key_jwt"),
     sa.Column("roles", sa.JSON, nullable=False, comment="partner, auditor, administrator"),
     sa.Column("adapter", sa.String(64), nullable=False, comment="how documents are written for this system"),
-    sa.Column("delivery", sa.String(16), nullable=False, comment="pull or webhook"),
-    sa.Column("delivery_settings", sa.JSON, nullable=False),
     sa.Column(
         "security",
         sa.JSON,

@@ -39,7 +39,7 @@ def run(say: Say) -> Measured:
     """Microseconds of processor time a verification; then the milliseconds in which a proof is recorded as used."""
     now = datetime.now(UTC)
     key, holder = ECKey.generate_key("P-256", {"kid": "bench"}), ECKey.generate_key("P-256")
-    system = System("caf", "99900001100018", "Logiciel", {"keys": []}, frozenset({"partner"}), "a", "pull", {}, TRIAL)
+    system = System("caf", "99900001100018", "Logiciel", {"keys": []}, frozenset({"partner"}), "a", TRIAL)
     tokens = AccessTokens(_ISSUER, HeldKeys([HeldKey(key)]), lambda: now)
     mandate = Mandate("99900001100018", "exchange:read", _ISSUER, confirmation={"jkt": holder.thumbprint()})
     token, shown = tokens.issue(system, mandate), holder.as_dict(private=False)

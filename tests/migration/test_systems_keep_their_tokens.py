@@ -41,7 +41,8 @@ ENDPOINT = {
 async def _upgraded(url: str) -> Security | None:
     database = Database(url)
     await migrate(database, "0005")
-    before = sa.table("systems", *(sa.column(column.name, column.type) for column in systems.columns))
+    gone = (sa.column("delivery", sa.String), sa.column("delivery_settings", sa.JSON))
+    before = sa.table("systems", *(sa.column(column.name, column.type) for column in systems.columns), *gone)
     async with database.write() as tx:
         await tx.execute(sa.insert(partners).values(PARTNER))
         await tx.execute(sa.insert(before).values(SYSTEM))

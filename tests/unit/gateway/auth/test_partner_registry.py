@@ -128,12 +128,11 @@ async def test_what_was_registered_is_read_back(desk: Any) -> None:
         partner.name,
         {"keys": [dict(key) for key in partner.signing_jwks["keys"]]},
     )
-    assert ("caf-rsa", "99900001100018", frozenset({"partner"}), "shared-json", "pull", False) == (
+    assert ("caf-rsa", "99900001100018", frozenset({"partner"}), "shared-json", False) == (
         system.client_id,
         system.partner,
         system.roles,
         system.adapter,
-        system.delivery,
         system.disabled,
     )
     assert [None, None, None] == unknown
@@ -175,7 +174,6 @@ SYSTEMS_REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
     "name too long": ("name_invalid", {"name": "n" * 201}),
     "role unknown": ("roles_invalid", {"roles": ["root"]}),
     "no role": ("roles_invalid", {"roles": []}),
-    "delivery unknown": ("delivery_invalid", {"delivery": "pigeon"}),
     "partner unknown": ("partner_unknown", {"partner": "99900002900010"}),
     "already there": ("system_exists", {"client_id": "caf-rsa"}),
     "bearer outside the sandbox": ("sandbox_only", {"security": Security(binding=Binding.BEARER)}),

@@ -43,7 +43,7 @@ class Site:
         """A system registered with this address."""
         network = {"networks": ["127.0.0.0/8"], "ports": [self.port]}
         security = Security(profile=profile, jwks_uri=f"https://{NAME}:{self.port}/jwks", network=network)
-        return System("caf-publie", "99900001100018", "Logiciel", {"keys": []}, frozenset(), "a", "pull", {}, security)
+        return System("caf-publie", "99900001100018", "Logiciel", {"keys": []}, frozenset(), "a", security)
 
 
 @pytest.fixture
@@ -158,7 +158,7 @@ async def test_a_private_address_is_knocked_at_only_when_the_operator_allowed_it
     server, known = site
     server.publish(keys.es256)
     security = Security(jwks_uri=f"https://{NAME}/jwks")
-    system = System("caf-ailleurs", "99900001100018", "Logiciel", {"keys": []}, frozenset(), "a", "pull", {}, security)
+    system = System("caf-ailleurs", "99900001100018", "Logiciel", {"keys": []}, frozenset(), "a", security)
     assert await known.find(system, "es256") is None
     assert 0 == server.asked
 
@@ -184,6 +184,6 @@ def test_of_a_published_set_only_what_could_be_registered_counts(keys: Any) -> N
 async def test_a_system_with_registered_keys_is_asked_nothing(keys: Any) -> None:
     """The ordinary case makes no request."""
     jwks = keys.public("es256")
-    system = System("caf", "99900001100018", "Logiciel", jwks, frozenset(), "a", "pull", {}, TRIAL)
+    system = System("caf", "99900001100018", "Logiciel", jwks, frozenset(), "a", TRIAL)
     assert await PartnerKeys(SafeClient()).find(system, "es256")
     assert await PartnerKeys(SafeClient()).find(system, None) is None

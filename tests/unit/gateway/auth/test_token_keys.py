@@ -32,7 +32,7 @@ from ops.commands.keys import app
 
 ISSUER = "https://passerelle.example.org"
 NOW = datetime(2026, 12, 1, 9, tzinfo=UTC)
-SYSTEM = System("caf", "99900001100018", "Logiciel", {"keys": []}, frozenset(), "a", "pull", {}, TRIAL)
+SYSTEM = System("caf", "99900001100018", "Logiciel", {"keys": []}, frozenset(), "a", TRIAL)
 MANDATE = Mandate("99900001100018", "validate", ISSUER)
 
 
