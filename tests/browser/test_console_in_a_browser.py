@@ -9,6 +9,8 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import pyotp
@@ -58,13 +60,13 @@ def console(tmp_path_factory: pytest.TempPathFactory, openid_provider: str) -> I
 
 
 @pytest.fixture
-def inside(console: Console, chromium: Any) -> Callable[[int], Any]:
+def inside(console: Console, chromium: Any) -> Callable[..., Any]:
     """A page of somebody who signed in with a password and a code, in a browser of that width."""
 
-    def enter(width: int) -> Any:
+    def enter(width: int, *words: str) -> Any:
         console.used += 1
         login = f"audrey{console.used}"
-        totp = pyotp.parse_uri(console.user(login)["totp_uri"])
+        totp = pyotp.parse_uri(console.user(login, *words)["totp_uri"])
         page = chromium.new_context(viewport={"width": width, "height": 900}, locale="fr-FR").new_page()
         page.goto(f"{console.gateway.address}/console")
         page.fill("#login", login)
@@ -108,6 +110,22 @@ def test_an_auditor_searches_with_the_keyboard_and_a_mouse(inside: Callable[[int
     page.click("text=Ouvrir >> nth=-1")
     page.wait_for_selector("pre")
     assert "?" not in page.url
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_an_operator_tries_a_file(width: int, inside: Callable[..., Any], faults: Callable[..., list[str]]) -> None:
+    """Chosen from the disk and sent, it is shown rule by rule on a page without a fault, at a desk and on a phone."""
+    page = inside(width, "--role", "operator", "--partner", "99900001100018")
+    page.goto(page.url + "/try")
+    assert faults(page) == []
+    sample = Path(str(files("adapters") / "orientation_csv" / "samples" / "tableau-complet" / "partner.csv"))
+    page.select_option("#format", "orientation-csv")
+    page.set_input_files("#file", sample)
+    page.click("main button")
+    page.wait_for_selector("h2:has-text('Document 1')")
+    assert "subject.birth_name" in page.inner_text("table")
+    assert faults(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_somebody_signs_in_at_the_provider_in_a_browser(console: Console, chromium: Any) -> None:
