@@ -47,6 +47,7 @@ from gateway.http import (
     break_glass,
     consents,
     console,
+    console_emergencies,
     console_pages,
     conventions,
     decisions,
@@ -312,6 +313,7 @@ def create_app(runtime: Runtime, role: Role = Role.ALL) -> FastAPI:
             pages,
             schema_pages,
             console,
+            console_emergencies,
             console_pages,
         ):
             app.include_router(module.router)

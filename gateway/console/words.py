@@ -12,7 +12,10 @@ from gateway.auth.people.roles import PersonRole
 Words: TypeAlias = tuple[str, str]
 
 PAGES: Final[Mapping[PersonRole, tuple[tuple[str, str, str], ...]]] = {
-    PersonRole.AUDITOR: (("/console/ledger", "Journal des preuves", "Ledger of proofs"),),
+    PersonRole.AUDITOR: (
+        ("/console/ledger", "Journal des preuves", "Ledger of proofs"),
+        ("/console/emergencies", "Accès d'urgence", "Emergency accesses"),
+    ),
     PersonRole.ADMINISTRATOR: (
         ("/console/partners", "Partenaires", "Partners"),
         ("/console/conventions", "Conventions", "Conventions"),
@@ -21,6 +24,7 @@ PAGES: Final[Mapping[PersonRole, tuple[tuple[str, str, str], ...]]] = {
     PersonRole.OPERATOR: (
         ("/console/exchanges", "Nos échanges", "Our exchanges"),
         ("/console/try", "Essayer un fichier", "Try a file"),
+        ("/console/emergencies", "Accès d'urgence", "Emergency accesses"),
     ),
     PersonRole.COORDINATOR: (("/console/indicators", "Indicateurs", "Indicators"),),
 }

@@ -78,7 +78,7 @@ async def review_access(
     return await reviewing.review(
         opening_id,
         body["outcome"],
-        _professional(body.get("reviewer"), "reviewer"),
+        professional(body.get("reviewer"), "reviewer"),
         await sender_of(request, caller),
         caller,
         attempt,
@@ -106,12 +106,12 @@ def _asked(body: dict[str, Any]) -> Asked:
         recipient=body["recipient"],
         reason=_code(body, "reason", list(code_list("break_glass_reason"))),
         statement=statement.strip(),
-        agent=_professional(body.get("agent"), "agent"),
+        agent=professional(body.get("agent"), "agent"),
         hours=hours,
     )
 
 
-def _professional(value: Any, name: str) -> dict[str, str]:
+def professional(value: Any, name: str) -> dict[str, str]:
     """The named person who answers for it, `{name, role}`."""
     if isinstance(value, dict) and value.keys() == {"name", "role"}:
         texts = {key: str(text).strip() for key, text in value.items() if isinstance(text, str)}

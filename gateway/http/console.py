@@ -16,11 +16,13 @@ from fastapi import APIRouter, Depends, FastAPI, Request
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from gateway.auth.caller import Caller
 from gateway.auth.people import accounts, sessions
 from gateway.auth.people.accounts import Person
 from gateway.auth.people.openid import Begun, OpenID, Provider, SignInRefused
 from gateway.auth.people.roles import PersonRole
 from gateway.auth.people.sessions import Session
+from gateway.auth.scopes import Scopes
 from gateway.console.pages import page
 from gateway.http.bodies import media_type, read_body
 from gateway.http.exchanges import services_of
@@ -143,17 +145,35 @@ async def signed_in(request: Request) -> SignedIn:
     return SignedIn(session, request)
 
 
-def of_role(role: PersonRole) -> Callable[..., Awaitable[SignedIn]]:
-    """Make the dependency that lets in whoever has `role`; it raises `SignInNeeded` or `NotForYou`."""
+def of_role(*roles: PersonRole) -> Callable[..., Awaitable[SignedIn]]:
+    """Make the dependency that lets in whoever has one of `roles`, as the first that they have; it raises `SignInNeeded` or `NotForYou`."""
 
     async def allowed(who: Annotated[SignedIn, Depends(signed_in)]) -> SignedIn:
-        if not who.has(role):
+        theirs = next((role for role in roles if who.has(role)), None)
+        if theirs is None:
             raise NotForYou
-        mine = role is PersonRole.OPERATOR
+        mine = theirs is PersonRole.OPERATOR
         wall.stand(wall.Side(who.session.person.partner) if mine else wall.EVERYBODY)
         return who
 
     return allowed
+
+
+def auditor_of(who: SignedIn) -> Caller:
+    """Who the ledger says read it: the operator of the gateway, or the auditor's own organisation; and the person's id."""
+    operator = services_of(who.request).settings.operator_siret
+    return caller_of(who, who.session.person.partner or operator, Scopes.LEDGER_READ)
+
+
+def operator_of(who: SignedIn) -> Caller:
+    return caller_of(who, who.session.person.partner, Scopes.EXCHANGE_READ)
+
+
+def caller_of(who: SignedIn, partner: str, scope: Scopes) -> Caller:
+    """The person as the ledger says who acted, for an organisation, with one right."""
+    person = who.session.person
+    roles = frozenset(role.value for role in person.roles)
+    return Caller(f"person:{person.id}", partner, "console", frozenset({scope.value}), roles, who.session.id[:36])
 
 
 async def read_form(request: Request) -> dict[str, str]:

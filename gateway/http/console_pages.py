@@ -5,10 +5,10 @@ The console's pages, each for one role: the auditor's ledger, the administrator'
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from anyio import to_thread
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Path, Query
 from starlette.responses import Response
 
 from adapters.registry import UnknownAdapter
@@ -17,17 +17,17 @@ from gateway.audit import reading
 from gateway.audit.criteria import Criteria, View, cursor_of
 from gateway.audit.indexing import settled
 from gateway.audit.search import search
-from gateway.auth.caller import Caller
 from gateway.auth.people.roles import PersonRole
-from gateway.auth.scopes import Scopes
 from gateway.console import overview, trying
 from gateway.delivery import replays
 from gateway.delivery.lookup import SET_ASIDE, Filters
 from gateway.errors import Problem
 from gateway.following import changes, one
-from gateway.http.console import SignedIn, of_role, signed_in
+from gateway.http.console import SignedIn, auditor_of, of_role, operator_of, signed_in
+from gateway.http.convention_pages import printed, registered
 from gateway.http.exchanges import Id, services_of
 from gateway.records import record_of
+from gateway.store import conventions as stored
 from schemas import code_list
 
 router = APIRouter(prefix="/console", include_in_schema=False)
@@ -59,7 +59,7 @@ async def ledger(who: Auditor) -> Response:
 async def search_ledger(who: Auditor) -> Response:
     """Search the ledger, masked; the search is an event of it."""
     fields, services = await who.form(), services_of(who.request)
-    caller = _auditor(who)
+    caller = auditor_of(who)
     told: dict[str, Any] = {"asked": fields, "found": None, "fault": None, "reasons": code_list("audit_reason")}
     try:
         sender = {"siret": caller.partner, "name": "console"}
@@ -81,7 +81,7 @@ async def read_event(who: Auditor) -> Response:
     told["reasons"] = code_list("audit_reason")
     try:
         view = View.read(None, fields.get("reason") or None, fields.get("case") or None)
-        told["event"] = await reading.event(told["id"], view, _auditor(who), services)
+        told["event"] = await reading.event(told["id"], view, auditor_of(who), services)
     except Problem as problem:
         return who.show("event", problem.status, **told | {"fault": problem})
     return who.show("event", **told)
@@ -101,6 +101,24 @@ async def conventions(who: Administrator) -> Response:
     services = services_of(who.request)
     async with services.database.read() as tx:
         return who.show("conventions", conventions=await overview.conventions_at(tx, services.clock()))
+
+
+@router.get("/conventions/{convention_id}/{version}")
+async def convention(
+    convention_id: Id,
+    version: Annotated[int, Path(ge=1, le=10_000)],
+    who: Administrator,
+    form: Annotated[Literal["html", "pdf", "register"], Query(alias="format")] = "html",
+) -> Response:
+    """Show one version of a convention as its parties read it, in PDF, or its entry of the register of processing."""
+    services = services_of(who.request)
+    async with services.database.read() as tx:
+        found = [record.convention for record in await stored.versions(tx, convention_id)]
+        everything = await overview.conventions_at(tx, services.clock())
+    for each in found:
+        if each.version == version:
+            return await (registered(each, "html") if form == "register" else printed(each, form))
+    return who.show("conventions", 404, conventions=everything)
 
 
 @router.get("/deliveries")
@@ -140,7 +158,7 @@ async def replay(who: Administrator) -> Response:
 @router.get("/exchanges")
 async def exchanges(who: Operator, cursor: Annotated[str | None, Query(pattern=r"^[0-9]{1,12}$")] = None) -> Response:
     """Show the exchanges of the operator's own organisation, in the order in which they changed."""
-    return who.show("exchanges", **await changes(_operator(who), services_of(who.request), cursor, None, _PAGE))
+    return who.show("exchanges", **await changes(operator_of(who), services_of(who.request), cursor, None, _PAGE))
 
 
 @router.get("/try")
@@ -180,7 +198,7 @@ async def try_a_file(who: Operator) -> Response:
 async def exchange(exchange_id: Id, who: Operator) -> Response:
     """Show one exchange; another organisation's is not found, as one that does not exist."""
     try:
-        found = await one(_operator(who), services_of(who.request), exchange_id)
+        found = await one(operator_of(who), services_of(who.request), exchange_id)
     except Problem as problem:
         return who.show("exchange", problem.status, exchange=None)
     return who.show("exchange", exchange=found)
@@ -208,19 +226,3 @@ def _asked(fields: dict[str, str]) -> dict[str, Any]:
     if person:
         asked["subject"] = person
     return asked | {"limit": _PAGE}
-
-
-def _auditor(who: SignedIn) -> Caller:
-    """Who the ledger says read it: the operator of the gateway, or the auditor's own organisation; and the person's id."""
-    operator = services_of(who.request).settings.operator_siret
-    return _caller(who, who.session.person.partner or operator, Scopes.LEDGER_READ)
-
-
-def _operator(who: SignedIn) -> Caller:
-    return _caller(who, who.session.person.partner, Scopes.EXCHANGE_READ)
-
-
-def _caller(who: SignedIn, partner: str, scope: Scopes) -> Caller:
-    person = who.session.person
-    roles = frozenset(role.value for role in person.roles)
-    return Caller(f"person:{person.id}", partner, "console", frozenset({scope.value}), roles, who.session.id[:36])

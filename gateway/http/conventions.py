@@ -22,6 +22,7 @@ from gateway.auth.resource import Caller, requires
 from gateway.auth.scopes import Scopes
 from gateway.errors import Problem, not_found
 from gateway.http.bodies import read_body, read_json
+from gateway.http.convention_pages import PRINTED, EntryForm, Form, printed, registered, wanted
 from gateway.http.exchanges import Id, IdempotencyKey, attempt_of, services_of
 from gateway.records import record_of
 from gateway.services import Services
@@ -74,12 +75,26 @@ async def propose(request: Request, caller: Writer, key: IdempotencyKey = None) 
     return JSONResponse(answer, 201)
 
 
-@router.get("/v1/conventions/{convention_id}")
+@router.get("/v1/conventions/{convention_id}", response_model=None, responses={200: {"content": PRINTED}})
 async def get_convention(
-    convention_id: Id, request: Request, caller: Writer, version: Version = None
-) -> dict[str, Any]:
-    """A convention one is a party of: its text, state and signatures. / Lire une convention."""
-    return await _shown(convention_id, caller, services_of(request), version)
+    convention_id: Id, request: Request, caller: Writer, version: Version = None, form: Form = None
+) -> dict[str, Any] | Response:
+    """A convention one is a party of: its text, state and signatures; or its page to read, to print. / Lire une convention."""
+    services = services_of(request)
+    if (chosen := wanted(request, form)) == "json":
+        return await _shown(convention_id, caller, services, version)
+    return await printed(await _read_by(convention_id, caller, services, version), chosen)
+
+
+@router.get(
+    "/v1/conventions/{convention_id}/register", response_model=None, responses={200: {"content": {"text/html": {}}}}
+)
+async def get_register_entry(
+    convention_id: Id, request: Request, caller: Writer, version: Version = None, form: EntryForm = None
+) -> Response:
+    """The entry of the register of processing, RGPD art. 30, for the parties. / La fiche du registre des traitements."""
+    convention = await _read_by(convention_id, caller, services_of(request), version)
+    return await registered(convention, wanted(request, form, pdf=False))
 
 
 @router.post("/v1/conventions/{convention_id}/sign")
@@ -246,6 +261,11 @@ async def _record(
         "client_id": caller.client_id,
     }
     await services.ledger.append(tx, [record_of(event_type, now, caller.partner, body, services.vault.own)])
+
+
+async def _read_by(convention_id: str, caller: Caller, services: Services, version: int | None) -> Convention:
+    async with services.database.read() as tx:
+        return (await _mine(tx, convention_id, caller, version))[0].convention
 
 
 async def _shown(convention_id: str, caller: Caller, services: Services, version: int | None) -> dict[str, Any]:

@@ -107,6 +107,10 @@ class Publication:
             states = self._readings.endpoints if self._readings else {}
             return [Observation(number, {"state": state}) for state, number in states.items()]
 
+        def emergencies() -> Iterable[Observation]:
+            states = self._readings.emergencies if self._readings else {}
+            return [Observation(number, {"state": state}) for state, number in states.items()]
+
         def readable() -> Iterable[Observation]:
             return [Observation(int(self._readings is not None))]
 
@@ -124,6 +128,12 @@ class Publication:
             meter, "tdu.deliveries.open", "Deliveries that something is still to happen to, by state.", open_deliveries
         )
         _gauge(meter, "tdu.endpoints", "Systems served by webhook, SFTP or AMQP, by how that goes.", endpoints)
+        _gauge(
+            meter,
+            "tdu.break_glass.accesses",
+            "Emergency accesses that are open, wait for their review, or whose review is late, by state.",
+            emergencies,
+        )
         _gauge(meter, "tdu.ledger.size", "Entries under the last signed checkpoint.", of(lambda now: now.ledger_size))
         _gauge(
             meter,

@@ -11,9 +11,9 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from consent.tables import ledger_checkpoints, ledger_events
+from consent.tables import break_glass, ledger_checkpoints, ledger_events
 from gateway.bus import outbox
-from gateway.store.database import Transaction, moment
+from gateway.store.database import Transaction, instant, moment
 from gateway.store.tables import deliveries, endpoints, partners
 
 ENDPOINT_STATES: Final = ("active", "failing", "suspended")
@@ -33,6 +33,8 @@ class Readings:
     unsequenced: int
     unsequenced_age: float
     endpoints: Mapping[str, int]
+    emergencies: Mapping[str, int]
+    """Emergency accesses that are `open`, and those that wait for a review, `to_review` or `overdue`."""
 
 
 async def read(tx: Transaction, now: datetime) -> Readings:
@@ -61,4 +63,19 @@ async def read(tx: Transaction, now: datetime) -> Readings:
         unsequenced=unsequenced,
         unsequenced_age=max(0.0, (now - moment(oldest)).total_seconds()) if oldest else 0.0,
         endpoints={state: fared.get(state, 0) for state in ENDPOINT_STATES},
+        emergencies=await _emergencies(tx, instant(now)),
     )
+
+
+async def _emergencies(tx: Transaction, now: str) -> dict[str, int]:
+    glass = break_glass.c
+    unreviewed = glass.reviewed_at.is_(None)
+    conditions = {
+        "open": sa.and_(glass.ended_at.is_(None), glass.until > now),
+        "to_review": sa.and_(unreviewed, glass.review_due_at > now),
+        "overdue": sa.and_(unreviewed, glass.review_due_at <= now),
+    }
+    counted = sa.select(
+        *(sa.func.count().filter(condition).label(state) for state, condition in conditions.items())
+    ).where(sa.or_(*conditions.values()))
+    return dict((await tx.execute(counted)).one()._mapping)

@@ -10,7 +10,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from consent.ledger.lists import PERSON, bucket_of, key_of, prefix_of
-from consent.tables import ledger_events, ledger_list_rows, ledger_lists
+from consent.tables import break_glass, break_glass_mails, ledger_events, ledger_list_rows, ledger_lists
 from consent.tables import metadata as consent_metadata
 from gateway.store.database import Database, Transaction, instant
 from gateway.store.tables import attachment_chunks, attachments, deliveries, exchanges, metadata, subjects
@@ -33,6 +33,8 @@ async def destroy(tx: Transaction, subject_id: str, now: datetime) -> dict[str, 
     await _overwrite(tx, on=True)
     files = sa.select(attachments.c.id).where(attachments.c.subject_id == subject_id)
     await tx.execute(sa.delete(attachment_chunks).where(attachment_chunks.c.attachment_id.in_(files)))
+    openings = sa.select(break_glass.c.id).where(break_glass.c.subject_id == subject_id)
+    await tx.execute(sa.delete(break_glass_mails).where(break_glass_mails.c.opening_id.in_(openings)))
     counts = {}
     for table in about_somebody():
         gone = await tx.execute(sa.delete(table).where(table.c.subject_id == subject_id))

@@ -4,6 +4,8 @@ The printed convention and the register's entry as HTML: one self-contained file
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
@@ -32,6 +34,25 @@ def register_html(entry: Mapping[str, Any]) -> str:
             entry={**entry, "controllers": shown}, style=_style(), since=day(dates["from"]), until=day(dates["until"])
         )
     )
+
+
+def security_headers() -> dict[str, str]:
+    """What a browser may do with these pages: show them, with the one style sheet that is in them."""
+    return self_contained(_style())
+
+
+def self_contained(style: str) -> dict[str, str]:
+    """The headers of a page that holds all it needs, its one style sheet in it: a browser fetches and runs nothing."""
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    policy = (
+        f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+    return {
+        "Content-Security-Policy": policy,
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "no-referrer",
+        "Cache-Control": "no-store",
+    }
 
 
 @cache

@@ -6,8 +6,6 @@ Nothing comes from outside: the styles are in the page, the QR code is drawn in 
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
@@ -20,6 +18,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from consent.agreement import Agreement, AgreementState
 from consent.clock import PARIS, instant
+from gateway.printing.html import self_contained
 from gateway.receipts.content import Content
 from schemas import Document, code_list
 
@@ -82,16 +81,7 @@ def verification_page(identifier: str, address: str) -> str:
 
 def security_headers() -> dict[str, str]:
     """What a browser may do with these pages: show them, with the one style sheet that is in them."""
-    digest = base64.b64encode(hashlib.sha256(style().encode()).digest()).decode()
-    policy = (
-        f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    )
-    return {
-        "Content-Security-Policy": policy,
-        "X-Content-Type-Options": "nosniff",
-        "Referrer-Policy": "no-referrer",
-        "Cache-Control": "no-store",
-    }
+    return self_contained(style())
 
 
 @cache

@@ -9,8 +9,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
+from consent.tables import break_glass, break_glass_mails
 from gateway.break_glass import telling
+from gateway.metrics import readings
 from gateway.replay import replay
 from gateway.store import subjects
 from gateway.store.subjects import Identity
@@ -300,3 +303,64 @@ async def test_an_access_about_somebody_the_gateway_never_met_finds_them_when_th
         assert await subjects.find(tx, Identity.of(subject, CAF, services.vault))
     assert ident == (await sent(urgent, subject))["break_glass"]
     await reviewed_all(urgent)
+
+
+async def test_what_waits_for_a_review_is_counted(urgent: Any) -> None:
+    """Open and to review, then late, then neither: what `/metrics` reads."""
+    services = urgent.runtime.services
+
+    async def counted() -> dict[str, int]:
+        async with services.database.read() as tx:
+            return dict((await readings.read(tx, services.clock())).emergencies)
+
+    before = await counted()
+    ident = (await opened(urgent, urgent.person(), hours=1))["id"]
+    fresh = await counted()
+    urgent.clock.advance(days=8)
+    late = await counted()
+    await review(urgent, ident, "justified")
+    assert (before["open"] + 1, before["to_review"] + 1) == (fresh["open"], fresh["to_review"])
+    assert {"open": 0, "to_review": 0, "overdue": 1} == late
+    assert 0 == (await counted())["overdue"]
+
+
+async def test_erasing_a_person_leaves_nothing_of_the_access_about_them(urgent: Any) -> None:
+    """The row and the messages about it are gone, its events say nothing, its address is that of nothing."""
+    subject, services = urgent.person(), urgent.runtime.services
+    ident = (await opened(urgent, subject))["id"]
+    await sent(urgent, subject)
+    row = await urgent.row(break_glass, id=ident)
+    assert 2 == await _mails(urgent, ident)
+    body = {"subject": subject, "reason": "person_request"}
+    certificate = await urgent.done("administrator", "POST", "/v1/persons/erase", json=body)
+    assert 1 == certificate["destroyed"]["break_glass"]
+    assert None is await urgent.row(break_glass, id=ident)
+    assert 0 == await _mails(urgent, ident)
+    assert [] == await urgent.events(ident, "break_glass")
+    for who in ("ccas", "auditor"):
+        await urgent.refused(who, "GET", f"/v1/break-glass/{ident}", 404)
+    async with services.database.read() as tx:
+        assert {} == await subjects.data_keys(tx, [row.subject_id], services.vault)
+    assert ident not in (await urgent.call("ccas", "GET", "/v1/break-glass")).text
+
+
+async def test_an_access_is_forgotten_with_the_trace_of_its_convention(urgent: Any) -> None:
+    """At 36 months its row and messages go, with an event; not before."""
+    ident = (await opened(urgent, urgent.person(), hours=1))["id"]
+    await review(urgent, ident, "justified")
+    urgent.clock.advance(days=1080)
+    await urgent.keep()
+    assert None is not await urgent.row(break_glass, id=ident)
+    urgent.clock.advance(days=30)
+    assert 1 <= (await urgent.keep())["past accesses"]
+    assert None is await urgent.row(break_glass, id=ident)
+    assert 0 == await _mails(urgent, ident)
+    [event] = await urgent.events(ident, "retention_purged")
+    assert "break_glass" == event.body["class"]
+
+
+async def _mails(office: Any, ident: str) -> int:
+    """How many messages there are about an access."""
+    query = sa.select(sa.func.count()).where(break_glass_mails.c.opening_id == ident)
+    async with office.runtime.services.database.read() as tx:
+        return int((await tx.execute(query)).scalar_one())

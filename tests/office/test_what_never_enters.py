@@ -56,3 +56,30 @@ async def test_a_document_with_a_hidden_number_is_refused_whole(office: Any, val
     objection = {"subject": consent["subject"]}
     body = await office.refused("association", "POST", "/v1/objections", 422, json=objection)
     assert code == body["errors"][0]["code"]
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        "iban",
+        "bank",
+        "funeralContract",
+        "relatives",
+        "thirdPersonName",
+        "privateSynthesis",
+        "gir",
+        "doctor",
+        "pregnancy",
+    ],
+)
+async def test_what_the_shared_language_has_no_place_for_is_refused_by_its_name(office: Any, member: str) -> None:
+    """At the top or inside the person, planted under its usual name: the document is refused there, and its value told to nobody."""
+    for place in ("", "subject"):
+        referral = office.referral(office.person(), recipients=[{"siret": DEPARTEMENT}])
+        (referral[place] if place else referral)[member] = "Valeur plantée"
+        answer = await office.call("caf", "POST", "/v1/referrals", json=referral)
+        assert 422 == answer.status_code
+        assert [("unknown_property", f"/{place}/*".replace("//", "/"))] == [
+            (error["code"], error["pointer"]) for error in answer.json()["errors"]
+        ]
+        assert "Valeur plantée" not in answer.text

@@ -12,13 +12,22 @@ import pytest
 from starlette.routing import Route
 
 MODEL = Path(__file__).parents[2] / "consent" / "models" / "tznr-caf-departement.yaml"
-PARTNER, OTHER = "99900001100018", "99900002900010"
+ASSOCIATIONS = MODEL.with_name("tznr-caf-association.yaml")
+PARTNER, OTHER, RELAIS = "99900001100018", "99900002900010", "99900003700013"
 OPEN = {"/console/sign-in", "/console/openid", "/console/openid/return"}
 EVERYBODY = {"/console", "/console/sessions", "/console/sessions/end", "/console/sign-out"}
+EMERGENCIES = {"/console/emergencies", "/console/emergencies/one", "/console/emergencies/review"}
+CONVENTION = "/console/conventions/{convention_id}/{version}"
 PAGES = {
-    "auditor": {"/console/ledger", "/console/ledger/event"},
-    "administrator": {"/console/partners", "/console/conventions", "/console/deliveries", "/console/deliveries/replay"},
-    "operator": {"/console/exchanges", "/console/exchanges/{exchange_id}", "/console/try"},
+    "auditor": {"/console/ledger", "/console/ledger/event"} | EMERGENCIES,
+    "administrator": {
+        "/console/partners",
+        "/console/conventions",
+        CONVENTION,
+        "/console/deliveries",
+        "/console/deliveries/replay",
+    },
+    "operator": {"/console/exchanges", "/console/exchanges/{exchange_id}", "/console/try"} | EMERGENCIES,
     "coordinator": {"/console/indicators"},
 }
 
@@ -53,6 +62,7 @@ async def test_every_page_opens_to_its_role_and_to_no_other(house: Callable[...,
             if path in OPEN:
                 continue
             place = path.replace("{exchange_id}", "00000000-0000-4000-8000-000000000000")
+            place = place.replace("{convention_id}", "tznr-inconnue").replace("{version}", "1")
             send = "get" if method == "GET" else "post"
             extra = () if method == "GET" else ({},)
             answer = await getattr(nobody, send)(place, *extra)
@@ -125,6 +135,23 @@ async def test_an_operator_sees_their_own_organisation_only(house: Callable[...,
         assert (await theirs.get(missing)).status_code == 404
 
 
+async def test_an_administrator_reads_a_convention_and_keeps_it(house: Callable[..., Any]) -> None:
+    """The list leads to the page, to the PDF and to the register's entry of each version."""
+    async with house() as home:
+        caf = await home.started.partner(PARTNER, "CAF de Valombre", "caf")
+        await home.started.partner(OTHER, "Département de Valombre", "dep")
+        await caf.propose(MODEL.read_bytes())
+        alix = await home.signed_in("alix", "administrator")
+        listed = (await alix.get("/console/conventions")).text
+        for form, start in (("", "<!doctype html>"), ("?format=pdf", "%PDF-"), ("?format=register", "<!doctype html>")):
+            address = f"/console/conventions/tznr-valombre-caf-departement/1{form}"
+            assert f'href="{address}"' in listed
+            answer = await alix.get(address)
+            assert answer.status_code == 200
+            assert answer.content.startswith(start.encode())
+        assert (await alix.get("/console/conventions/tznr-valombre-caf-departement/2")).status_code == 404
+
+
 async def test_an_auditor_searches_and_opens_with_a_reason(house: Callable[..., Any]) -> None:
     """The answer is masked; opening one event asks for a reason, and both are events of the ledger."""
     async with house() as home:
@@ -146,3 +173,43 @@ async def test_an_auditor_searches_and_opens_with_a_reason(house: Callable[..., 
         wrong = await audrey.form("/console/ledger", "/console/ledger", {"partner": "pas un SIRET"})
         assert wrong.status_code == 400
         assert "SIRET" in wrong.text
+
+
+async def test_an_emergency_access_is_reviewed_by_the_other_party(house: Callable[..., Any]) -> None:
+    """Who opened it sees it and cannot review it; the other party reads, reviews, and it no longer waits; a stranger sees none."""
+    text = ASSOCIATIONS.read_text(encoding="utf-8").replace('schema_version: "1.0"', 'schema_version: "1.1"')
+    lines = text.split("    # break_glass:")[1].split("\n\n")[0]
+    text = text.replace("    # break_glass:" + lines, ("    # break_glass:" + lines).replace("    # ", "    "))
+    async with house() as home:
+        caf = await home.started.partner(PARTNER, "CAF de Valombre", "caf")
+        relais = await home.started.partner(RELAIS, "Le Relais", "relais")
+        await caf.propose(text.encode())
+        for partner in (caf, relais):
+            await partner.sign(text.encode())
+        access = {
+            "subject": {"birth_name": "Carvalho", "given_names": ["Lise"], "birth_date": "1980-05-17", "sex": "female"},
+            "kind": "referral",
+            "purpose": "inform_about_rights",
+            "recipient": RELAIS,
+            "reason": "shelter",
+            "statement": "Sortie d'hôpital ce soir, sans logement, injoignable.",
+            "agent": {"name": "Dominique Vasseur", "role": "Assistante sociale"},
+        }
+        ident = (await caf.call("POST", "/v1/break-glass", json=access)).json()["id"]
+        page, one, send = "/console/emergencies", "/console/emergencies/one", "/console/emergencies/review"
+        opener = await home.signed_in("claire", "operator", partner=PARTNER)
+        other = await home.signed_in("denis", "operator", partner=RELAIS)
+        stranger = await home.signed_in("emma", "operator", partner=OTHER)
+        listed = (await other.get(page)).text
+        assert "1 à revoir" in listed and ident in listed and "Vasseur" not in listed and "Carvalho" not in listed
+        assert ident not in (await stranger.get(page)).text
+        review = {"id": ident, "name": "Claude Aubry", "role": "Référente", "outcome": "unjustified"}
+        own = await opener.form(page, send, review)
+        assert own.status_code == 403
+        seen = await other.form(page, one, {"id": ident})
+        assert "Dominique Vasseur" in seen.text and "Revoir cet accès" in seen.text and "Carvalho" not in seen.text
+        assert (await other.form(page, send, review | {"outcome": ""})).status_code == 400
+        done = await other.form(page, send, review)
+        assert done.status_code == 200 and "La revue est inscrite" in done.text and "injustifié" in done.text
+        assert "0 à revoir" in (await other.get(page)).text
+        assert (await other.form(page, send, review)).status_code == 409

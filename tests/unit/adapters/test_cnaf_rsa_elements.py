@@ -179,3 +179,13 @@ def test_a_dishonest_list_is_not_read(tmp_path, row, fault):
     source.write_text(f"path,treatment,target,reason\n{row}\n", encoding="utf-8")
     with pytest.raises(ValueError, match=fault):
         read_rules(source)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["PaiementTiers", "NOMTIE", "COMPLIDEADR", "Grossesse", "NATFINGRO", "Controle", "RIB", "IBAN", "BIC", "Creance"],
+)
+def test_what_must_be_dropped_at_the_door_is_carried_nowhere(name: str) -> None:
+    """Bank details, third parties, pregnancy, checks and debts: whatever the element or the block, no rule carries it."""
+    mapped = {path for path, rule in RULES.items() if rule.treatment in (Treatment.MAPPED, Treatment.KEPT)}
+    assert [] == [path for path in mapped if name in path.split("/")]

@@ -136,3 +136,28 @@ async def test_nobody_puts_a_version_in_the_place_of_a_convention_of_others(in_p
         assert {} == await _send(caf)
     assert ["conflict", "conflict"] == [each.json()["code"] for each in (taken, clash)]
     assert (1, "valid") == (again.json()["version"], again.json()["state"])
+
+
+async def test_a_convention_is_read_printed_and_registered_by_its_parties(in_process: Callable[..., Any]) -> None:
+    """Page, PDF and register entry, by `format` or `Accept`; JSON when nothing is said; a stranger gets the 404 of nothing."""
+    async with in_process() as started:
+        caf, departement = await _signed(started)
+        ccas = await started.partner(CCAS, "CCAS de Valombre-Ville", "ccas-valombre")
+        path = f"/v1/conventions/{CONVENTION}"
+        page = await caf.call("GET", f"{path}?format=html")
+        negotiated = await departement.call("GET", path, headers={"Accept": "text/html,application/json;q=0.9"})
+        pdf = await caf.call("GET", path, headers={"Accept": "application/pdf"})
+        plain = await caf.call("GET", path)
+        entry = await caf.call("GET", f"{path}/register?version=1")
+        shown = await departement.call("GET", f"{path}/register?format=html")
+        for query in ("?format=html", "?format=pdf", "/register", "/register?format=html"):
+            stranger = await ccas.call("GET", path + query, expect=(404,))
+            nothing = await ccas.call("GET", f"/v1/conventions/tznr-inconnue{query}", expect=(404,))
+            assert stranger.json()["detail"] == nothing.json()["detail"]
+        await caf.call("GET", f"{path}?format=html&version=2", expect=(404,))
+    assert page.text == negotiated.text and "Aller vers les droits en Valombre" in page.text
+    assert page.headers["content-type"].startswith("text/html") and "sha256-" in page.headers["content-security-policy"]
+    assert pdf.content.startswith(b"%PDF-") and "application/pdf" == pdf.headers["content-type"]
+    assert "valid" == plain.json()["state"]
+    assert (CONVENTION, "RGPD art. 30(1)") == (entry.json()["convention"]["id"], entry.json()["article"])
+    assert shown.headers["content-type"].startswith("text/html") and "Registre" in shown.text
