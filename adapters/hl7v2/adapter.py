@@ -6,9 +6,9 @@ import json
 from collections.abc import Sequence
 from importlib.resources import files
 
-from adapters.base import Context, Translation
 from adapters.hl7v2 import er7
 from adapters.mapping.engine import MappingAdapter
+from adapters.mapping.records import Reader
 from schemas import Document
 
 
@@ -22,15 +22,12 @@ class Hl7v2(MappingAdapter):
         self.media_types = ("x-application/hl7-v2+er7",)
         self.output_media_type = "x-application/hl7-v2+er7; charset=utf-8"
 
-    def to_shared(self, raw: bytes, context: Context) -> Translation:
-        """
-        See `Adapter.to_shared`.
-        """
-        lines = (json.dumps(message, ensure_ascii=False) for message in er7.read(raw))
-        return super().to_shared("\n".join([*lines, ""]).encode(), context)
-
     def to_partner(self, documents: Sequence[Document]) -> bytes:
         """
         See `Adapter.to_partner`.
         """
         return er7.write([json.loads(line) for line in super().to_partner(documents).splitlines()])
+
+    def _reader(self, raw: bytes) -> Reader:
+        lines = (json.dumps(message, ensure_ascii=False) for message in er7.read(raw))
+        return super()._reader("\n".join([*lines, ""]).encode())
