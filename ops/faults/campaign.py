@@ -219,9 +219,9 @@ class _Campaign:
         if not among or self.progress.done("poison"):
             return
         subject = {"birth_name": "Poison", "given_names": [_POISON], "birth_date": "1980-05-17", "sex": "male"}
-        self.poisoned.update(await self.load.single(CALLED, subject=subject))
+        sent = set(await self.load.single(CALLED, subject=subject))
+        self.poisoned |= sent
         self.progress.note("poisoned", sorted(self.poisoned))
-        sent = set(self.poisoned)
         while len(sent) < among:
             some = (self.load.single(CALLED) for _ in range(min(_AT_ONCE, among - len(sent))))
             sent.update(*await asyncio.gather(*some))

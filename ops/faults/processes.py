@@ -160,6 +160,17 @@ class KillableServer:
                 if _listens(self.url):
                     return
 
+    def control(self, *words: str) -> None:
+        """Run `rabbitmqctl` on the node; raises `RuntimeError` with what it said."""
+        command = [str(Path(self._server.command[0]).with_name("rabbitmqctl")), *words]
+        environment = os.environ | dict(self._server.environment)
+        user, folder = self._server.user, self._server.folder
+        done = subprocess.run(
+            command, env=environment, user=user, cwd=folder, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise RuntimeError(f"rabbitmqctl {words[0]}: {(done.stderr or done.stdout)[-500:]}")
+
     def close(self) -> None:
         """Stop it."""
         for process in (self._process, self._beside):

@@ -72,7 +72,7 @@ def summary(rounds: Sequence[float | None]) -> dict[str, Any]:
     late = len(rounds) - len([each for each in times if each <= RECOVERY_SECONDS])
     return {
         "rounds": len(rounds),
-        "median": statistics.median(times) if times else None,
+        "median": round(statistics.median(times), 2) if times else None,
         "longest": max(times, default=None),
         "late": late,
     }

@@ -49,6 +49,8 @@ def _campaign(progress: Progress) -> Iterator[str]:
     yield from ("", f"## {form}", "")
     yield f"From {notes['began']} to {notes.get('written', '')}. Commands, in the order in which they went on in one folder:"
     yield from ("", *(f"    {command}" for command in notes.get("commands", ())), "")
+    if "code" in notes:  # campaigns begun before each command told its own
+        yield from (f"The first of these tried revision {notes['code']}.", "")
     if load := notes.get("load"):
         told = f"median {statistics.median(load):g}, highest {max(load):g}, on {os.cpu_count()} processors"
         yield f"Load average of the machine at the rounds, other work included: {told}."
