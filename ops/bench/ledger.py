@@ -3,7 +3,8 @@
 fast a receipt and a search answer as it grows, how fast and in how much memory the offline verifier reads it whole, and how long
 after the 202 of an exchange its receipt is there.
 
-`TDU_BENCH_LEDGER_ENTRIES` makes it smaller; goals are only judged at a million.
+`TDU_BENCH_LEDGER_ENTRIES` makes it smaller; goals are only judged at a million. `TDU_BENCH_LEDGER_DATABASE` is an empty PostgreSQL
+database (`postgresql+asyncpg://…`) to measure instead of SQLite; the receipts after the 202 stay those of the embedded gateway.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ from ops.demo.gateway_process import started
 from ops.migrations import migrate
 
 ENTRIES: Final = int(os.environ.get("TDU_BENCH_LEDGER_ENTRIES", "1000000"))
+DATABASE: Final = os.environ.get("TDU_BENCH_LEDGER_DATABASE", "")
 STEPS: Final = (1_000, 10_000, 100_000, 1_000_000)
 CHUNK: Final = 10_000
 PLAIN_EVERY: Final = 5
@@ -52,14 +54,14 @@ _BEGUN: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def run(say: Say) -> Measured:
-    """Measure on a database of its own: SQLite, on the disk of the temporary folder."""
+    """Measure on the database that is given, or on a SQLite file of the temporary folder."""
     with tempfile.TemporaryDirectory(prefix="tdu-bench-") as directory:
         return asyncio.run(_measure(Path(directory), say))
 
 
 async def _measure(folder: Path, say: Say) -> Measured:
     figures = {f"receipt_after_202_{name}_ms": value for name, value in (await _receipts(folder, say)).items()}
-    database = Database(f"sqlite+aiosqlite:///{folder / 'ledger.sqlite'}")
+    database = Database(DATABASE or f"sqlite+aiosqlite:///{folder / 'ledger.sqlite'}")
     await migrate(database)
     log = _Log(database, folder)
     await log.prepare()
