@@ -11,9 +11,12 @@ import hmac
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+import orjson
+from joserfc.jwk import Key
 from joserfc.util import urlsafe_b64encode
 
 from gateway.auth.access_token import SKEW
@@ -27,6 +30,9 @@ LIFETIME: Final = 60
 """Seconds during which a proof is acceptable."""
 
 MAX_CHARACTERS: Final = 4_096
+
+_KEYS: Final = 2_000
+"""Clients' keys kept ready for use."""
 
 NONCE_MINUTES: Final = 5
 """How long a nonce serves; a client that arrives with an older one is given the next, and tries again."""
@@ -72,6 +78,7 @@ class Nonces:
     def __init__(self, secret: bytes, clock: Callable[[], datetime]) -> None:
         self._secret = hmac.digest(secret, b"tdu dpop nonce", hashlib.sha256)
         self._clock = clock
+        self._accepted: tuple[int, list[str]] = (-1, [])
 
     def current(self) -> str:
         """Give the nonce of this minute."""
@@ -80,7 +87,9 @@ class Nonces:
     def accepts(self, nonce: object) -> bool:
         """Whether `nonce` is ours and recent."""
         now = self._minute()
-        recent = (self._of(minute) for minute in range(now - NONCE_MINUTES, now + 2))
+        if self._accepted[0] != now:
+            self._accepted = now, [self._of(minute) for minute in range(now - NONCE_MINUTES, now + 2)]
+        recent = self._accepted[1]
         return isinstance(nonce, str) and nonce.isascii() and any(hmac.compare_digest(nonce, known) for known in recent)
 
     def _minute(self) -> int:
@@ -172,9 +181,16 @@ def _verified(compact: str) -> tuple[str, dict[str, Any]]:
         raise Unreadable("not a proof")
     if has_private_member(jwk):
         raise Unreadable("the key is not public")
-    key = import_public(jwk)
+    key, thumbprint = _imported(orjson.dumps(jwk))
     proof.verify(key, algorithms_of(key))
-    return key.thumbprint(), proof.claims
+    return thumbprint, proof.claims
+
+
+@lru_cache(maxsize=_KEYS)
+def _imported(jwk: bytes) -> tuple[Key, str]:
+    """Import a public key, given as JSON, with its thumbprint; a client shows the same one with every request."""
+    key = import_public(orjson.loads(jwk))
+    return key, key.thumbprint()
 
 
 def _same_address(htu: object, address: str) -> bool:
