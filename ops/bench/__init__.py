@@ -12,6 +12,7 @@ BENCHES: Final[Mapping[str, str]] = {
     "adapters": "ops.bench.adapters",
     "memory": "ops.bench.memory",
     "ingest": "ops.bench.ingest",
+    "through": "ops.bench.through",
     "ledger": "ops.bench.ledger",
 }
 """Each bench by name, and its module, read only when it is run."""

@@ -17,26 +17,23 @@ import subprocess
 import sys
 import tempfile
 import time
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import sqlalchemy as sa
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from joserfc import jwt
 from joserfc.jwk import ECKey
-from sqlalchemy.engine import make_url
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from adapters.cnaf_rsa.fictitious import FictitiousPerson, fictitious_people
 from ops.bench import references
 from ops.bench.load import Answered, load
 from ops.bench.measured import Goal, Measured, Say
-from ops.bench.territory import Sender, referral, request, territory
+from ops.bench.postgres import empty_database
+from ops.bench.territory import UNLIMITED, referral, request, sent, territory
 from ops.demo.gateway_process import free_port, started
 
 WORKERS: Final = 2
@@ -48,21 +45,18 @@ REQUESTS: Final = 4_000
 
 def run(say: Say) -> Measured:
     """Measure, each application in its turn, round after round; the figures are the medians."""
-    postgres = os.environ.get("TDU_TEST_POSTGRES_URL")
-    if not postgres:
-        raise RuntimeError("TDU_TEST_POSTGRES_URL: this bench needs PostgreSQL (make bench finds or starts it)")
-    with tempfile.TemporaryDirectory(prefix="tdu-bench-") as directory, _database(postgres) as url:
+    with tempfile.TemporaryDirectory(prefix="tdu-bench-") as directory, empty_database() as url:
+        asyncio.run(references.prepare(url))
         return asyncio.run(_measure(Path(directory), url, say))
 
 
 async def _measure(directory: Path, url: str, say: Say) -> Measured:
     (directory / "production").mkdir()
     (directory / "embedded").mkdir()
-    unlimited = {"TDU_LIMIT_REQUESTS": "", "TDU_LIMIT_SUBJECTS": ""}
-    settings = unlimited | {"TDU_DATABASE_URL": url}
+    settings = UNLIMITED | {"TDU_DATABASE_URL": url}
     with (
         started(directory / "production", settings, roles=("api",), workers=WORKERS) as production,
-        started(directory / "embedded", unlimited) as embedded,
+        started(directory / "embedded", UNLIMITED) as embedded,
         _application("bare", url) as bare,
         _application("usual", url) as usual,
     ):
@@ -71,17 +65,17 @@ async def _measure(directory: Path, url: str, say: Say) -> Measured:
             for number in range(ROUNDS + 1):
                 say(f"tour {number}/{ROUNDS}")
                 for name, answered in {
-                    "gateway": await _loaded(sender, REQUESTS),
+                    "gateway": await sent(sender, REQUESTS, CONNECTIONS),
                     "bare": load(bare.port, bare.requests(REQUESTS), connections=CONNECTIONS),
                     "usual": load(usual.port, usual.requests(REQUESTS // 4), connections=CONNECTIONS),
-                    "embedded": await _loaded(alone, REQUESTS // 2),
+                    "embedded": await sent(alone, REQUESTS // 2, CONNECTIONS),
                 }.items():
                     if number:  # the first round fills caches, pools and prepared statements
                         rates[name].append(answered.per_s(202))
                     say(f"  {name} {answered.per_s(202):.0f}/s")
             half = statistics.median(rates["gateway"]) / 2
             say(f"à mi-charge, {half:.0f}/s")
-            paced = await _loaded(sender, int(half * 8), rate=half)
+            paced = await sent(sender, int(half * 8), CONNECTIONS, rate=half)
             paced.per_s(202)
     return _result({name: statistics.median(each) for name, each in rates.items()}, paced)
 
@@ -99,12 +93,6 @@ def _result(rates: dict[str, float], paced: Answered) -> Measured:
     goals = {name: Goal(figures[name], bound) for name, bound in bounds.items()}
     goals["half_load_p99_ms"] = Goal(paced.p99_ms, 25.0, at_most=True)
     return Measured(figures, goals)
-
-
-async def _loaded(sender: Sender, count: int, rate: float | None = None) -> Answered:
-    """Sign the proofs, which are good for a minute, then send at once; another thread, so that the tokens stay fresh."""
-    requests = await sender.requests(count)
-    return await asyncio.to_thread(load, sender.port, requests, connections=CONNECTIONS, rate=rate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,26 +129,6 @@ def _application(name: str, url: str) -> Iterator[_Reference]:
             yield _Reference(port, token, fictitious_people(200, seed=7))
         finally:
             process.terminate()
-
-
-@contextmanager
-def _database(postgres: str) -> Iterator[str]:
-    """An empty database on the server, dropped at the end."""
-    name = f"tdu_bench_{uuid.uuid4().hex[:12]}"
-    asyncio.run(_administer(postgres, f"CREATE DATABASE {name}"))
-    url = make_url(postgres).set(database=name).render_as_string(hide_password=False)
-    asyncio.run(references.prepare(url))
-    try:
-        yield url
-    finally:
-        asyncio.run(_administer(postgres, f"DROP DATABASE {name} WITH (FORCE)"))
-
-
-async def _administer(url: str, statement: str) -> None:
-    engine = create_async_engine(url, isolation_level="AUTOCOMMIT")
-    async with engine.connect() as connection:
-        await connection.execute(sa.text(statement))
-    await engine.dispose()
 
 
 def _wait(port: int) -> None:

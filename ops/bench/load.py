@@ -17,8 +17,8 @@ import sys
 import tempfile
 import time
 from collections import Counter, deque
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +33,8 @@ class Answered:
     statuses: dict[str, int]
     p50_ms: float
     p99_ms: float
+    taken: list[tuple[str, float, float]] = field(default_factory=list)
+    """Each exchange taken in, with the times (seconds since 1970) when its request was due and when its answer came."""
 
     def per_s(self, status: int) -> float:
         """Requests a second answered with `status`; raises `UnexpectedAnswers` when others came too."""
@@ -79,9 +81,9 @@ class _Connection(asyncio.Protocol):
         head = bytes(self._received[:end]).lower()
         length = int(head.split(b"content-length:", 1)[1].split(b"\r\n", 1)[0])
         if len(self._received) >= end + 4 + length:
-            status = head[9:12].decode()
+            status, body = head[9:12].decode(), bytes(self._received[end + 4 : end + 4 + length])
             del self._received[: end + 4 + length]
-            self._run.answered(status, time.perf_counter() - self._due)
+            self._run.answered(status, body, self._due)
             self._run.free(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -98,6 +100,7 @@ class _Run:
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.statuses: Counter[str] = Counter()
         self.latencies: list[float] = []
+        self.answers: list[tuple[bytes, float, float]] = []
 
     def free(self, connection: _Connection) -> None:
         if self._due:
@@ -119,9 +122,11 @@ class _Run:
             if self._idle:
                 self.free(self._idle.pop())
 
-    def answered(self, status: str, latency: float) -> None:
+    def answered(self, status: str, body: bytes, due: float) -> None:
+        now = time.perf_counter()
         self.statuses[status] += 1
-        self.latencies.append(latency)
+        self.latencies.append(now - due)
+        self.answers.append((body, due, now))
         if len(self.latencies) == self._count and not self.ended.done():
             self.ended.set_result(None)
 
@@ -146,7 +151,15 @@ async def _main(port: int, requests: Sequence[bytes], connections: int, rate: fl
         transport.close()
     ordered = sorted(run.latencies)
     p50, p99 = (ordered[min(len(ordered) - 1, int(len(ordered) * part))] * 1000 for part in (0.5, 0.99))
-    return Answered(seconds, dict(run.statuses), p50, p99)
+    return Answered(seconds, dict(run.statuses), p50, p99, list(_taken(run.answers)))
+
+
+def _taken(answers: Sequence[tuple[bytes, float, float]]) -> Iterator[tuple[str, float, float]]:
+    """Read the exchanges in the answers, once the load is over; the references answer with none."""
+    offset = time.time() - time.perf_counter()
+    for body, due, came in answers:
+        for exchange in json.loads(body).get("exchanges", ()):
+            yield exchange.get("exchange", ""), due + offset, came + offset
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from joserfc.util import urlsafe_b64encode
 from adapters.cnaf_rsa.fictitious import FictitiousPerson, fictitious_people
 from gateway.auth.client import Token, fetch_token
 from gateway.auth.client_dpop import DpopKey
+from ops.bench.load import Answered, load
 from ops.demo.documents import consent
 from ops.demo.gateway_process import GatewayProcess
 from ops.demo.partner import KID, Partner
@@ -36,6 +37,9 @@ _SIGNERS: Final = 8
 _FILLER: Final = "La personne préfère être appelée le matin et demande un interprète. "
 _BYTES: Final = 2_000
 
+UNLIMITED: Final = {"TDU_LIMIT_REQUESTS": "", "TDU_LIMIT_SUBJECTS": ""}
+"""Settings of a gateway to which one system sends what a territory would."""
+
 
 @dataclass(slots=True)
 class Sender:
@@ -45,6 +49,8 @@ class Sender:
     people: list[FictitiousPerson]
     key: ECKey
     token: Token
+    recipient: Partner
+    """The association, to which everything goes."""
     nonce: str = ""
 
     @property
@@ -86,6 +92,12 @@ class Sender:
             dpop=signing,
         )
         self.nonce = signing.nonce_of(gateway.address)
+
+
+async def sent(sender: Sender, count: int, connections: int, rate: float | None = None) -> Answered:
+    """Sign the proofs, which are good for a minute, then send at once; another thread, so that the tokens stay fresh."""
+    requests = await sender.requests(count)
+    return await asyncio.to_thread(load, sender.port, requests, connections=connections, rate=rate)
 
 
 def referral(person: FictitiousPerson, rank: int) -> dict[str, Any]:
@@ -142,4 +154,4 @@ async def territory(gateway: GatewayProcess) -> AsyncIterator[Sender]:
 
         await asyncio.gather(*map(agree, people))
         key = ECKey.generate_key("P-256")
-        yield Sender(caf, people, key, Token("", frozenset(), 0))
+        yield Sender(caf, people, key, Token("", frozenset(), 0), association)
