@@ -150,6 +150,16 @@ def postgres_url() -> str:
 @pytest.fixture
 def new_postgres(postgres_url: str) -> Iterator[Callable[[], str]]:
     """Make empty databases on the real server, dropped after the test; each call gives the address of another."""
+    yield from _empty_databases(postgres_url)
+
+
+@pytest.fixture(scope="module")
+def new_module_postgres(postgres_url: str) -> Iterator[Callable[[], str]]:
+    """The same for the servers that a module's tests share: the databases are dropped after its last test."""
+    yield from _empty_databases(postgres_url)
+
+
+def _empty_databases(postgres_url: str) -> Iterator[Callable[[], str]]:
     names: list[str] = []
 
     def make() -> str:

@@ -49,9 +49,14 @@ class Server:
         return found
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A gateway with a system for each kind of client."""
+@pytest.fixture(scope="module", params=["embedded", "production"])
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A gateway with a system for each kind of client: alone with its file, then on PostgreSQL and RabbitMQ."""
+    settings = {}
+    if request.param == "production":
+        settings["TDU_DATABASE_URL"] = request.getfixturevalue("new_module_postgres")()
+        settings["TDU_BUS_URL"] = request.getfixturevalue("amqp_url")
+        settings["TDU_BUS_PREFIX"] = f"oauth-{uuid.uuid4().hex[:8]}"
     keys = {
         "es256": ECKey.generate_key("P-256", {"kid": "1"}),
         "ed25519": OKPKey.generate_key("Ed25519", {"kid": "1"}),
@@ -61,7 +66,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     }
     smart = Security(profile=Profile.SMART, binding=Binding.BEARER, sandbox=True)
     security = {"bearer": TRIAL, "smart": smart}
-    with started(tmp_path_factory.mktemp("oauth")) as gateway:
+    with started(tmp_path_factory.mktemp("oauth"), settings) as gateway:
 
         async def register() -> None:
             database, now = Database(gateway.database), datetime.now(UTC)
