@@ -28,6 +28,7 @@ TITLES: Mapping[str, tuple[int, str, str]] = {
     "too_slow": (408, "Le corps arrive trop lentement", "The body comes too slowly"),
     "ambiguous_subject": (409, "Plusieurs personnes correspondent", "Several people match"),
     "stale_status": (409, "Un suivi plus récent a déjà été envoyé", "A newer status was already sent"),
+    "cursor_outdated": (410, "Ce curseur ne vaut plus", "This cursor is void"),
     "conflict": (409, "L'état actuel ne le permet pas", "The current state does not allow it"),
     "body_too_large": (413, "Le corps est trop volumineux", "The body is too large"),
     "unsupported_media_type": (415, "Type de contenu non accepté ici", "Media type not accepted here"),

@@ -15,6 +15,7 @@ from consent.ledger.commitment import Disclosure
 from consent.tables import ledger_events
 from gateway.auth.resource import Caller
 from gateway.errors import Problem, not_found
+from gateway.log_cursor import cursor_at, index_of, log_now
 from gateway.records import place
 from gateway.services import Services
 from gateway.store import subjects
@@ -110,20 +111,21 @@ async def changes(
     List the caller's exchanges in the order in which the ledger recorded their changes.
 
     The cursor is a place in the ledger: its single sequencer numbers what is committed, so that nothing is overtaken, as
-    it would be with times or row numbers.
+    it would be with times or row numbers. Raises `Problem` cursor_outdated for a cursor of a log that was replaced.
     """
-    since = -1 if cursor is None else int(cursor)
     query = (
         sa.select(ledger_events.c.index, ledger_events.c.type, ledger_events.c.occurred_at, exchanges)
         .join(exchanges, exchanges.c.id == ledger_events.c.exchange_id)
-        .where(exchanges.c.sender == caller.partner, ledger_events.c.index > since)
+        .where(exchanges.c.sender == caller.partner)
         .order_by(ledger_events.c.index)
         .limit(limit)
     )
     if updated_after:
         query = query.where(ledger_events.c.occurred_at >= _since(updated_after))
     async with services.database.read() as tx:
-        rows = (await tx.execute(query)).all()
+        log = await log_now(tx)
+        since = await index_of(tx, cursor, log)
+        rows = (await tx.execute(query.where(ledger_events.c.index > since))).all()
     items = [
         {
             "id": row.id,
@@ -134,7 +136,7 @@ async def changes(
         }
         for row in rows
     ]
-    return {"exchanges": items, "next": str(rows[-1].index) if rows else cursor}
+    return {"exchanges": items, "next": cursor_at(rows[-1][0], log) if rows else cursor}
 
 
 async def receipt(caller: Caller, services: Services, exchange_id: str) -> bytes:

@@ -65,6 +65,12 @@ class Ledger:
         """The last signed checkpoint with its note; None before the first. Never older than one seen before in `tx`."""
         return await self._newest(tx, sa.true())
 
+    async def first(self, tx: AsyncConnection) -> Checkpoint | None:
+        """The first checkpoint that was signed over this database, by this log or by one that it succeeds; None before it."""
+        query = sa.select(ledger_checkpoints.c.note).order_by(ledger_checkpoints.c.size).limit(1)
+        note = (await tx.execute(query)).scalar_one_or_none()
+        return None if note is None else Checkpoint.parse(note.encode())[0]
+
     async def published(self, tx: AsyncConnection) -> Checkpoint | None:
         """The last head that was shown to the outside, with its note; None before the first. Never goes back."""
         return await self._newest(tx, ledger_checkpoints.c.published_at.is_not(None))

@@ -26,6 +26,7 @@ from gateway.following import changes, one
 from gateway.http.console import SignedIn, auditor_of, of_role, operator_of, signed_in
 from gateway.http.convention_pages import printed, registered
 from gateway.http.exchanges import Id, services_of
+from gateway.log_cursor import LogCursor
 from gateway.records import record_of
 from gateway.store import conventions as stored
 from schemas import code_list
@@ -156,7 +157,7 @@ async def replay(who: Administrator) -> Response:
 
 
 @router.get("/exchanges")
-async def exchanges(who: Operator, cursor: Annotated[str | None, Query(pattern=r"^[0-9]{1,12}$")] = None) -> Response:
+async def exchanges(who: Operator, cursor: LogCursor = None) -> Response:
     """Show the exchanges of the operator's own organisation, in the order in which they changed."""
     return who.show("exchanges", **await changes(operator_of(who), services_of(who.request), cursor, None, _PAGE))
 

@@ -21,6 +21,7 @@ from gateway.auth.scopes import Scopes
 from gateway.errors import Problem, busy, issue_body, not_found
 from gateway.exchange import receive
 from gateway.http.bodies import as_object, media_type, read_body, read_json
+from gateway.log_cursor import LogCursor
 from gateway.quarantine import set_aside
 from gateway.services import Services
 from gateway.store.idempotency import Attempt
@@ -166,7 +167,7 @@ async def try_adapter(
 async def list_exchanges(
     request: Request,
     caller: Annotated[Caller, Depends(requires(Scopes.EXCHANGE_READ))],
-    cursor: Annotated[str | None, Query(pattern=r"^[0-9]{1,12}$")] = None,
+    cursor: LogCursor = None,
     updated_after: Annotated[str | None, Query(max_length=40)] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> dict[str, Any]:

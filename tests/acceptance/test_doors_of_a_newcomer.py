@@ -44,7 +44,7 @@ def test_an_empty_file_is_called_empty(desk: Any, refused: Any, address: str, co
         ("/v1/exchanges?limit=0", {}, "1 au moins"),
         ("/v1/exchanges?limit=100000", {}, "500 au plus"),
         ("/v1/exchanges?limit=beaucoup", {}, "nombre entier"),
-        ("/v1/exchanges?cursor=abc", {}, "^[0-9]{1,12}$"),
+        ("/v1/exchanges?cursor=abc", {}, r"^[0-9]{1,12}(\.[0-9a-f]{8})?$"),
         ("/v1/mailbox?wait=99", {}, "25 au plus"),
         ("/v1/mailbox?wait=inf", {}, "fini"),
         ("/v1/referrals", {"Idempotency-Key": "k1"}, "8 caractères au moins"),
