@@ -165,9 +165,10 @@ async def _names(tx: Transaction, document: Document) -> tuple[str, list[str]]:
     """How the organisation that asks and the recipients are named; an unregistered one by its SIRET."""
     asking = document["collected_by"]
     wanted = list(dict.fromkeys(siret for scope in document["scopes"] for siret in scope["recipients"]))
-    rows = await tx.execute(sa.select(partners.c.siret, partners.c.name).where(partners.c.siret.in_(wanted)))
-    known = {row.siret: row.name for row in rows}
-    return asking.get("name", asking["siret"]), [known.get(siret, siret) for siret in wanted]
+    named = partners.c.siret.in_([asking["siret"], *wanted])
+    known = {row.siret: row.name for row in await tx.execute(sa.select(partners.c.siret, partners.c.name).where(named))}
+    asks = asking.get("name") or known.get(asking["siret"], asking["siret"])
+    return asks, [known.get(siret, siret) for siret in wanted]
 
 
 def _address(document: Document, services: Services) -> str:

@@ -35,7 +35,8 @@ def reply(office: Any, question: dict[str, Any], message: str, **changes: Any) -
 async def test_a_yes_opens_the_exchange_with_its_evidence(office: Any) -> None:
     """Nothing leaves before the reply; after it the thread's digest is the evidence, and the person's confirmation its level."""
     document, question = await asked(office)
-    assert "Association Le Relais de Valombre" in question["question"]
+    assert question["question"].startswith("Association Le Relais de Valombre vous demande")
+    assert "99900003700013" not in question["question"]
     assert question["question"].endswith("répondez OUI. Toute autre réponse vaut refus.")
     before = await office.send(document["subject"])
     waiting = await office.done("association", "GET", f"/v1/consents/{document['id']}")
