@@ -114,9 +114,10 @@ async def read_agreement(agreement_id: str, caller: Caller, services: Services) 
     """
     async with services.database.write() as tx:
         row = await agreements.get(tx, agreement_id)
-        if row is None and (waiting := await sms.waiting(tx, agreement_id, caller, services.clock())):
-            return waiting
         if row is None or row.collected_by != caller.partner:
+            # Another's is looked for among those asked for by SMS too, as a missing one is: both take the same time.
+            if waiting := await sms.waiting(tx, agreement_id, caller, services.clock()):
+                return waiting
             raise not_found()
         key = (await subjects.data_keys(tx, [row.subject_id], services.vault)).get(row.subject_id)
         if key is None:

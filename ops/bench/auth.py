@@ -1,12 +1,14 @@
 """
 What it costs to know who is speaking: an access token and a DPoP proof verified as the gateway does, beside joserfc alone
-verifying the same signatures with the same keys, in the same run.
+verifying the same signatures with the same keys, in the same run. And whether the time of a 404 tells that an identifier is
+another partner's, at a running gateway: on SQLite, and on PostgreSQL too where `TDU_TEST_POSTGRES_URL` says one.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import tempfile
 import time
 from datetime import UTC, datetime
@@ -26,6 +28,7 @@ from gateway.auth.registry import System
 from gateway.auth.token_grant import Mandate
 from gateway.auth.token_keys import HeldKey, HeldKeys
 from gateway.store.database import Database
+from ops.bench import strangers
 from ops.bench.measured import Goal, Measured, Say, microseconds
 from ops.migrations import migrate
 
@@ -36,6 +39,15 @@ _USES: Final = 500
 
 
 def run(say: Say) -> Measured:
+    """What verifying costs, then what the times of the refusals tell."""
+    parts = [_verification(say), strangers.run(say, postgresql=False)]
+    if os.environ.get("TDU_TEST_POSTGRES_URL"):
+        parts.append(strangers.run(say, postgresql=True))
+    figures = {name: value for part in parts for name, value in part.figures.items()}
+    return Measured(figures, {name: goal for part in parts for name, goal in part.goals.items()})
+
+
+def _verification(say: Say) -> Measured:
     """Microseconds of processor time a verification; then the milliseconds in which a proof is recorded as used."""
     now = datetime.now(UTC)
     key, holder = ECKey.generate_key("P-256", {"kid": "bench"}), ECKey.generate_key("P-256")

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from ops.bench import BENCHES, measured
 from ops.bench.measured import Goal, Measured, microseconds
+from ops.bench.strangers import rank_sum_z
 from ops.cli import app
 
 
@@ -116,3 +117,13 @@ def test_the_machine_is_described() -> None:
 
     assert found["cores"] >= 1
     assert found["python"].startswith("3.")
+
+
+def test_the_rank_sum_tells_samples_apart() -> None:
+    """Known sums of ranks: all of the first above, ties sharing their ranks, and the sign turned with the sides."""
+    low, high = [float(value) for value in range(20)], [float(value) for value in range(20, 40)]
+    apart = rank_sum_z(high, low)
+
+    assert 200 / (20 * 20 * 41 / 12) ** 0.5 == pytest.approx(apart)
+    assert -apart == pytest.approx(rank_sum_z(low, high))
+    assert 0 == pytest.approx(rank_sum_z(low, low))
