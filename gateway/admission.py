@@ -283,8 +283,8 @@ def unfound(error: AmbiguousSubject | UnknownSubject, line: int | None) -> Issue
         return Issue(
             "ambiguous_subject",
             "/subject",
-            "Plusieurs personnes portent ces traits : ajoutez le NIR, ou vérifiez l'état civil.",
-            "Several people have these traits: add the NIR, or check the civil status.",
+            "Plusieurs personnes portent ces traits : ajoutez le NIR, ou le pseudonyme que la passerelle vous en a donné, ou vérifiez l'état civil.",
+            "Several people have these traits: add the NIR, or the pseudonym that the gateway gave you, or check the civil status.",
             line=line,
         )
     return Issue(

@@ -57,7 +57,7 @@ class Identity:
 
 
 class AmbiguousSubject(Exception):
-    """Several people match the traits given: the sender must add what tells them apart (the NIR, or the place of birth)."""
+    """Several people match the traits given: the sender must add what tells them apart (the NIR, or its pseudonym)."""
 
 
 class StaleRing(Exception):

@@ -177,3 +177,23 @@ async def test_the_term_of_an_agreement_is_written_once(office: Any) -> None:
     assert {} == await office.keep()
     assert 1 == len(await office.events(ending["id"], "agreement_expired"))
     assert [] == await office.events(taken_back["id"], "agreement_expired")
+
+
+async def test_two_people_of_the_same_traits_are_told_apart_by_what_the_answer_asks_for(office: Any) -> None:
+    """Neither merged nor dropped: the traits alone are refused with what to add, and the pseudonym or the NIR suffices."""
+    traits = office.person()
+    twins = [traits | {"nir": nir} for nir in ("280057512000533", "280057512000632")]
+    await office.done("association", "POST", "/v1/consents", json=office.consent(subject=traits))
+    sent = await office.send(twins[0])
+    subject = (await office.received("association", sent["delivery"]))["document"]["subject"]
+    assert "permitted" == sent["state"]
+    assert "agreement_missing" == (await office.send(twins[1]))["reasons"][0]["code"]
+    again = office.consent(subject=traits)
+    problem = await office.refused("association", "POST", "/v1/consents", 409, json=again)
+    [error] = problem["errors"]
+    assert ("ambiguous_subject", "/subject") == (problem["code"], error["pointer"])
+    assert "NIR" in error["message"] and "pseudonyme" in error["message"]
+    await office.refused("caf", "POST", "/v1/referrals", 409, json=office.referral(traits))
+    named = again | {"subject": traits | {"pseudonym": subject["pseudonym"]}}
+    assert "given" == (await office.done("association", "POST", "/v1/consents", json=named))["state"]
+    assert "agreement_missing" == (await office.send(twins[1]))["reasons"][0]["code"]
