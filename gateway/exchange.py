@@ -18,7 +18,7 @@ from anyio import to_thread
 from sqlalchemy.exc import IntegrityError
 
 from adapters.base import Adapter
-from gateway import admission, handover
+from gateway import admission, answers, handover
 from gateway.auth.resource import Caller
 from gateway.crossing import Acceptance, Arrival
 from gateway.errors import busy
@@ -56,6 +56,7 @@ async def receive(
     now = services.clock()
     # (1) translate: pure; what is long is done beside the event loop
     translation = await _beside(raw, admission.translate, raw, adapter, sender, now, services)
+    translation = await answers.complete_file(translation, caller, services)
     services.fault_point("receive.translated")
     # (2) validate
     crossings = await _beside(raw, admission.validate, translation, sender, caller, services)
@@ -97,8 +98,7 @@ async def take_in(arrivals: Sequence[Arrival], services: Services) -> None:
         await admission.record(tx, arrivals, services, now)
         services.fault_point("receive.recorded")
         # (6) answer
-        answers = admission.answer(arrivals)
-        await idempotency.keep_answers(tx, answers, now)
+        await idempotency.keep_answers(tx, admission.answer(arrivals), now)
         services.fault_point("receive.answered")
 
 

@@ -4,11 +4,9 @@ Following an exchange: what became of it, for its sender and for the partners it
 
 from __future__ import annotations
 
-import uuid
 from datetime import datetime, timedelta
 from typing import Any
 
-import orjson
 import sqlalchemy as sa
 
 from consent.ledger.commitment import Disclosure
@@ -21,57 +19,9 @@ from gateway.services import Services
 from gateway.store import subjects
 from gateway.store.database import Transaction, instant
 from gateway.store.tables import deliveries, exchanges
-from schemas import Document
 
 _OVERLAP = timedelta(minutes=10)
 """`updated_after` looks this much earlier: an event's time is taken before its transaction commits."""
-
-
-async def complete_status(body: Document, referral_id: str, caller: Caller, services: Services) -> Document:
-    """
-    Complete a status that answers a referral with what the gateway knows: about what, about whom, and for whom.
-
-    Only a partner to whom the referral was disclosed may answer; raises `Problem` not_found otherwise.
-    """
-    query = (
-        sa.select(deliveries.c.subject_id, deliveries.c.sender, exchanges.c.purpose)
-        .join(exchanges, exchanges.c.id == deliveries.c.exchange_id)
-        .where(
-            exchanges.c.document_id == referral_id,
-            exchanges.c.kind == "referral",
-            deliveries.c.recipient == caller.partner,
-            deliveries.c.disclosures > 0,
-        )
-        .limit(1)
-    )
-    async with services.database.read() as tx:
-        row = (await tx.execute(query)).first()
-        newest = sa.func.coalesce(sa.func.max(exchanges.c.version), sa.func.count())
-        earlier = sa.select(newest).where(
-            exchanges.c.about == referral_id, exchanges.c.kind == "status", exchanges.c.sender == caller.partner
-        )
-        sequence = (await tx.execute(earlier)).scalar_one() + 1
-    if row is None:
-        raise not_found()
-    now = services.clock()
-    return {
-        "id": str(uuid.uuid4()),
-        "sequence": sequence,
-        "created_at": now.isoformat(timespec="seconds"),
-        "occurred_at": now.isoformat(timespec="seconds"),
-        "purpose": "follow_up",
-        **body,
-        "kind": "status",
-        "schema_version": "1.0",
-        "referral_id": referral_id,
-        "recipients": [{"siret": row.sender}],
-        "subject": {"pseudonym": services.vault.pseudonym(row.subject_id, caller.partner)},
-    }
-
-
-def encoded(document: Document) -> bytes:
-    """Write a document that was read strictly back as JSON."""
-    return orjson.dumps(document)
 
 
 async def one(caller: Caller, services: Services, exchange_id: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 
 from adapters import registry as adapters
 from adapters.base import Adapter, FileRefused
-from gateway import admission, following
+from gateway import admission, answers, following
 from gateway.auth.resource import Caller, authorize, requires
 from gateway.auth.scopes import Scopes
 from gateway.errors import Problem, busy, issue_body, not_found
@@ -118,11 +118,11 @@ async def post_status(
     services = services_of(request)
     body = as_object(await read_json(request, services.settings.max_json_bytes))
     # What idempotency compares is what was sent: the gateway completes it with a new id and the time.
-    attempt = attempt_of(request, caller, key, following.encoded(body))
+    attempt = attempt_of(request, caller, key, answers.encoded(body))
     for _ in range(5):
-        document = await following.complete_status(body, referral_id, caller, services)
+        document = await answers.complete_status(body, referral_id, caller, services)
         try:
-            return await _take_in(request, caller, attempt, following.encoded(document), adapters.get("shared-json"))
+            return await _take_in(request, caller, attempt, answers.encoded(document), adapters.get("shared-json"))
         except Problem as problem:
             # A number that we gave, and that another update took in the meantime: it is ours to give the next.
             if problem.code != STALE or "sequence" in body:

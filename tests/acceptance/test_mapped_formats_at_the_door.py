@@ -4,10 +4,12 @@ Formats described by a file, at the doors of a real gateway: tried, sent, and th
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import jsonschema
 import pytest
 
@@ -57,3 +59,31 @@ def test_a_damaged_table_is_answered_with_places(desk: Any, refused: Callable[..
     )
     body = refused(answer, 422, "file_refused")
     assert "coupé" in str(body) and "OLIVARDE" not in str(body)
+
+
+def _dora_status(referral: str) -> dict[str, Any]:
+    update = {"emplois_sync_uid": referral, "status": "VALIDÉE", "updated_at": "2026-11-23T09:00:00+01:00"}
+    return {"count": 1, "next": None, "previous": None, "results": [update | {"processing_date": update["updated_at"]}]}
+
+
+def _send_status(desk: Any, who: str, referral: str) -> httpx.Response:
+    answer: httpx.Response = desk.call(who, "POST", "/v1/inbound/dora-status", json=_dora_status(referral))
+    return answer
+
+
+def test_a_follow_up_in_the_partners_format_finds_its_referral(desk: Any, story: Any) -> None:
+    """It names the referral and nothing else: the gateway knows about whom it is, and that the CAF waits for it."""
+    answer = _send_status(desk, "departement", story.referral)
+    assert 202 == answer.status_code, answer.text
+    (taken,) = answer.json()["exchanges"]
+    assert [("99900001100018", "permitted")] == [(each["siret"], each["state"]) for each in taken["recipients"]]
+    told = desk.done("caf", "GET", f"/v1/exchanges/{story.exchange}")["follow_ups"]
+    assert taken["exchange"] in {each["exchange"] for each in told}
+
+
+def test_a_follow_up_of_anothers_referral_is_refused(
+    desk: Any, story: Any, refused: Callable[..., dict[str, Any]]
+) -> None:
+    """A partner to whom the referral was not disclosed is answered as for one that does not exist."""
+    bodies = [refused(_send_status(desk, "ccas", each), 422) for each in (story.referral, str(uuid.uuid4()))]
+    assert bodies[0]["errors"] == bodies[1]["errors"]
