@@ -1,5 +1,5 @@
 """
-What the flow works with, put together once by `gateway.app` and passed down: nothing is imported as a global.
+What the flow works with, put together once by `gateway.composition` and passed down: nothing is imported as a global.
 """
 
 from __future__ import annotations

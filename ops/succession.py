@@ -18,7 +18,7 @@ from consent.ledger.mark import Mark, SequencerRefused
 from consent.ledger.note import ED25519, NoteInvalid, Signer, Verifier
 from consent.ledger.store import Ledger
 from consent.ledger.succession import Predecessor, predecessor, succeed
-from gateway.app import assemble
+from gateway.composition import assemble
 from gateway.keys import Keys, kept_ledger_keys, replace_ledger_key
 from gateway.person.erased import ErasedList, erase_those_back, erase_those_without_key
 from gateway.records import record_of

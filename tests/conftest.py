@@ -40,7 +40,8 @@ from consent.ledger.merkle import leaf_hash
 from consent.ledger.note import Cosigner, Note, Signer
 from consent.ledger.tiles import ENTRIES, RightEdge, encode_bundle, tiles_of
 from consent.tables import ledger_events
-from gateway.app import Role, Runtime, assemble, create_app, running
+from gateway.app import create_app
+from gateway.composition import Role, Runtime, assemble, running
 from gateway.keys import Keys, generate
 from gateway.records import place
 from gateway.services import Services

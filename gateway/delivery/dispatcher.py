@@ -40,7 +40,7 @@ _PROBE: Final = 4
 
 
 _LAST_MOMENT: Final = 0.8
-"""Seconds left to what is under way when the process is told to stop; `gateway.app` cancels a loop after one."""
+"""Seconds left to what is under way when the process is told to stop; `gateway.composition` cancels a loop after one."""
 
 
 class Dispatcher:

@@ -18,8 +18,8 @@ from consent.ledger.mark import SequencerRefused
 from consent.ledger.policy import Policy
 from consent.ledger.witness import origin_digest
 from consent.tables import conventions
-from gateway.app import assemble
 from gateway.bus.base import BusUnavailable
+from gateway.composition import assemble
 from gateway.keys import Keys, KeysMissing, token_keys
 from gateway.settings import Settings
 from gateway.store.database import Database

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import sqlalchemy as sa
 import typer
 
-from gateway.app import Runtime, assemble
+from gateway.composition import Runtime, assemble
 from gateway.delivery import endpoints
 from gateway.delivery.base import Configuration, Endpoint, Outcome, Policy
 from gateway.delivery.settlement import record_test

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import sqlalchemy as sa
 import typer
 
-from gateway.app import Runtime, assemble
+from gateway.composition import Runtime, assemble
 from gateway.delivery import lookup, replays
 from gateway.delivery.lookup import Filters
 from gateway.delivery.replays import Replayer

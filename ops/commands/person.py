@@ -14,9 +14,9 @@ from typing import Annotated, Any, TypeVar
 import orjson
 import typer
 
-from gateway.app import Role, Runtime, assemble, running
 from gateway.auth.caller import Caller
 from gateway.auth.registry import get_partner
+from gateway.composition import Role, Runtime, assemble, running
 from gateway.errors import Problem
 from gateway.person import finding
 from gateway.person.account import Account, account

@@ -14,7 +14,8 @@ import uvicorn
 from fastapi import FastAPI
 
 from gateway import logs, telemetry
-from gateway.app import Role, assemble, create_app
+from gateway.app import create_app
+from gateway.composition import Role, assemble
 from gateway.http.connections import PatientProtocol
 from gateway.keys import Keys
 from gateway.person.erased import ErasedList, erase_those_back

@@ -104,7 +104,7 @@ def _serve(role: str, environment: Mapping[str, str], log: str) -> None:
     os.dup2(output, 2)
     os.environ.clear()
     os.environ.update(environment)
-    from gateway.app import Role  # noqa: PLC0415 - read by the fork server, not by whoever drives it
+    from gateway.composition import Role  # noqa: PLC0415 - read by the fork server, not by whoever drives it
     from ops.commands.serve import serve  # noqa: PLC0415
 
     serve(role=Role(role), workers=1)

@@ -29,8 +29,9 @@ from consent.ledger.mark import Mark
 from consent.ledger.note import Verifier
 from consent.tables import ledger_events
 from consent.verify import verify_receipt
-from gateway.app import Role, Runtime, assemble, create_app, running
+from gateway.app import create_app
 from gateway.auth.caller import Caller
+from gateway.composition import Role, Runtime, assemble, running
 from gateway.keys import Keys, generate
 from gateway.person.erasure import Asked, certificate_of, erase_all
 from gateway.records import place

@@ -10,7 +10,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from gateway.app import Role
+from gateway.composition import Role
 from gateway.settings import Settings
 
 CHART = Path(__file__).parents[2] / "helm" / "trait-dunion"

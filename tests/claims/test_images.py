@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from gateway.app import Role
+from gateway.composition import Role
 from gateway.settings import Settings
 from ops.services.sources import POSTGRESQL, RABBITMQ
 

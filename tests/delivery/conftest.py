@@ -32,10 +32,11 @@ from consent.conventions.files import read
 from consent.conventions.signature import sign, verify_signature
 from consent.ledger.event import Event
 from consent.tables import ledger_events
-from gateway.app import Role, Runtime, assemble, create_app, running
+from gateway.app import create_app
 from gateway.auth.client import Token, fetch_token
 from gateway.auth.profile import TRIAL
 from gateway.auth.registry import add_partner, add_system
+from gateway.composition import Role, Runtime, assemble, running
 from gateway.delivery import endpoints
 from gateway.keys import Keys, generate
 from gateway.outgoing import Allowance

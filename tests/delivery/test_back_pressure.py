@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gateway.app import Role, running
+from gateway.composition import Role, running
 
 pytestmark = pytest.mark.anyio
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from gateway.app import Role, running
 from gateway.bus.base import DELIVERIES
+from gateway.composition import Role, running
 from gateway.store.tables import deliveries, documents, exchanges
 
 pytestmark = pytest.mark.anyio

@@ -28,8 +28,8 @@ from consent.ledger.export import export
 from consent.tables import ledger_events
 from consent.verify import verify_directory
 from gateway.acknowledgement import acknowledge
-from gateway.app import Role, Runtime, assemble, running
 from gateway.auth.caller import Caller
+from gateway.composition import Role, Runtime, assemble, running
 from gateway.exchange import deliver, receive
 from gateway.keys import Keys, generate
 from gateway.settings import Settings

@@ -26,8 +26,8 @@ from consent.conventions.files import read
 from consent.conventions.signature import sign, verify_signature
 from consent.tables import agreements as agreement_rows
 from gateway import agreements
-from gateway.app import Runtime, assemble
 from gateway.auth.caller import Caller
+from gateway.composition import Runtime, assemble
 from gateway.exchange import receive
 from gateway.keys import Keys, generate
 from gateway.settings import Settings

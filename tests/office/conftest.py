@@ -31,10 +31,11 @@ from consent.conventions.signature import sign, verify_signature
 from consent.ledger.event import Event
 from consent.ledger.note import Cosigner
 from consent.tables import ledger_events
-from gateway.app import Role, Runtime, assemble, create_app
+from gateway.app import create_app
 from gateway.auth.client import Token, fetch_token
 from gateway.auth.profile import TRIAL
 from gateway.auth.registry import add_partner, add_system, get_partner
+from gateway.composition import Role, Runtime, assemble
 from gateway.keys import Keys, generate
 from gateway.records import place
 from gateway.settings import Settings

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from gateway.app import assemble, create_app
+from gateway.app import create_app
+from gateway.composition import assemble
 from gateway.http.description import BODIES
 from gateway.keys import Keys, generate
 from gateway.settings import Settings

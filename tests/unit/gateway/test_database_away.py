@@ -8,7 +8,8 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
-from gateway.app import assemble, create_app
+from gateway.app import create_app
+from gateway.composition import assemble
 from gateway.keys import Keys, generate
 from gateway.settings import Settings
 

@@ -24,9 +24,10 @@ from consent.conventions import Conventions
 from consent.gate import Request, decide
 from consent.ledger.event import EventType
 from consent.ledger.sequencer import Sequencer
-from gateway.app import Role, Runtime, assemble, create_app
+from gateway.app import create_app
 from gateway.bus import outbox
 from gateway.bus.base import DELIVERIES, Message
+from gateway.composition import Role, Runtime, assemble
 from gateway.crossing import Crossing, Ruling
 from gateway.keys import Keys, generate
 from gateway.metrics import Publication
