@@ -12,15 +12,15 @@ import adapters
 ROOT = Path(adapters.__file__).parent.parent
 PROGRAM = """
 import hashlib
-from adapters.base import AdapterError
 from adapters.exam import Sitting
 from adapters.registry import ADAPTERS
 digest = hashlib.sha256()
 for adapter in ADAPTERS.values():
     sitting = Sitting(adapter)
     for case in sitting.cases:
-        found, refusal = sitting.translated(case.partner)
-        digest.update(repr((found, str(refusal))).encode())
+        if adapter.kinds_in:
+            found, refusal = sitting.translated(case.partner)
+            digest.update(repr((found, str(refusal))).encode())
         if case.back is not None:
             digest.update(adapter.to_partner(case.shared or []))
 print(digest.hexdigest())
