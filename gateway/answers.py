@@ -91,7 +91,9 @@ async def _answered(
         )
     )
     newest = (
-        sa.select(exchanges.c.about, sa.func.coalesce(sa.func.max(exchanges.c.version), sa.func.count()))
+        sa.select(
+            exchanges.c.about, sa.func.coalesce(sa.func.max(exchanges.c.version), sa.func.count()).label("newest")
+        )
         .where(
             exchanges.c.about.in_(referral_ids),
             exchanges.c.kind == Kind.STATUS,
@@ -100,7 +102,7 @@ async def _answered(
         .group_by(exchanges.c.about)
     )
     rows = (await tx.execute(query)).all()
-    sequences: dict[str, int] = dict((await tx.execute(newest)).tuples().all())
+    sequences = {row.about: row.newest for row in await tx.execute(newest)}
     return {
         row.document_id: {
             "sequence": sequences.get(row.document_id, 0) + 1,

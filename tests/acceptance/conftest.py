@@ -22,6 +22,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from gateway.auth.client import client_assertion
+from gateway.store.database import Database
 from ops.demo.gateway_process import GatewayProcess, started
 from ops.demo.partner import KID, Partner
 
@@ -97,11 +98,11 @@ class Desk:
         """How many rows hold what was taken in."""
 
         async def count() -> dict[str, int]:
-            engine = create_async_engine(self.gateway.database)
-            async with engine.connect() as connection:
+            database = Database(self.gateway.database)
+            async with database.read() as tx:
                 queries = {name: sa.select(sa.func.count()).select_from(sa.table(name)) for name in _TABLES}
-                found = {name: int((await connection.execute(query)).scalar_one()) for name, query in queries.items()}
-            await engine.dispose()
+                found = {name: int((await tx.execute(query)).scalar_one()) for name, query in queries.items()}
+            await database.close()
             return found
 
         return asyncio.run(count())

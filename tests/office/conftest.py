@@ -66,7 +66,7 @@ KID = "1"
 class Clock:
     """The time of the gateway: the machine's, some years late, so that the tests may move it on and stay in the past."""
 
-    late: timedelta = timedelta(days=5000)
+    late: timedelta = timedelta(days=8000)
 
     def __call__(self) -> datetime:
         return datetime.now(UTC) - self.late
@@ -226,7 +226,7 @@ class Office:
         """A model convention in force since long ago, with one passage changed."""
         written = (files("consent") / "models" / f"{name}.yaml").read_text(encoding="utf-8")
         assert text in written and "from: 2026-01-01" in written
-        return written.replace("from: 2026-01-01", "from: 2010-01-01").replace(text or "\0", instead)
+        return written.replace("from: 2026-01-01", "from: 2000-01-01").replace(text or "\0", instead)
 
     async def in_force(self, first: str, second: str, text: str) -> None:
         """Put a convention in force between two partners, as long ago as the tests go back."""
