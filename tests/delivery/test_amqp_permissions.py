@@ -6,8 +6,11 @@ from __future__ import annotations
 
 import asyncio
 import shlex
+import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import takewhile
+from pathlib import Path
 from typing import Any
 
 import aio_pika
@@ -28,7 +31,8 @@ PARTNERS = {"departement": "99900002900010", "association": "99900003700013"}
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KillableServer]:
     """A broker of our own, whose accounts may be changed."""
     folder = tmp_path_factory.mktemp("broker")
-    for above in (folder, *folder.parents[:2]):
+    shared = Path(tempfile.gettempdir())
+    for above in takewhile(lambda each: each != shared, (folder, *folder.parents)):
         above.chmod(0o755)  # its account must reach it
     try:
         server = KillableServer.rabbitmq(folder)
