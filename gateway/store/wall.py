@@ -49,6 +49,7 @@ SHARED: Final[Mapping[str, str]] = {
     "subjects": "a person belongs to no partner: found by a blind index, said to nobody",
     "subject_keys": "as subjects",
     "subject_data_keys": "as subjects: opens nothing without the root secret and the sealed row, which is behind the wall",
+    "erasures": "as subjects: identifiers of people of whom nothing is left",
     "outbox": "identifiers on their way to the bus, taken out by the relay",
     "inbox": "identifiers of messages that came",
     "bus_messages": "identifiers on their way, as in RabbitMQ",
