@@ -145,7 +145,7 @@ def _cells(adapter: Adapter, documents: Sequence[Document]) -> Iterator[str]:
         for row in csv.reader(io.StringIO(raw.decode("utf-8-sig", errors="replace"), newline=""), delimiter=delimiter):
             yield from row
         return
-    import openpyxl  # noqa: PLC0415  # only a workbook needs it
+    import openpyxl  # noqa: PLC0415  # a third of a second, that only workbooks need
 
     sheet: Any = openpyxl.load_workbook(io.BytesIO(raw)).active
     for cells in sheet.iter_rows():

@@ -56,7 +56,7 @@ from ops.services.temporary import install_debian_package
 pytest.register_assert_rewrite("adapters.testing")
 
 
-class ByServers(LoadScopeScheduling):  # type: ignore[misc]
+class ByServers(LoadScopeScheduling):  # type: ignore[misc] # xdist tells no types
     """Tests that share started servers stay in one process: those under the nearest conftest.py, else those of one file."""
 
     def _split_scope(self, nodeid: str) -> str:

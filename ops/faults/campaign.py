@@ -162,7 +162,7 @@ class _Campaign:
         processes = self.territory.processes
         for number in range(self.progress.done(phase), count):
             role, cold = roles[number % len(roles)], number % _COLD_ONE_IN == 0
-            await asyncio.sleep(random.uniform(0.1, 1.0))  # noqa: S311 (a moment, no secret)
+            await asyncio.sleep(random.uniform(0.1, 1.0))
             began = time.monotonic()
             processes.kill(role)
             processes.start(role, cold=cold)
@@ -172,7 +172,7 @@ class _Campaign:
     async def _server_kills(self) -> None:
         for number in range(self.progress.done("server"), 2 * self.plan.server_kills):
             name = ("rabbitmq", "postgresql")[number % 2]
-            await asyncio.sleep(random.uniform(0.1, 1.0))  # noqa: S311 (a moment, no secret)
+            await asyncio.sleep(random.uniform(0.1, 1.0))
             began = time.monotonic()
             await self._server_restarted(name, 0)
             self._over("server", name, await self.territory.journal.recovered(MAILBOX, began))
@@ -187,7 +187,7 @@ class _Campaign:
         rounds = [(hop, fault) for hop in self.territory.hops for fault in FAULTS for _ in range(self.plan.fault_runs)]
         for hop, fault in rounds[self.progress.done("hop") :]:
             proxy = self.territory.hops[hop]
-            await _broken(proxy, fault, random.uniform(0.5, 2.0))  # noqa: S311 (a moment, no secret)
+            await _broken(proxy, fault, random.uniform(0.5, 2.0))
             began = time.monotonic()
             to = CALLED if hop == "courier→partner" else MAILBOX
             self._over("hop", f"{hop} {fault}", await self.territory.journal.recovered(to, began))
@@ -238,9 +238,9 @@ class _Campaign:
             self.progress.note("soak", await soaked(self.territory, self.plan.soak_minutes, self._any_fault))
 
     async def _any_fault(self) -> None:
-        hop = random.choice(sorted(self.territory.hops))  # noqa: S311 (a fault, no secret)
-        fault = random.choice(FAULTS)  # noqa: S311 (a fault, no secret)
-        await _broken(self.territory.hops[hop], fault, random.uniform(0.5, 2.0))  # noqa: S311 (a moment, no secret)
+        hop = random.choice(sorted(self.territory.hops))
+        fault = random.choice(FAULTS)
+        await _broken(self.territory.hops[hop], fault, random.uniform(0.5, 2.0))
         began = time.monotonic()
         to = CALLED if hop == "courier→partner" else MAILBOX
         self._over("soak_fault", f"{hop} {fault}", await self.territory.journal.recovered(to, began))
@@ -262,9 +262,9 @@ async def _broken(proxy: FaultProxy, fault: str, seconds: float) -> None:
     """Break a hop for a time."""
     if fault == "reset":
         proxy.cut()
-        proxy.cut_after(random.randrange(1, 5_000))  # noqa: S311 (a place in a stream, no secret)
+        proxy.cut_after(random.randrange(1, 5_000))
     elif fault == "delay":
-        proxy.delay(random.uniform(0.05, 0.2))  # noqa: S311 (a moment, no secret)
+        proxy.delay(random.uniform(0.05, 0.2))
     else:
         proxy.fault(Fault[fault.upper()])
     await asyncio.sleep(seconds)

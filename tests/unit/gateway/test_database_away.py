@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 import sqlalchemy as sa
+from fastapi import FastAPI
 
 from gateway.app import create_app
 from gateway.composition import assemble
@@ -53,7 +54,7 @@ async def test_what_failed_decides_the_status(tmp_path: Path, error: Exception, 
         assert status == (await http.get("/fails")).status_code
 
 
-def client(app: object) -> httpx.AsyncClient:
+def client(app: FastAPI) -> httpx.AsyncClient:
     """What calls an application in this process."""
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)  # type: ignore[arg-type]
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8080")
