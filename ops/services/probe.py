@@ -26,9 +26,7 @@ ORDINARY_ROLE = "tdu_test"
 
 _IS_SUPERUSER = "select rolsuper or rolbypassrls from pg_roles where rolname = current_user"
 _HAS_ORDINARY_ROLE = "select count(*) from pg_roles where rolname = :role"
-_ORDINARY_ROLE = (
-    "select format('create role %I login createdb password %L', cast(:role as text), cast(:password as text))"
-)
+_ORDINARY_ROLE = "select format('create role %I login createdb createrole password %L', cast(:role as text), cast(:password as text))"
 
 
 class Unavailable(Exception):

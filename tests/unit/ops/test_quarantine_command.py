@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from adapters.cnaf_rsa.fictitious import fictitious_flow
 from consent.tables import ledger_events
+from gateway.store.database import Database
 from ops.cli import app
 from ops.demo.partner import Partner
 
@@ -48,11 +49,11 @@ def environment(in_process: Callable[..., Any], database_url: str, tmp_path: Pat
 
 
 async def _events(url: str, kind: str) -> int:
-    engine = sa.ext.asyncio.create_async_engine(url)
-    async with engine.connect() as connection:
+    database = Database(url)
+    async with database.read() as tx:
         query = sa.select(sa.func.count()).select_from(ledger_events).where(ledger_events.c.type == kind)
-        found = int((await connection.execute(query)).scalar_one())
-    await engine.dispose()
+        found = int((await tx.execute(query)).scalar_one())
+    await database.close()
     return found
 
 
