@@ -5,7 +5,7 @@ Statuses that answer a referral, completed with what only the gateway knows: abo
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import orjson
@@ -15,9 +15,11 @@ from adapters.base import Translation
 from gateway.auth.resource import Caller
 from gateway.errors import not_found
 from gateway.services import Services
+from gateway.store import subjects
 from gateway.store.database import Transaction
+from gateway.store.subjects import Identity
 from gateway.store.tables import deliveries, exchanges
-from schemas import Document, Kind
+from schemas import Document, Kind, validate
 
 _AT_ONCE = 10_000
 """Referrals asked for by one query: databases bound the parameters of a statement."""
@@ -53,23 +55,72 @@ async def complete_file(translation: Translation, caller: Caller, services: Serv
     Complete the statuses of a file that name a referral disclosed to their sender: about whom, and for whom, as `complete_status`.
 
     A partner's format has neither our pseudonyms nor the first sender's SIRET. What names another referral is left as it is.
+    A format that does not number its statuses (`sequence` 0) does not know the referral either: it is then the newest one that
+    was disclosed to the sender about that person, and the number is the next one.
     """
-    named = {str(each.document["referral_id"]) for each in translation.documents if _is_answer(each.document)}
-    if not named:
+    answers = [each.document for each in translation.documents if _is_answer(each.document)]
+    if not answers:
         return translation
-    found: dict[str, Document] = {}
     async with services.database.read() as tx:
-        for start in range(0, len(named), _AT_ONCE):
-            found |= await _answered(tx, sorted(named)[start : start + _AT_ONCE], caller, services)
-    completed = [
-        replace(
-            each, document={**known, **each.document, "recipients": known["recipients"], "subject": known["subject"]}
+        found = await _known(tx, answers, caller, services)
+        strays = [each for each in answers if str(each["referral_id"]) not in found and each.get("sequence") == 0]
+        renamed = {each["id"]: await _newest_referral(tx, each, caller, services) for each in strays}
+        answers = [each | {"referral_id": renamed.get(each["id"]) or each["referral_id"]} for each in answers]
+        found |= await _known(tx, answers, caller, services)
+        newest = await _newest(tx, answers, caller)
+    completed = iter([_completed(each, found.get(str(each["referral_id"])), newest) for each in answers])
+    return replace(
+        translation,
+        documents=tuple(
+            replace(each, document=next(completed)) if _is_answer(each.document) else each
+            for each in translation.documents
+        ),
+    )
+
+
+def _completed(document: Document, known: Document | None, newest: Mapping[str, int]) -> Document:
+    if known:
+        document = {**known, **document, "recipients": known["recipients"], "subject": known["subject"]}
+    if document.get("sequence") == 0:
+        return document | {"sequence": newest.get(str(document["referral_id"]), 0) + 1}
+    return document
+
+
+async def _known(
+    tx: Transaction, documents: Sequence[Document], caller: Caller, services: Services
+) -> dict[str, Document]:
+    """What the gateway knows for each of some statuses whose referral was disclosed to the caller, by the referral."""
+    named, found = sorted({str(each["referral_id"]) for each in documents}), {}
+    for start in range(0, len(named), _AT_ONCE):
+        found.update(await _answered(tx, named[start : start + _AT_ONCE], caller, services))
+    return found
+
+
+async def _newest_referral(tx: Transaction, status: Document, caller: Caller, services: Services) -> str | None:
+    """
+    The newest referral that was disclosed to the caller about the person of a status, if it is valid otherwise.
+
+    A format that does not say the sex may mean either: among those whom the caller was told about, that names one person or none.
+    """
+    if validate(Kind.STATUS, status):
+        return None
+    person, asked = status["subject"], set()
+    for sex in [person["sex"]] if "sex" in person else ["unknown", "female", "male"]:
+        identity = Identity.of(person | {"sex": sex}, caller.partner, services.vault)
+        asked.add(await subjects.find(tx, identity))
+    query = (
+        sa.select(exchanges.c.document_id, deliveries.c.subject_id)
+        .join(deliveries, deliveries.c.exchange_id == exchanges.c.id)
+        .where(
+            exchanges.c.kind == Kind.REFERRAL,
+            deliveries.c.subject_id.in_(asked - {None}),
+            deliveries.c.recipient == caller.partner,
+            deliveries.c.disclosures > 0,
         )
-        if _is_answer(each.document) and (known := found.get(str(each.document["referral_id"])))
-        else each
-        for each in translation.documents
-    ]
-    return replace(translation, documents=tuple(completed))
+        .order_by(exchanges.c.received_at.desc(), exchanges.c.id.desc())
+    )
+    rows = (await tx.execute(query)).all()
+    return str(rows[0].document_id) if len({row.subject_id for row in rows}) == 1 else None
 
 
 def _is_answer(document: Document) -> bool:
@@ -90,19 +141,8 @@ async def _answered(
             deliveries.c.disclosures > 0,
         )
     )
-    newest = (
-        sa.select(
-            exchanges.c.about, sa.func.coalesce(sa.func.max(exchanges.c.version), sa.func.count()).label("newest")
-        )
-        .where(
-            exchanges.c.about.in_(referral_ids),
-            exchanges.c.kind == Kind.STATUS,
-            exchanges.c.sender == caller.partner,
-        )
-        .group_by(exchanges.c.about)
-    )
     rows = (await tx.execute(query)).all()
-    sequences = {row.about: row.newest for row in await tx.execute(newest)}
+    sequences = await _newest(tx, [{"referral_id": each} for each in referral_ids], caller)
     return {
         row.document_id: {
             "sequence": sequences.get(row.document_id, 0) + 1,
@@ -111,6 +151,25 @@ async def _answered(
         }
         for row in rows
     }
+
+
+async def _newest(tx: Transaction, documents: Sequence[Document], caller: Caller) -> dict[str, int]:
+    """The number of the newest status that the caller sent about each referral that some statuses name."""
+    named, found = sorted({str(each["referral_id"]) for each in documents}), {}
+    for start in range(0, len(named), _AT_ONCE):
+        newest = (
+            sa.select(
+                exchanges.c.about, sa.func.coalesce(sa.func.max(exchanges.c.version), sa.func.count()).label("newest")
+            )
+            .where(
+                exchanges.c.about.in_(named[start : start + _AT_ONCE]),
+                exchanges.c.kind == Kind.STATUS,
+                exchanges.c.sender == caller.partner,
+            )
+            .group_by(exchanges.c.about)
+        )
+        found.update({row.about: row.newest for row in await tx.execute(newest)})
+    return found
 
 
 def encoded(document: Document) -> bytes:

@@ -28,6 +28,7 @@ from gateway.http import (
     endpoints,
     exchanges,
     fhir,
+    hooks,
     language,
     ledger,
     machine,
@@ -38,6 +39,7 @@ from gateway.http import (
     problems,
     receipts,
     schema_pages,
+    sources,
     withdrawals,
 )
 from gateway.http.behind_wall import WallMiddleware
@@ -79,6 +81,8 @@ def create_app(runtime: Runtime, role: Role = Role.ALL) -> FastAPI:
     app.state.publication = runtime.publication
     app.state.vkey = runtime.signer.vkey
     app.state.transports = runtime.transports
+    app.state.hooks = runtime.hooks
+    app.state.connectors = runtime.connectors
     app.state.scanner = scanner(runtime.services.settings.antivirus)
     app.state.pressure = Pressure(runtime.services.database, runtime.services.settings.outbox_limit)
     app.state.message_signer = runtime.message_signer
@@ -95,6 +99,8 @@ def create_app(runtime: Runtime, role: Role = Role.ALL) -> FastAPI:
             attachments,
             deliveries,
             endpoints,
+            sources,
+            hooks,
             consents,
             break_glass,
             receipts,

@@ -52,6 +52,9 @@ from gateway.records import record_of
 from gateway.scopes import ConventionRights
 from gateway.services import Services
 from gateway.settings import Settings
+from gateway.sources.base import Connector, Hook
+from gateway.sources.collector import Collector
+from gateway.sources.rdv_insertion import RdvInsertionHook
 from gateway.store.conventions import ConventionBook
 from gateway.store.crypto import Vault
 from gateway.store.database import Database, Transaction
@@ -90,6 +93,9 @@ class Runtime:
     message_signer: MessageSigner
     transports: Mapping[str, Transport]
     dispatcher: Dispatcher
+    hooks: Mapping[str, Hook]
+    connectors: Mapping[str, Connector]
+    collector: Collector
 
 
 def assemble(
@@ -164,6 +170,7 @@ def assemble(
             settings.bus_url, settings.bus_prefix, settings.public_address, services.clock
         )
     dispatcher = Dispatcher(services, transports)
+    connectors: dict[str, Connector] = {}
     return Runtime(
         services=services,
         bus=bus,
@@ -180,6 +187,9 @@ def assemble(
         message_signer=message_signer,
         transports=transports,
         dispatcher=dispatcher,
+        hooks={"rdv-insertion": RdvInsertionHook(services.clock)},
+        connectors=connectors,
+        collector=Collector(services, connectors, auth.rights),
     )
 
 
@@ -191,6 +201,7 @@ async def running(runtime: Runtime, role: Role) -> AsyncIterator[Loops]:
         "relay": (Role.RELAY, runtime.relay.run(stop)),
         "courier": (Role.COURIER, runtime.courier.run(stop)),
         "dispatcher": (Role.COURIER, runtime.dispatcher.run(stop)),
+        "collector": (Role.COURIER, runtime.collector.run(stop)),
         "replayer": (Role.COURIER, Replayer(runtime.services).run(stop)),
         "sequencer": (Role.SEQUENCER, runtime.witnessing.beside(runtime.sequencer, stop)),
         "indexer": (Role.SEQUENCER, runtime.indexer.run(stop)),

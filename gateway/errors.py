@@ -37,6 +37,7 @@ TITLES: Mapping[str, tuple[int, str, str]] = {
     "convention_invalid": (422, "La convention n'est pas valable", "The convention is not valid"),
     "attachment_refused": (422, "La pièce jointe n'est pas acceptée", "The attachment is not accepted"),
     "endpoint_invalid": (422, "La remise ne peut pas être réglée ainsi", "Delivery cannot be set up so"),
+    "source_invalid": (422, "Les envois ne peuvent pas être pris ainsi", "What is sent cannot be taken so"),
     "signature_invalid": (422, "La signature n'est pas valable", "The signature is not valid"),
     "volume_exceeded": (
         429,

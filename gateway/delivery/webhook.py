@@ -6,7 +6,8 @@ Webhook: we call the partner's system, and its answer is the acknowledgement.
     410                     it wants no call any more: suspended at once
     anything else           it is in no state to answer: it rests, then is tried again (a redirection is not followed)
 
-`Retry-After` is heard, up to an hour.
+`Retry-After` is heard, up to an hour. A system that already reads the calls of rdv-insertion gets ours in that form
+(`gateway.delivery.rdv_insertion_form`) when its endpoint says so.
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ from typing import Any, Final
 
 import orjson
 
+from gateway.delivery import rdv_insertion_form
 from gateway.delivery.base import Answer, Configuration, Endpoint, Outcome, Result, invalid, only
 from gateway.delivery.signing import MessageSigner, new_secret, secrets_in_force
 from gateway.handover import Handover, Parcel
-from gateway.outgoing import OutgoingFailed, OutgoingRefused, SafeClient, check
+from gateway.outgoing import OutgoingFailed, OutgoingRefused, Reply, SafeClient, check
 from gateway.store.database import instant
 
 DELIVERED: Final = "org.trait-dunion.delivery.v1"
@@ -31,6 +33,8 @@ SUSPENDED: Final = "org.trait-dunion.endpoint-suspended.v1"
 
 _ITS_OWN_FAULT: Final = frozenset({400, 413, 415, 422})
 _LONGEST_PAUSE: Final = timedelta(hours=1)
+_FORMS: Final = ("standard", rdv_insertion_form.NAME)
+_NOT_KNOWN: Final = frozenset({401, 403})
 _AT_ONCE: Final = 8
 """Calls under way to one system."""
 
@@ -50,11 +54,13 @@ class WebhookTransport:
 
     def configure(self, asked: Mapping[str, Any], current: Endpoint) -> Configuration:
         """
-        See `Transport.configure`: takes `url`, and `notice_url` for what concerns the endpoint itself.
+        See `Transport.configure`: takes `url`, `notice_url` for what concerns the endpoint itself, and `form` of the calls.
 
         The secret is made once, and kept when only the addresses change.
         """
-        only(asked, "url", "notice_url")
+        only(asked, "url", "notice_url", "form")
+        if asked.get("form", _FORMS[0]) not in _FORMS:
+            raise invalid(f"« form » vaut : {', '.join(_FORMS)}", f"“form” is one of: {', '.join(_FORMS)}")
         for name in ("url", "notice_url"):
             if name in asked or name == "url":
                 _checked(asked.get(name), current)
@@ -113,11 +119,9 @@ class WebhookTransport:
 
     async def _call(self, endpoint: Endpoint, url: str, ident: str, kind: str, data: Mapping[str, Any]) -> Outcome:
         now, began = self._clock(), monotonic()
-        body = orjson.dumps({"type": kind, "timestamp": instant(now), "data": data})
-        shared = secrets_in_force(endpoint.secrets, now)
-        headers = self._signer.headers("POST", url, body, ident=ident, shared=shared, now=now)
+        send = self._as_rdv_insertion if endpoint.settings.get("form") == rdv_insertion_form.NAME else self._standard
         try:
-            reply = await self._client.request("POST", url, headers=headers, content=body, allowance=endpoint.allowance)
+            reply = await send(endpoint, url, ident, kind, data, now)
         except OutgoingRefused as error:
             return Outcome(Result.FAILED, error.code, milliseconds=_since(began))
         except OutgoingFailed as error:
@@ -129,6 +133,26 @@ class WebhookTransport:
             return Outcome(Result.REFUSED, code, reply.body, took)
         pause = _pause(reply.headers.get("retry-after", ""))
         return Outcome(Result.FAILED, code, reply.body, took, retry_after=pause, gone=reply.status == 410)
+
+    async def _standard(
+        self, endpoint: Endpoint, url: str, ident: str, kind: str, data: Mapping[str, Any], now: datetime
+    ) -> Reply:
+        body = orjson.dumps({"type": kind, "timestamp": instant(now), "data": data})
+        shared = secrets_in_force(endpoint.secrets, now)
+        headers = self._signer.headers("POST", url, body, ident=ident, shared=shared, now=now)
+        return await self._client.request("POST", url, headers=headers, content=body, allowance=endpoint.allowance)
+
+    async def _as_rdv_insertion(
+        self, endpoint: Endpoint, url: str, ident: str, kind: str, data: Mapping[str, Any], now: datetime
+    ) -> Reply:
+        """One header holds one signature: while a secret replaces another, the older one is tried where the newer is not known."""
+        body, allowed = rdv_insertion_form.message(kind, data, now), endpoint.allowance
+        for secret in secrets_in_force(endpoint.secrets, now):
+            headers = rdv_insertion_form.headers(ident, secret, body)
+            reply = await self._client.request("POST", url, headers=headers, content=body, allowance=allowed)
+            if reply.status not in _NOT_KNOWN:
+                break
+        return reply
 
 
 def _checked(url: object, current: Endpoint) -> None:

@@ -130,7 +130,7 @@ _ENDPOINT: Final = {
     "required": ["transport"],
     "properties": {
         "transport": {"enum": ["pull", "webhook", "sftp", "amqp"]},
-        "settings": {"type": "object", "description": "Selon la remise ; webhook : url, notice_url."},
+        "settings": {"type": "object", "description": "Selon la remise ; webhook : url, notice_url, form."},
         "kinds": {
             "type": "array",
             "items": {"enum": ["referral", "bilan", "status", "consent"]},
@@ -159,6 +159,21 @@ _REPLAY: Final = {
         "recipient": {"type": "string", "description": "SIRET."},
         "since": {"type": "string", "format": "date-time"},
         "until": {"type": "string", "format": "date-time"},
+    },
+}
+_SOURCE: Final = {
+    "type": "object",
+    "required": ["way"],
+    "properties": {
+        "way": {"enum": ["api", "rdv-insertion", "hubee", "dora", "i-milo"]},
+        "settings": {"type": "object", "description": "Selon la voie ; rdv-insertion : secret."},
+    },
+}
+_RENEWED_SECRET: Final = {
+    "type": "object",
+    "properties": {
+        "overlap_hours": {"type": "integer", "minimum": 0, "maximum": 168, "default": 24},
+        "secret": {"type": "string", "description": "Celui qui a été convenu ; absent : la passerelle en fait un."},
     },
 }
 _OVERLAP: Final = {
@@ -206,6 +221,9 @@ BODIES: Final[dict[str, dict[str, Any]]] = {
     "/v1/replays": {_JSON: _REPLAY},
     "/v1/endpoints/{client_id}": {_JSON: _ENDPOINT},
     "/v1/endpoints/{client_id}/secret": {_JSON: _OVERLAP},
+    "/v1/sources/{client_id}": {_JSON: _SOURCE},
+    "/v1/sources/{client_id}/secret": {_JSON: _RENEWED_SECRET},
+    "/v1/hooks/{client_id}": {_JSON: _OBJECT},
     "/v1/validate/{kind}": {_JSON: _OBJECT},
     "/v1/inbound/{adapter_name}": {key: {"type": "string", "format": "binary"} for key in _FILES},
     "/v1/adapters/{adapter_name}/translate": {key: {"type": "string", "format": "binary"} for key in _FILES},

@@ -306,6 +306,32 @@ endpoints = sa.Table(
     sa.Column("updated_at", Instant, nullable=False),
 )
 
+sources = sa.Table(
+    "sources",
+    metadata,
+    sa.Column("client_id", sa.String(64), sa.ForeignKey("systems.client_id"), primary_key=True),
+    sa.Column("partner", sa.String(14), nullable=False, index=True),
+    sa.Column("way", sa.String(16), nullable=False, comment="api, or the name of a hook or a connector"),
+    sa.Column("settings", sa.JSON, nullable=False, comment="what the partner set; no secret"),
+    sa.Column("sealed", sa.LargeBinary, nullable=True, comment="its secrets, under the gateway's own key"),
+    sa.Column("cursor", sa.JSON, nullable=False, comment="where it was left: hours and numbers of messages"),
+    sa.Column("failures", sa.Integer, nullable=False, server_default="0", comment="in a row"),
+    sa.Column("next_pull_at", Instant, nullable=True),
+    sa.Column("held_until", Instant, nullable=True, comment="one process asks at a time"),
+    sa.Column("last_success_at", Instant, nullable=True),
+    sa.Column("last_error", sa.String(64), nullable=True),
+    sa.Column("updated_at", Instant, nullable=False),
+)
+
+begun_elsewhere = sa.Table(
+    "begun_elsewhere",
+    metadata,
+    sa.Column("delivery_id", sa.String(36), primary_key=True),
+    sa.Column("partner", sa.String(14), nullable=False, comment="the recipient"),
+    sa.Column("reference", sa.String(64), nullable=False, comment="what it is called there: a folder's number"),
+    sa.Column("begun_at", Instant, nullable=False, index=True),
+)
+
 delivery_attempts = sa.Table(
     "delivery_attempts",
     metadata,

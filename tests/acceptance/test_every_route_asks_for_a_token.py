@@ -26,6 +26,7 @@ PUBLIC = {
     "GET /oauth2/register/": "its own token, given at the registration (RFC 7592)",
     "PUT /oauth2/register/": "its own token, given at the registration (RFC 7592)",
     "DELETE /oauth2/register/": "its own token, given at the registration (RFC 7592)",
+    "POST /v1/hooks/": "a system that knows no token signs each call with its own secret",
     "GET /.well-known/": "how to get a token",
     "GET /fhir/R4/.well-known/": "the same for FHIR clients, where they look for it",
     "GET /schemas/": "the shared language belongs to everybody",

@@ -59,6 +59,8 @@ CREATES_NOTHING = {
     "/v1/endpoints/{client_id}/suspend": "a state; again is harmless",
     "/v1/endpoints/{client_id}/test": "a try that is about nobody",
     "/v1/endpoints/{client_id}/secret": "its answer is a secret, and is not kept; rotating again leaves the one in use",
+    "/v1/sources/{client_id}/secret": "as that of an endpoint",
+    "/v1/hooks/{client_id}": "the message itself is the key: its sender gives none",
 }
 """The POST addresses that take no idempotency key, and why."""
 

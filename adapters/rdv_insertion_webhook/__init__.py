@@ -1,0 +1,3 @@
+"""
+Webhooks of rdv-insertion: appointments and invitations.
+"""

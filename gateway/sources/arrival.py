@@ -1,0 +1,100 @@
+"""
+What a source brought, taken in by `gateway.exchange.receive` as if its system had sent it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from adapters import registry as adapters
+from adapters.base import FileRefused
+from gateway import admission
+from gateway.auth.caller import Caller
+from gateway.auth.registry import get_system
+from gateway.auth.rights import Rights
+from gateway.errors import Problem, busy, not_found
+from gateway.exchange import receive
+from gateway.quarantine import set_aside
+from gateway.services import Services
+from gateway.sources.base import Source
+from gateway.store.idempotency import Attempt
+from gateway.versions import STALE
+
+_LATER: Final = frozenset(
+    {"conflict", "convention_outdated", "internal_error", "too_many_requests", "unavailable", "volume_exceeded"}
+)
+"""Refusals that say nothing of the message itself: it is brought again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """A system in whose name the gateway takes in what it brought, with what the conventions open to it now."""
+
+    caller: Caller
+    name: str
+
+
+async def sender(source: Source, rights: Rights, services: Services) -> Sender:
+    """Who the documents of a source are from; raises `Problem` not_found for a system that was disabled since."""
+    async with services.database.read() as tx:
+        system = await get_system(tx, source.client_id)
+        if system is None or system.disabled:
+            raise not_found()
+        granted = await rights.own(tx, system)
+    name = await services.names.of(source.partner)
+    assert name is not None
+    caller = Caller(
+        client_id=source.client_id,
+        partner=source.partner,
+        system=source.client_id,
+        scopes=granted.scopes,
+        roles=frozenset({"partner"}),
+        token_id=source.way,
+        channel="inbound",
+    )
+    return Sender(caller, name)
+
+
+async def take_in(raw: bytes, adapter: str, who: Sender, services: Services) -> dict[str, Any]:
+    """
+    Take one message in; durable when it returns what became of it. Bringing it again changes nothing.
+
+    Raises `Problem`: `is_final` says whether the message itself is refused, and it is then in quarantine.
+    """
+    organisation = {"siret": who.caller.partner, "name": who.name}
+    digest = services.vault.request_digest(who.caller.client_id.encode(), adapter.encode(), raw)
+    attempt = Attempt(who.caller.client_id, digest.hex(), digest)
+    try:
+        for _ in range(5):
+            try:
+                acceptance = await receive(
+                    raw,
+                    adapter=adapters.get(adapter),
+                    sender=organisation,
+                    caller=who.caller,
+                    attempt=attempt,
+                    services=services,
+                )
+            except Problem as problem:
+                if problem.code != STALE:
+                    raise
+                # A number that we gave, and that another update took in the meantime: it is ours to give the next.
+                continue
+            if acceptance.body["invalid"]:
+                await set_aside(raw, adapter, "document_invalid", who.caller, services)
+            return dict(acceptance.body)
+        raise busy()
+    except FileRefused as refusal:
+        told = admission.refused(refusal)
+        told.extra["quarantine"] = await set_aside(raw, adapter, refusal.code, who.caller, services)
+        raise told from refusal
+    except Problem as problem:
+        if is_final(problem):
+            problem.extra["quarantine"] = await set_aside(raw, adapter, problem.code, who.caller, services)
+        raise
+
+
+def is_final(problem: Problem) -> bool:
+    """Whether a message would be refused again for the same reason."""
+    return problem.code not in _LATER
