@@ -1,5 +1,7 @@
 """
 Real gateways with their fictitious partners, for the tests that knock at every door: one embedded, one in production mode.
+
+The partners are registered as in production: private_key_jwt, and tokens bound to a key by DPoP with the server's nonces.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from gateway.auth.client import client_assertion
+from gateway.auth.client_dpop import DpopKey
+from gateway.auth.profile import Security
 from gateway.store.database import Database
 from ops.demo.gateway_process import GatewayProcess, started
 from ops.demo.partner import KID, Partner
@@ -64,14 +68,27 @@ class Desk:
     _tokens: dict[tuple[str, str], tuple[float, str]] = field(default_factory=dict, repr=False)
 
     def token(self, who: str, scope: str = "") -> str:
-        """A live token of a partner, with all its scopes or those asked for."""
+        """A live token of a partner, bound to its key (DPoP), with all its scopes or those asked for."""
         until, token = self._tokens.get((who, scope), (0.0, ""))
         if until < time.monotonic():
-            answer = self.http.post("/oauth2/token", data=self.form(who) | ({"scope": scope} if scope else {}))
+            form = self.form(who) | ({"scope": scope} if scope else {})
+            answer = self.http.post("/oauth2/token", data=form, auth=self.key(who))
             assert 200 == answer.status_code, answer.text
             until, token = time.monotonic() + 200, answer.json()["access_token"]
             self._tokens[who, scope] = until, token
         return token
+
+    def key(self, who: str) -> DpopKey:
+        """The key that a partner's tokens are bound to: proves token requests, and with a token every other request."""
+        key = self.partners[who].dpop
+        assert key is not None
+        return key
+
+    def proven(self, who: str, method: str, path: str, *, scope: str = "", token: str = "") -> dict[str, str]:
+        """The two headers by which a partner sends its token, or another text in its place, with a proof for this request."""
+        request = httpx.Request(method, self.gateway.address + path)
+        next(self.key(who).with_token(token or self.token(who, scope)).auth_flow(request))
+        return {name: request.headers[name] for name in ("Authorization", "DPoP")}
 
     def form(self, who: str) -> dict[str, str]:
         """What a partner posts to get a token."""
@@ -83,9 +100,10 @@ class Desk:
         }
 
     def call(self, who: str, method: str, path: str, *, scope: str = "", **options: Any) -> httpx.Response:
-        """Send one request as a partner; `options` are those of httpx."""
-        headers = {"Authorization": f"Bearer {self.token(who, scope)}"} | dict(options.pop("headers", {}))
-        return self.http.request(method, path, headers=headers, **options)
+        """Send one request as a partner, with its own words in place of its token if `options` (httpx) have an Authorization."""
+        if "Authorization" in dict(options.get("headers", {})):
+            return self.http.request(method, path, **options)
+        return self.http.request(method, path, auth=self.key(who).with_token(self.token(who, scope)), **options)
 
     def done(self, who: str, method: str, path: str, **options: Any) -> dict[str, Any]:
         """Send one request that must succeed; gives the body of its answer."""
@@ -282,6 +300,7 @@ def desk(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     settings = {
         "TDU_LOG_LEVEL": "debug",
         "TDU_OTEL_EXPORTER": "console",
+        "TDU_LEASE_SECONDS": "3600",  # the story's lease lasts as long as the tests that look at it
         "TDU_BUS_PREFIX": f"doors-{uuid.uuid4().hex[:8]}",
     }
     server, database = None, f"tdu_doors_{uuid.uuid4().hex[:12]}"
@@ -336,7 +355,7 @@ def story(desk: Desk) -> Story:
 async def _partners(gateway: GatewayProcess) -> dict[str, Partner]:
     async with httpx.AsyncClient() as http:
         return {
-            word: await Partner.registered(gateway, http, siret, name, f"{word}-valombre", adapter)
+            word: await Partner.registered(gateway, http, siret, name, f"{word}-valombre", adapter, Security())
             for word, (siret, name, adapter) in _PARTNERS.items()
         }
 

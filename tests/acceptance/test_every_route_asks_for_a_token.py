@@ -16,6 +16,9 @@ from joserfc.jwk import ECKey
 
 pytestmark = pytest.mark.parametrize("desk", ["embedded"], indirect=True)
 
+ELSEWHERE = ("none", "empty", "another scheme", "as a bearer", "twice", "in the address", "in the body")
+"""Where a good token is not, or not as it should be."""
+
 PUBLIC = {
     "GET /healthz": "asked by the machine that restarts the process; says nothing else than that it lives",
     "GET /readyz": "asked by the machine that routes to it; names what does not answer, never why",
@@ -50,13 +53,18 @@ def routes(desk: Any) -> dict[str, list[str]]:
     }
 
 
-def knock(desk: Any, route: str, headers: dict[str, str] | None = None) -> Any:
-    """Send a request to a route, with an identifier that names nothing."""
+def concrete(route: str) -> tuple[str, str]:
+    """The method and the path of a route, with an identifier that names nothing."""
     method, path = route.split(" ")
     names = {"kind": "referral", "adapter_name": "shared-json"}
-    concrete = re.sub(r"{(\w+)}", lambda found: names.get(found[1], str(uuid.UUID(int=1, version=4))), path)
+    return method, re.sub(r"{(\w+)}", lambda found: names.get(found[1], str(uuid.UUID(int=1, version=4))), path)
+
+
+def knock(desk: Any, route: str, headers: dict[str, str] | None = None) -> Any:
+    """Send a request to a route, with an identifier that names nothing."""
+    method, path = concrete(route)
     json_body = {"json": {}} if method == "POST" else {}
-    return desk.http.request(method, concrete, headers=headers or {}, **json_body)
+    return desk.http.request(method, path, headers=headers or {}, **json_body)
 
 
 def test_every_route_is_protected_or_public_with_a_reason(desk: Any, refused: Any) -> None:
@@ -84,7 +92,7 @@ def test_every_route_refuses_a_token_without_its_scope(desk: Any, refused: Any) 
         if not scopes:
             continue
         other = "mailbox:read" if "mailbox:read" not in scopes else "validate"
-        answer = knock(desk, route, {"Authorization": f"Bearer {desk.token('caf', other)}"})
+        answer = knock(desk, route, desk.proven("caf", *concrete(route), scope=other))
         refused(answer, 403, "forbidden")
         assert f'error="insufficient_scope", scope="{" ".join(sorted(scopes))}"' in answer.headers["www-authenticate"]
 
@@ -99,16 +107,11 @@ def test_a_document_kind_needs_its_own_scope_whatever_the_door(desk: Any, new_re
 @pytest.mark.parametrize(
     "case",
     [
-        "none",
-        "empty",
+        *ELSEWHERE,
         "one word",
         "garbled",
         "accents",
         "very long",
-        "another scheme",
-        "twice",
-        "in the address",
-        "in the body",
         "without signature",
         "altered",
         "expired",
@@ -122,22 +125,29 @@ def test_a_document_kind_needs_its_own_scope_whatever_the_door(desk: Any, new_re
 )
 def test_a_token_that_is_not_ours_or_not_now_is_refused(desk: Any, refused: Any, case: str) -> None:
     """Only this gateway's own token, whole, in time and in the header, identifies anybody."""
-    good = desk.token("caf")
-    address, headers, data = "/v1/exchanges", [], None
+    good, address, data = desk.token("caf"), "/v1/exchanges", None
+    # With a proof that is right for the token: what is refused is the token, or its place.
+    text = _token(desk, case, good) if case not in ELSEWHERE else good
+    proof = ("DPoP", desk.proven("caf", "GET", address, token=text)["DPoP"])
+    headers = [proof]
     if case == "in the address":
         address += f"?access_token={good}"
     elif case == "in the body":
         data = {"access_token": good}
     elif case == "another scheme":
-        headers = [("Authorization", f"Basic {good}")]
+        headers = [proof, ("Authorization", f"Basic {good}")]
+    elif case == "as a bearer":
+        headers = [proof, ("Authorization", f"Bearer {good}")]
     elif case == "twice":
-        headers = [("Authorization", f"Bearer {good}"), ("Authorization", f"Bearer {good}")]
-    elif case != "none":
-        headers = [
-            ("Authorization", b"Bearer " + _token(desk, case, good).encode("latin-1") if case != "empty" else b"Bearer")
-        ]
+        headers = [proof, ("Authorization", f"DPoP {good}"), ("Authorization", f"DPoP {good}")]
+    elif case == "empty":
+        headers = [proof, ("Authorization", "DPoP")]
+    elif case == "none":
+        headers = []
+    else:
+        headers = [proof, ("Authorization", b"DPoP " + text.encode("latin-1"))]
     refused(desk.http.request("GET", address, headers=headers, data=data), 401, "unauthorized")
-    assert 200 == desk.http.get("/v1/exchanges", headers={"Authorization": f"Bearer {good}"}).status_code
+    assert 200 == desk.http.get("/v1/exchanges", headers=desk.proven("caf", "GET", "/v1/exchanges")).status_code
 
 
 @pytest.mark.parametrize(
@@ -166,9 +176,9 @@ def test_a_token_request_that_is_none_is_refused(
 
 def test_an_assertion_is_used_once(desk: Any, refused: Any) -> None:
     """Whoever overhears a token request cannot make it again."""
-    form = desk.form("caf")
-    assert 200 == desk.http.post("/oauth2/token", data=form).status_code
-    again = desk.http.post("/oauth2/token", data=form)
+    form, key = desk.form("caf"), desk.key("caf")
+    assert 200 == desk.http.post("/oauth2/token", data=form, auth=key).status_code
+    again = desk.http.post("/oauth2/token", data=form, auth=key)
     refused(again, again.status_code if again.status_code == 401 else 400, "invalid_client")
 
 

@@ -55,14 +55,29 @@ class Line:
             return answer, time.monotonic() - self.begun
 
 
+def _head(desk: Any, path: str, media_type: str, more: str) -> bytes:
+    """The head of a POST of the CAF, with a proof for it alone."""
+    proven = "".join(f"{name}: {value}\r\n" for name, value in desk.proven("caf", "POST", path).items())
+    return f"POST {path} HTTP/1.1\r\nHost: passerelle\r\n{proven}Content-Type: {media_type}\r\n{more}\r\n\r\n".encode()
+
+
 @pytest.mark.parametrize("desk", ["embedded"], indirect=True)
 def test_a_body_that_does_not_come_is_given_up(desk: Any, story: Any) -> None:
     """Stalled, trickled, chunked or announced: after its time each gets a problem, and forty of them hold nobody up."""
     before = desk.counts()
-    head = f"Host: passerelle\r\nAuthorization: Bearer {desk.token('caf')}\r\nContent-Type: application/json\r\n"
-    announced = f"POST /v1/referrals HTTP/1.1\r\n{head}Content-Length: 100000\r\n\r\n{{".encode()
-    chunked = f"POST /v1/consents HTTP/1.1\r\n{head}Transfer-Encoding: chunked\r\n\r\n1\r\n{{\r\n".encode()
-    cases = [(announced, b""), (announced, b" "), (chunked, b""), (chunked, b"1\r\n \r\n")] * 10
+
+    def announced() -> bytes:
+        return _head(desk, "/v1/referrals", "application/json", "Content-Length: 100000") + b"{"
+
+    def chunked() -> bytes:
+        return _head(desk, "/v1/consents", "application/json", "Transfer-Encoding: chunked") + b"1\r\n{\r\n"
+
+    # Each with a proof of its own: one is used once.
+    cases = [
+        case
+        for _ in range(10)
+        for case in ((announced(), b""), (announced(), b" "), (chunked(), b""), (chunked(), b"1\r\n \r\n"))
+    ]
     with ThreadPoolExecutor(len(cases)) as crowd:
         waiting = [crowd.submit(Line(desk.gateway.address).trickle, start, piece, 1.0) for start, piece in cases]
         begun = time.monotonic()
@@ -80,10 +95,7 @@ def test_a_body_that_does_not_come_is_given_up(desk: Any, story: Any) -> None:
 @pytest.mark.parametrize("desk", ["embedded"], indirect=True)
 def test_a_body_announced_too_large_is_refused_before_it_is_sent(desk: Any) -> None:
     """The length that the client announces is believed when it condemns it."""
-    head = f"Host: passerelle\r\nAuthorization: Bearer {desk.token('caf')}\r\nContent-Type: application/xml\r\n"
-    start = (
-        f"POST /v1/inbound/cnaf-rsa HTTP/1.1\r\n{head}Content-Length: 60000000\r\nConnection: close\r\n\r\n".encode()
-    )
+    start = _head(desk, "/v1/inbound/cnaf-rsa", "application/xml", "Content-Length: 60000000\r\nConnection: close")
     answer, seconds = Line(desk.gateway.address).trickle(start, b"", 0.2)
     assert answer.startswith(b"HTTP/1.1 413 ") and seconds < SLACK
 
@@ -92,9 +104,8 @@ def test_a_body_announced_too_large_is_refused_before_it_is_sent(desk: Any) -> N
 def test_a_connection_cut_in_the_middle_of_a_body_takes_nothing_in(desk: Any, new_referral: Any) -> None:
     """A document whose end did not come is no document, even if what came could be read as one."""
     before, document = desk.counts(), json.dumps(new_referral()).encode()
-    head = f"Host: passerelle\r\nAuthorization: Bearer {desk.token('caf')}\r\nContent-Type: application/json\r\n"
-    start = f"POST /v1/referrals HTTP/1.1\r\n{head}Content-Length: {len(document) + 1}\r\n\r\n".encode()
     for _ in range(5):
+        start = _head(desk, "/v1/referrals", "application/json", f"Content-Length: {len(document) + 1}")
         with Line(desk.gateway.address).socket as line:
             line.sendall(start + document)
     assert 200 == desk.http.get("/readyz").status_code
