@@ -81,8 +81,8 @@ async def renew(
     as `record_agreement`.
     """
     async with services.database.read() as tx:
-        row = await agreements.get(tx, agreement_id)
-        if row is None or row.collected_by != caller.partner:
+        row = await agreements.get(tx, agreement_id, caller.partner)
+        if row is None:
             raise not_found()
         key = (await subjects.data_keys(tx, [row.subject_id], services.vault)).get(row.subject_id)
     if key is None:
@@ -113,8 +113,8 @@ async def read_agreement(agreement_id: str, caller: Caller, services: Services) 
     Of an agreement asked for by SMS and not yet answered, only where it stands.
     """
     async with services.database.write() as tx:
-        row = await agreements.get(tx, agreement_id)
-        if row is None or row.collected_by != caller.partner:
+        row = await agreements.get(tx, agreement_id, caller.partner)
+        if row is None:
             # Another's is looked for among those asked for by SMS too, as a missing one is: both take the same time.
             if waiting := await sms.waiting(tx, agreement_id, caller, services.clock()):
                 return waiting
@@ -143,11 +143,13 @@ async def withdraw(
     async with services.database.write(beyond="whoever received something must be told") as tx:
         if (earlier := await idempotency.earlier_answer(tx, attempt)) is not None:
             return dict(earlier)
-        row = await agreements.get(tx, agreement_id)
+        row = await agreements.get(tx, agreement_id, caller.partner, named=True)
         if row is None or caller.partner not in concerned(row):
             raise not_found()
         await subjects.lock(tx, [row.subject_id], change=True)
-        row = await agreements.get(tx, agreement_id) or row  # read again: it may have changed before the lock
+        row = (
+            await agreements.get(tx, agreement_id, caller.partner, named=True) or row
+        )  # read again: it may have changed before the lock
         key = (await subjects.data_keys(tx, [row.subject_id], services.vault)).get(row.subject_id)
         if key is None:
             raise not_found()
@@ -191,8 +193,8 @@ async def _check_replaced(tx: Transaction, document: Document, subject_id: str, 
     """Refuse to replace an agreement of somebody else, or collected by somebody else."""
     if "replaces" not in document:
         return
-    row = await agreements.get(tx, document["replaces"])
-    if row is None or (row.collected_by, row.subject_id) != (caller.partner, subject_id):
+    row = await agreements.get(tx, document["replaces"], caller.partner)
+    if row is None or row.subject_id != subject_id:
         fault = Issue(
             "unknown_agreement",
             "/replaces",

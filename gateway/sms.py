@@ -64,7 +64,7 @@ async def ask(
         "expires_at": instant(expires_at),
         "state": "pending",
     }
-    if await agreements.get(tx, document["id"]) is not None:
+    if await agreements.known(tx, document["id"]):
         raise recording.already_there()
     added = await tx.execute(insert_ignore(sms_requests, tx).values(row).returning(sms_requests.c.correlation))
     if added.first() is None:

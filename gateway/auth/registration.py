@@ -141,9 +141,11 @@ class Registrar:
     async def _own(self, tx: Transaction, request: Request, client_id: str) -> System:
         """Find the system whose registration token came with the request; one answer for all others (RFC 7592 section 2)."""
         token = digest(_bearer(request))
-        system = await get_system(tx, client_id)
         query = sa.select(systems.c.client_id).where(systems.c.registration_token == token)
-        if system is None or system.disabled or (await tx.execute(query)).scalar() != client_id:
+        if (await tx.execute(query)).scalar() != client_id:
+            raise _unknown_token()
+        system = await get_system(tx, client_id)
+        if system is None or system.disabled:
             raise _unknown_token()
         return system
 

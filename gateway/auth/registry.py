@@ -169,11 +169,12 @@ async def add_system(
     return system
 
 
-async def get_system(tx: Transaction, client_id: str) -> System | None:
-    """Read one system, disabled ones included, or None."""
+async def get_system(tx: Transaction, client_id: str, partner: str | None = None) -> System | None:
+    """Read one system (of a partner), disabled ones included, or None."""
     if not is_client_id(client_id):
         return None
-    row = (await tx.execute(sa.select(systems).where(systems.c.client_id == client_id))).first()
+    query = sa.select(systems).where(systems.c.client_id == client_id)
+    row = (await tx.execute(query if partner is None else query.where(systems.c.partner == partner))).first()
     if row is None:
         return None
     return System(

@@ -11,9 +11,7 @@ import sqlalchemy as sa
 from consent.ledger.event import EventType
 from consent.tables import break_glass, break_glass_mails
 from gateway.auth.caller import Caller
-from gateway.auth.scopes import Scopes
-from gateway.break_glass.opening import content, held, parties
-from gateway.errors import not_found
+from gateway.break_glass.opening import content, held, seen_by
 from gateway.records import record_of
 from gateway.services import Services
 from gateway.store.database import Transaction, instant
@@ -35,10 +33,7 @@ async def listed(
         query = query.where(sa.tuple_(break_glass.c.opened_at, break_glass.c.id) < sa.tuple_(*map(sa.literal, cursor)))
     async with services.database.read(gate=True) as tx:
         conventions = await services.conventions.in_force(tx, now)
-        if Scopes.LEDGER_READ.value not in caller.scopes:
-            mine = [each.hash for each in conventions if caller.partner in each.parties]
-            query = query.where(break_glass.c.convention_hash.in_(mine))
-        rows = (await tx.execute(query)).all()
+        rows = (await tx.execute(query.where(seen_by(caller, conventions)))).all()
     shown = [summary(row, instant(now)) for row in rows]
     last = (rows[-1].opened_at, rows[-1].id) if len(rows) == limit else None
     return [each for each in shown if state is None or state in (each["state"], each["review"]["state"])], last
@@ -51,11 +46,9 @@ async def whole(opening_id: str, caller: Caller, services: Services) -> dict[str
     The person is named by the pseudonym that the reader knows. Raises `Problem` not_found.
     """
     async with services.database.write(beyond="every party sees what left under the access") as tx:
-        row, key = await held(tx, opening_id, services)
         now = services.clock()
-        conventions = await services.conventions.in_force(tx, now)
-        if caller.partner not in parties(row, conventions) and Scopes.LEDGER_READ.value not in caller.scopes:
-            raise not_found()
+        among = seen_by(caller, await services.conventions.in_force(tx, now))
+        row, key = await held(tx, opening_id, among, services)
         body = {"opening_id": row.id, "convention_id": row.convention_id, "client_id": caller.client_id}
         await services.ledger.append(tx, [record_of(EventType.CONTENT_READ, now, caller.partner, body, key)])
         said = content(row, key)

@@ -27,9 +27,14 @@ PULL: Final = "pull"
 _ROWS = sa.select(endpoints, systems.c.adapter).join(systems, systems.c.client_id == endpoints.c.client_id)
 
 
-async def get(tx: Transaction, client_id: str, vault: Vault, *, change: bool = False) -> Endpoint | None:
-    """How a system receives: by pull until it says otherwise. None for an unknown or disabled system; `change` locks."""
-    system = await get_system(tx, client_id)
+async def get(
+    tx: Transaction, client_id: str, vault: Vault, *, change: bool = False, partner: str | None = None
+) -> Endpoint | None:
+    """
+    How a system receives: by pull until it says otherwise. None for an unknown or disabled system, or another than a
+    `partner`'s; `change` locks.
+    """
+    system = await get_system(tx, client_id, partner)
     if system is None or system.disabled:
         return None
     if change:

@@ -220,7 +220,7 @@ async def _mine(tx: Transaction, convention_id: str, caller: Caller, version: in
     """The versions of a convention (or the one asked for) of which the caller is a party, newest first; raises not_found."""
     found = [
         record
-        for record in await conventions.versions(tx, convention_id)
+        for record in await conventions.versions(tx, convention_id, caller.partner)
         if caller.partner in record.convention.parties and version in (None, record.convention.version)
     ]
     if not found:

@@ -142,8 +142,8 @@ async def directory(request: Request) -> Response:
 async def _mine(
     tx: Transaction, client_id: str, caller: Caller, services: Services, *, change: bool = False
 ) -> Endpoint:
-    endpoint = await endpoints.get(tx, client_id, services.vault, change=change)
-    if endpoint is None or endpoint.partner != caller.partner:
+    endpoint = await endpoints.get(tx, client_id, services.vault, change=change, partner=caller.partner)
+    if endpoint is None:
         raise not_found()
     return endpoint
 

@@ -65,8 +65,8 @@ async def content(agreement_id: str, caller: Caller, services: Services) -> Cont
     """
     now = services.clock()
     async with services.database.write() as tx:
-        row = await agreements.get(tx, agreement_id)
-        if row is None or row.collected_by != caller.partner:
+        row = await agreements.get(tx, agreement_id, caller.partner)
+        if row is None:
             raise not_found()
         key = (await subjects.data_keys(tx, [row.subject_id], services.vault)).get(row.subject_id)
         if key is None:
@@ -101,7 +101,7 @@ async def proof(agreement_id: str, caller: Caller, services: Services, *, withdr
     conflict while the event is not yet in a checkpoint (a second at most).
     """
     async with services.database.read(beyond="an agreement is proven to every organisation that it names") as tx:
-        row = await agreements.get(tx, agreement_id)
+        row = await agreements.get(tx, agreement_id, caller.partner, named=True)
         if row is None or row.event_id is None or caller.partner not in concerned(row):
             raise not_found()
         key = (await subjects.data_keys(tx, [row.subject_id], services.vault)).get(row.subject_id)

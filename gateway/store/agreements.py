@@ -17,7 +17,7 @@ from consent.agreement import Agreement, Objection, decisive
 from consent.break_glass import Opening
 from consent.tables import agreements, break_glass, objections
 from gateway.store.crypto import DataKey
-from gateway.store.database import Transaction, insert_ignore, instant, moment
+from gateway.store.database import Transaction, insert_ignore, instant, mentions, moment
 from gateway.store.subjects import chunks
 from schemas import Document
 
@@ -83,9 +83,21 @@ async def add(tx: Transaction, document: Document, subject_id: str, key: DataKey
     return added.first() is not None
 
 
-async def get(tx: Transaction, agreement_id: str) -> Any | None:
-    """Read one agreement's row, or None."""
-    return (await tx.execute(sa.select(agreements).where(agreements.c.id == agreement_id))).first()
+async def get(tx: Transaction, agreement_id: str, partner: str, *, named: bool = False) -> Any | None:
+    """
+    Read the row of an agreement that a partner collected (`named`: or that names it), or None.
+
+    Another's is not found by the same query as a missing one: the time of the answer tells no more than its body.
+    """
+    concerns = agreements.c.collected_by == partner
+    if named:
+        concerns = sa.or_(concerns, mentions(agreements.c.decisive, partner))
+    return (await tx.execute(sa.select(agreements).where(agreements.c.id == agreement_id, concerns))).first()
+
+
+async def known(tx: Transaction, agreement_id: str) -> bool:
+    """Whether an agreement has this id, whoever collected it."""
+    return (await tx.execute(sa.select(agreements.c.id).where(agreements.c.id == agreement_id))).first() is not None
 
 
 async def collected(tx: Transaction, partner: str, cursor: tuple[str, str] | None, limit: int) -> Sequence[Any]:

@@ -15,7 +15,7 @@ from consent.conventions.collection import Conventions
 from consent.conventions.convention import Convention
 from consent.conventions.lifecycle import Mark, MarkKind, Signed, state_at, suspended_by
 from consent.tables import convention_marks, convention_signatures, conventions
-from gateway.store.database import Transaction, insert_ignore, instant, moment
+from gateway.store.database import Transaction, insert_ignore, instant, mentions, moment
 from gateway.store.tables import generations
 
 _GENERATION = "conventions"
@@ -91,9 +91,11 @@ async def hold(tx: Transaction) -> None:
     await tx.execute(sa.select(generations.c.value).where(generations.c.name == _GENERATION).with_for_update())
 
 
-async def versions(tx: Transaction, convention_id: str) -> list[Record]:
-    """Read every version of a convention with what was done to it, the newest first."""
+async def versions(tx: Transaction, convention_id: str, party: str | None = None) -> list[Record]:
+    """Read every version of a convention (those that name a party) with what was done to it, the newest first."""
     query = sa.select(conventions).where(conventions.c.id == convention_id).order_by(conventions.c.version.desc())
+    if party is not None:
+        query = query.where(mentions(conventions.c.document, party))
     return await _records(tx, (await tx.execute(query)).all())
 
 

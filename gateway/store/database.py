@@ -132,6 +132,11 @@ def insert_ignore(table: sa.Table, transaction: Transaction) -> Any:
     return postgresql.insert(table).on_conflict_do_nothing()
 
 
+def mentions(column: sa.ColumnElement[Any], siret: str) -> sa.ColumnElement[bool]:
+    """Whether a JSON column names an organisation anywhere, on both databases; what its place means is for the caller to read."""
+    return sa.cast(column, sa.Text).contains(f'"{siret}"', autoescape=True)
+
+
 def upsert(table: sa.Table, transaction: Transaction, row: Mapping[str, Any], changed: Mapping[str, Any]) -> Any:
     """Build an INSERT of a row that changes the existing one of the same primary key instead, on both databases."""
     dialect = sqlite if transaction.dialect.name == "sqlite" else postgresql
