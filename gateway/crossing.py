@@ -124,6 +124,12 @@ class Acceptance:
     again: bool = False
 
 
+def _right_opened(crossing: Crossing) -> bool:
+    """Whether a status that may leave says that a right was opened; read now, since nobody counts in sealed documents."""
+    outcomes = [crossing.document.get(name, {}) for name in ("outcome", "special_outcome")]
+    return bool(crossing.permitted) and any(outcome.get("state") == "opened" for outcome in outcomes)
+
+
 class Rows:
     """The rows of some messages, gathered so that each table is written once."""
 
@@ -162,6 +168,7 @@ class Rows:
                 "subject_id": crossing.subject_id,
                 "about": crossing.document.get("referral_id"),
                 "version": crossing.document.get("sequence") if crossing.kind is Kind.STATUS else None,
+                "right_opened": _right_opened(crossing) if crossing.kind is Kind.STATUS else None,
                 "event_id": crossing.event_id,
                 "source_line": crossing.line,
                 "trace": trace,

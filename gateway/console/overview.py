@@ -66,7 +66,7 @@ async def deliveries_now(tx: Transaction) -> dict[str, Any]:
 
 
 async def indicators_of(tx: Transaction) -> dict[str, Any]:
-    """The counts of a territory: people, documents by kind, deliveries by state, refusals by reason."""
+    """The counts of a territory: people, referrals that led to a right, documents by kind, deliveries by state, refusals by reason."""
     number = sa.func.count().label("number")
     kinds = await tx.execute(sa.select(exchanges.c.kind, number).group_by(exchanges.c.kind).order_by(exchanges.c.kind))
     states = await tx.execute(sa.select(deliveries.c.state, number).group_by(deliveries.c.state))
@@ -74,9 +74,14 @@ async def indicators_of(tx: Transaction) -> dict[str, Any]:
     refusals = sa.select(reason.label("reason"), number).where(deliveries.c.state == "refused").group_by(reason)
     people = sa.select(sa.func.count(sa.distinct(exchanges.c.subject_id)))
     answered = sa.select(sa.func.count(sa.distinct(exchanges.c.about))).where(exchanges.c.kind == "status")
+    # Of a status taken in before it was counted, nothing is known: its content is sealed.
+    uncounted = sa.select(number).where(exchanges.c.kind == "status", exchanges.c.right_opened.is_(None))
+    opened = sa.select(sa.func.count(sa.distinct(exchanges.c.about))).where(exchanges.c.right_opened)
     return {
         "people": (await tx.execute(people)).scalar_one(),
         "answered": (await tx.execute(answered)).scalar_one(),
+        "opened": (await tx.execute(opened)).scalar_one(),
+        "uncounted": (await tx.execute(uncounted)).scalar_one(),
         "kinds": [(row.kind, row.number) for row in kinds],
         "states_counted": sorted((row.state, row.number) for row in states),
         "refusals": sorted(((row.reason, row.number) for row in await tx.execute(refusals)), key=lambda each: -each[1]),

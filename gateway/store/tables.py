@@ -154,6 +154,12 @@ exchanges = sa.Table(
         comment="the referral a status is about, or the exchange a notice is about",
     ),
     sa.Column("version", sa.Integer, nullable=True, comment="the sequence of a status"),
+    sa.Column(
+        "right_opened",
+        sa.Boolean,
+        nullable=True,
+        comment="whether a status that was let through says that a right was opened, which right is not said; null of anything else",
+    ),
     sa.Column("event_id", sa.String(36), nullable=False, comment="its acceptance in the ledger"),
     sa.Column("source_line", sa.Integer, nullable=True),
     sa.Column("trace", sa.String(64), nullable=True, comment="traceparent of the POST"),
