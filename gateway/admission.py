@@ -20,7 +20,7 @@ from gateway.auth.caller import Caller
 from gateway.crossing import Acceptance, Arrival, Crossing, Rows, Ruling
 from gateway.directory.naming import name_recipients
 from gateway.errors import Problem, busy, issue_body
-from gateway.scopes import demand_current
+from gateway.scopes import demand_current, demand_signed
 from gateway.services import Services
 from gateway.store import subjects
 from gateway.store.agreements import standing
@@ -129,7 +129,8 @@ async def decide(tx: Transaction, arrivals: Sequence[Arrival], services: Service
     (4) Ask the gate, per recipient: those the document names, else those the conventions route this kind to.
 
     The time is taken here, once the subjects are held: a withdrawal may have been recorded while this waited for them.
-    Raises `Problem` convention_outdated when a caller's token does not name a convention that permits.
+    Raises `Problem` convention_outdated when a caller's token does not name a convention that permits, signature_required when
+    one wants the request signed and it is not.
     """
     await one_off.spend(tx, arrivals)
     now = services.clock()
@@ -148,7 +149,9 @@ async def decide(tx: Transaction, arrivals: Sequence[Arrival], services: Service
                 decision = ask_gate(request, conventions, person.agreements, person.objections, person.openings)
                 crossing.rulings.append(Ruling(recipient, decision, request.at))
         used = [ruling.decision.convention for crossing in arrival.waiting for ruling in crossing.permitted]
-        demand_current(arrival.caller, {convention.hash for convention in used if convention}, conventions, now)
+        hashes = {convention.hash for convention in used if convention}
+        demand_current(arrival.caller, hashes, conventions, now)
+        demand_signed(arrival.caller, hashes, conventions)
 
 
 async def record(tx: Transaction, arrivals: Sequence[Arrival], services: Services, now: datetime) -> None:

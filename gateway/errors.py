@@ -21,6 +21,7 @@ TITLES: Mapping[str, tuple[int, str, str]] = {
     "malformed_request": (400, "La requête est mal formée", "The request is malformed"),
     "unauthorized": (401, "Jeton absent ou refusé", "Token missing or refused"),
     "convention_outdated": (401, "Une convention a changé depuis votre jeton", "A convention changed since your token"),
+    "signature_required": (401, "La convention demande des requêtes signées", "The convention demands signed requests"),
     "forbidden": (403, "Cette opération ne vous est pas ouverte", "This operation is not open to you"),
     "break_glass_refused": (409, "L'accès d'urgence n'est pas ouvert", "The emergency access is not opened"),
     "not_found": (404, "Rien à cette adresse pour vous", "Nothing at this address for you"),

@@ -17,6 +17,7 @@ from gateway.auth.details import ExchangeDetail
 from gateway.auth.registry import System
 from gateway.auth.rights import NOTHING, Granted
 from gateway.auth.scopes import SMART, Scopes
+from gateway.auth.signed_requests import ACCEPT
 from gateway.errors import Problem
 from gateway.services import Services
 from gateway.store.database import Transaction
@@ -130,6 +131,26 @@ def demand_current(caller: Caller, used: Iterable[str], conventions: Conventions
         "The convention that decides this transmission has changed since your token. Take a new token, then send again: nothing was recorded.",
         headers={"WWW-Authenticate": 'Bearer error="invalid_token", error_description="convention_outdated"'},
     )
+
+
+def demand_signed(caller: Caller, used: Iterable[str], conventions: Conventions) -> None:
+    """
+    Demand a signed request (RFC 9421) where one of the conventions (by hash) that let its documents leave says so.
+
+    Raises `Problem` signature_required (401): nothing was recorded, the same is signed and sent again.
+    """
+    if not caller.unsigned:
+        return
+    found = [convention for each in sorted(used) if (convention := conventions.of_hash(each))]
+    demanding = [convention.id for convention in found if convention.signed_requests]
+    if demanding:
+        raise Problem(
+            "signature_required",
+            f"La convention {demanding[0]} demande des requêtes signées (RFC 9421). Signez celle-ci comme l'indique Accept-Signature, avec la clé de vos assertions, puis renvoyez : rien n'a été enregistré.",
+            f"The convention {demanding[0]} demands signed requests (RFC 9421). Sign this one as Accept-Signature says, with the key of your assertions, then send again: nothing was recorded.",
+            headers={"Accept-Signature": ACCEPT},
+            extra={"convention": demanding[0]},
+        )
 
 
 def _granted(scopes: Iterable[Scopes], conventions: Sequence[str]) -> Granted:

@@ -40,7 +40,7 @@ _NEVER: Final = ("~", "~")
 class Wanted:
     """
     Which deliveries somebody comes for: those to its organisation, of some kinds (None: of all), but not what was accepted
-    under the conventions (`closed`, ids) that do not allow its channel: this stays for another channel to take.
+    under the conventions (`closed`, ids) that do not allow its channel, or want its request signed: this stays.
     """
 
     recipient: str
@@ -50,7 +50,7 @@ class Wanted:
     @classmethod
     def by(cls, caller: Caller, kinds: frozenset[Kind] | None, conventions: Conventions, now: datetime) -> Wanted:
         """What a caller may take by its channel."""
-        closed = conventions.closed(caller.partner, caller.channel, now)
+        closed = conventions.closed(caller.partner, caller.channel, now, signed=not caller.unsigned)
         return cls(caller.partner, kinds, tuple(convention.id for convention in closed))
 
     def among(self, of: Any = deliveries) -> sa.ColumnElement[bool]:

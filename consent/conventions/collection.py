@@ -135,11 +135,15 @@ class Conventions:
             if convention.state is ConventionState.VALID and at < convention.ends:
                 yield convention
 
-    def closed(self, party: str, channel: str, at: datetime) -> tuple[Convention, ...]:
+    def closed(self, party: str, channel: str, at: datetime, *, signed: bool = True) -> tuple[Convention, ...]:
         """
-        The conventions in force of a party that do not allow a channel.
+        The conventions in force of a party that do not allow a channel, or not a request that is not `signed`.
         """
-        return tuple(each for each in self.in_force(party, at) if channel not in each.channels)
+        return tuple(
+            each
+            for each in self.in_force(party, at)
+            if channel not in each.channels or (each.signed_requests and not signed)
+        )
 
     def routes(self, kind: Kind, sender: str, purpose: str, at: datetime) -> tuple[str, ...]:
         """

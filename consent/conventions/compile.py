@@ -17,7 +17,8 @@ class Compiled:
 
     `scopes` by SIRET, sorted; `routes` in the order of the file; `field_masks` by flow id: the most that may ever leave
     and, apart, what leaves without any agreement of the person; `retention` in months by class, as the file says, and `purges`
-    for every class, as the keeper destroys; `channels` and `limits` as the gate and the volumes apply them.
+    for every class, as the keeper destroys; `channels` and `limits` as the gate and the volumes apply them, `signed_requests` as
+    the door does.
     """
 
     id: str
@@ -29,6 +30,7 @@ class Compiled:
     retention: Mapping[str, int]
     purges: Mapping[str, int]
     channels: tuple[str, ...]
+    signed_requests: bool
     limits: Limits
 
     def as_json(self) -> Document:
@@ -57,6 +59,7 @@ class Compiled:
             "retention": dict(self.retention),
             "purges": dict(self.purges),
             "channels": list(self.channels),
+            "signed_requests": self.signed_requests,
             "limits": {name: value for name, value in asdict(self.limits).items() if value is not None},
         }
 
@@ -90,6 +93,7 @@ def compile_convention(convention: Convention, own: Durations = GATEWAY) -> Comp
         retention={rule["class"]: rule["months"] for rule in convention.document["retention"]},
         purges=purges(convention, own),
         channels=tuple(convention.document["channels"]),
+        signed_requests=convention.signed_requests,
         limits=convention.limits,
     )
 

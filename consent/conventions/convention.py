@@ -129,8 +129,9 @@ class Convention:
     A sharing agreement as the gate reads it.
 
     `state` is computed elsewhere (`lifecycle.state_at`) and given: a convention read from a file is `proposed` and lets
-    nothing leave. `channels` are the ways in and out that it allows. `starts` is included and `ends` is not, both in UTC. `hash` is the lowercase hexadecimal SHA-256
-    of the RFC 8785 form of `document`: what the parties sign and what tokens carry.
+    nothing leave. `channels` are the ways in and out that it allows; `signed_requests` says that what its parties send and collect
+    under it is asked for by signed requests (RFC 9421). `starts` is included and `ends` is not, both in UTC. `hash` is the
+    lowercase hexadecimal SHA-256 of the RFC 8785 form of `document`: what the parties sign and what tokens carry.
     """
 
     id: str
@@ -141,6 +142,7 @@ class Convention:
     parties: Mapping[str, Party]
     flows: tuple[Flow, ...] = field(repr=False)
     channels: frozenset[str]
+    signed_requests: bool
     limits: Limits
     hash: str = field(repr=False)
     document: Mapping[str, Any] = field(repr=False)
@@ -165,6 +167,7 @@ class Convention:
             parties=MappingProxyType(parties),
             flows=tuple(_flow(flow, parties, bases) for flow in document["flows"]),
             channels=frozenset(document["channels"]),
+            signed_requests=document.get("signed_requests", False),
             limits=Limits(**document.get("limits", {})),
             hash=canonical_hash(document),
             document=document,

@@ -65,6 +65,10 @@ _SENTENCES: Final = {
         "Un moyen d'envoyer ou de recevoir est ajouté.",
         "A channel to send or to receive is added.",
     ),
+    "signature_no_longer_required": (
+        "Les requêtes n'ont plus à être signées.",
+        "Requests no longer have to be signed.",
+    ),
     "volume_raised": (
         "Un émetteur peut transmettre davantage de documents.",
         "A sender may pass more documents.",
@@ -124,6 +128,8 @@ def _of_rules(old: Convention, new: Convention) -> Iterator[Change]:
             yield _change("nir_entitlement_added", (siret,))
     for channel in sorted(new.channels - old.channels):
         yield _change("channel_added", (channel,))
+    if old.signed_requests and not new.signed_requests:
+        yield _change("signature_no_longer_required", ())
     yield from _of_limits(old, new)
     for siret, party in new.parties.items():
         if party.acts_for and party.acts_for != (old.parties[siret].acts_for if siret in old.parties else None):

@@ -175,6 +175,7 @@ def _access_token(claims: dict[str, Any]) -> AccessToken:
         expires_at=expires_at,
         limits=claims.get("limits"),
         signed=claims.get("signed") is True,
+        unsigned=True,
     )
     return AccessToken(caller, int(claims["iat"]), expires_at, confirmation_of(claims), claims["aud"])
 

@@ -18,7 +18,7 @@ class Caller:
     `actor` is the SIRET of the partner whose system acts in the name of `partner` (RFC 8693); None when it is its own. `detail`
     is the only exchange that the token lets through, once, when it was made for one (RFC 9396), until `expires_at` (seconds).
     `limits` are the system's own, in place of the gateway's (`gateway.limits`).
-    `signed` says that its requests must be (RFC 9421).
+    `signed` says that its requests must be (RFC 9421), `unsigned` that this one is a request and is not.
     `conventions` are the hashes of the conventions in force when the token was given (or one digest of them all, see
     `gateway.scopes`); None when the token names none, which nothing is then compared with.
     """
@@ -35,6 +35,7 @@ class Caller:
     expires_at: int = 0
     limits: Mapping[str, str] | None = None
     signed: bool = False
+    unsigned: bool = False
     channel: str = "api"
 
     def through(self, channel: str) -> Caller:

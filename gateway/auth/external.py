@@ -124,5 +124,6 @@ class ExternalTokens:
             expires_at=until,
             limits=system.security.limits,
             signed=system.security.signed,
+            unsigned=True,
         )
         return AccessToken(caller, int(claims["iat"]), until, confirmation, self._own_issuer)

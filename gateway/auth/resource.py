@@ -5,6 +5,7 @@ authlib's own protector is left out: it is synchronous, and knows neither revoca
 """
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import Request, Security
@@ -84,6 +85,8 @@ async def authorize(request: Request, *scopes: Scopes) -> Caller:
     except Exceeded as error:
         raise TooMany("too_many_requests", error.message_fr, error.message_en, error.headers) from error
     request.state.signed = await signed_requests.verify(auth, request, caller)
+    if request.state.signed is not None:
+        caller = replace(caller, unsigned=False)
     missing = frozenset(scopes) - caller.scopes
     if missing:
         raise _insufficient(auth, scopes)

@@ -99,9 +99,17 @@ async def nack(
 
 
 def _elsewhere(caller: Caller, services: Services) -> dict[str, Any]:
-    """The conventions of the caller that do not allow the mailbox, with their channels: what they let leave waits for these."""
-    closed = services.conventions.latest.closed(caller.partner, caller.channel, services.clock())
-    shown = [{"convention": each.id, "channels": sorted(each.channels)} for each in closed]
+    """
+    The conventions of the caller that do not allow the mailbox, or not an unsigned request: their channels, and whether they want
+    signatures. What they let leave waits for these.
+    """
+    signed, now = not caller.unsigned, services.clock()
+    closed = services.conventions.latest.closed(caller.partner, caller.channel, now, signed=signed)
+    shown = [
+        {"convention": each.id, "channels": sorted(each.channels)}
+        | ({"signed_requests": True} if each.signed_requests else {})
+        for each in closed
+    ]
     return {"elsewhere": shown} if shown else {}
 
 

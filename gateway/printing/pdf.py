@@ -146,7 +146,7 @@ def _sections(sheet: Sheet) -> list[Flowable]:
                 f"La convention s'applique du {sheet.since} au {sheet.until} inclus, une fois signée par toutes les parties. "
                 "Chaque partie peut la suspendre ou la dénoncer : les échanges en cours s'arrêtent aussitôt."
             ),
-            _text(f"Canaux : {' ; '.join(sheet.channels)}. {sheet.volumes}"),
+            _text(f"Canaux : {' ; '.join(sheet.channels)}. {sheet.signed_requests} {sheet.volumes}"),
         ),
         KeepTogether(_signing(sheet)),
     ]

@@ -13,6 +13,8 @@ from consent.conventions.convention import Convention, Flow, LegalBasis, Limits
 from gateway.titles import Group, grouped
 from schemas import code_list, fields
 
+_SIGNED: Final = "Chaque requête qui envoie ou relève au titre de la convention est signée (RFC 9421)."
+
 _MONTHS: Final = (
     *("janvier", "février", "mars", "avril", "mai", "juin"),
     *("juillet", "août", "septembre", "octobre", "novembre", "décembre"),
@@ -100,6 +102,7 @@ class Sheet:
     flows: tuple[FlowSheet, ...]
     retention: tuple[Row, ...]
     channels: tuple[str, ...]
+    signed_requests: str
     volumes: str
     signatures: tuple[SignatureSheet, ...]
 
@@ -126,6 +129,7 @@ def sheet(convention: Convention, signatures: Sequence[Mapping[str, str]] = ()) 
             for rule in document["retention"]
         ),
         channels=tuple(label("channel", code) for code in document["channels"]),
+        signed_requests=_SIGNED if convention.signed_requests else "",
         volumes=_volumes(convention.limits),
         signatures=_signatures(convention, signatures),
     )

@@ -36,6 +36,7 @@ _NARROWED = {
     "break_glass_widened": "L'accès d'urgence est supprimé, ou donne moins, ou moins longtemps.",
     "retention_lengthened": "Des données sont conservées moins longtemps.",
     "nir_entitlement_added": "Une organisation ne peut plus recevoir le NIR.",
+    "signature_no_longer_required": "Les requêtes doivent désormais être signées.",
     "channel_added": "Un moyen d'envoyer ou de recevoir est retiré.",
     "volume_raised": "Un émetteur peut transmettre moins de documents.",
     "delegation_added": "Une organisation n'agit plus pour une autre.",
@@ -117,6 +118,8 @@ def compile_file(file: File, as_json: Json = False) -> None:
         typer.echo(f"  {code_list('retention_class')[code].label_fr} : {months} mois{why if asked != months else ''}")
     typer.echo("\nCanaux et volumes")
     typer.echo(f"  {' ; '.join(code_list('channel')[code].label_fr for code in compiled.channels)}")
+    if compiled.signed_requests:
+        typer.echo("  requêtes signées (RFC 9421)")
     for name, documents in compiled.as_json()["limits"].items():
         typer.echo(f"  au plus {documents} documents {_UNITS[name]} et par émetteur")
 

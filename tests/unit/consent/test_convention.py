@@ -404,11 +404,14 @@ def test_another_channel_a_larger_volume_and_a_delegation_are_widenings() -> Non
     """What passes elsewhere, in greater number or through somebody else's hands is told to who signs; less of it is not."""
     old_document = departement()
     old_document |= {"channels": ["api", "mailbox"], "limits": {"per_day": 100, "per_minute": 10}}
+    old_document["signed_requests"] = True
     new_document = copy.deepcopy(old_document) | {"channels": ["api", "mailbox", "light"], "limits": {"per_day": 101}}
+    del new_document["signed_requests"]
     new_document["parties"][1]["acts_for"] = CAF
     old, new = Convention.from_document(old_document), Convention.from_document(new_document)
     assert [
         ("channel_added", ("light",), ()),
+        ("signature_no_longer_required", (), ()),
         ("volume_raised", ("per_day",), ("101",)),
         ("volume_raised", ("per_minute",), ()),
         ("delegation_added", (DEPARTEMENT, CAF), ()),

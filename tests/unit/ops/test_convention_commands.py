@@ -139,6 +139,24 @@ def test_what_the_convention_becomes(model: Path) -> None:
         assert told in text
 
 
+def test_a_convention_that_wants_signed_requests_says_so_everywhere(model: Path) -> None:
+    """What it becomes, the page to sign and the comparison say it; to take it away is a widening."""
+    signed = _changed(model, ("\nvalidity:", "\nsigned_requests: true\nvalidity:"))
+    page = model.with_name("page.html")
+    assert 0 == _run("convention", "print", str(signed), "--html", str(page))[0]
+    said = "Chaque requête qui envoie ou relève au titre de la convention est signée (RFC 9421)."
+    assert said in page.read_text(encoding="utf-8")
+    assert "requêtes signées (RFC 9421)" in _run("convention", "compile", str(signed))[1]
+    found = [json.loads(_run("convention", "compile", str(each), "--json")[1]) for each in (model, signed)]
+    assert [False, True] == [each["signed_requests"] for each in found]
+    assert (0, True) == _told(_run("convention", "diff", str(model), str(signed)), "restreint  Les requêtes doivent")
+    assert (1, True) == _told(_run("convention", "diff", str(signed), str(model)), "ÉLARGIT    Les requêtes n'ont plus")
+
+
+def _told(result: tuple[int, str], sentence: str) -> tuple[int, bool]:
+    return result[0], sentence in result[1]
+
+
 def _explain(model: Path, *more: str, to: str = DEPARTEMENT) -> tuple[int, str]:
     question = ("--kind", "referral", "--purpose", "inform_about_rights", "--from", CAF, "--to", to)
     return _run("gate", "explain", str(model), *question, *more)
