@@ -3,14 +3,14 @@ statuses say that a right was opened, for the indicators to count
 
 Not filled for what was taken in before: the documents are sealed under each person's key, and a migration opens none.
 
-Revision: 0018, after 0017.
+Revision: 0019, after 0018.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0018"
-down_revision = "0017"
+revision = "0019"
+down_revision = "0018"
 branch_labels = None
 depends_on = None
 
