@@ -168,26 +168,37 @@ def _sqlite_engine(url: str, begin: str, *, pool_size: int) -> AsyncEngine:
 
 def _finish_what_is_begun(connection: Any) -> None:
     """
-    Have whoever is cancelled in the middle of a statement wait for the end of it.
+    Have whoever is cancelled in the middle of a statement wait for the end of it, and undo its transaction.
 
     The driver works in a thread: a statement that nobody waits for goes on there, and one that begins or ends a transaction
-    would leave the only write lock to a connection that was given up meanwhile.
+    would leave the only write lock to a connection that was given up meanwhile. Closing that connection is not enough: SQLite
+    keeps it, and its lock, for as long as a cursor of it is referred to.
     """
     execute = connection._execute
 
     async def whole(*words: Any, **options: Any) -> Any:
         work = asyncio.ensure_future(execute(*words, **options))
-        cancelled = None
-        while not work.done():
-            try:
-                await asyncio.shield(work)
-            except asyncio.CancelledError as error:
-                cancelled = error
-            except Exception:
-                break  # told below, by the work itself
-        if cancelled is not None:
-            work.exception()
-            raise cancelled
-        return work.result()
+        cancelled = await _ended(work)
+        if cancelled is None:
+            return work.result()
+        work.exception()
+        if connection._connection is not None:
+            undone = asyncio.ensure_future(execute(connection._connection.rollback))
+            await _ended(undone)
+            undone.exception()
+        raise cancelled
 
     connection._execute = whole
+
+
+async def _ended(work: asyncio.Future[Any]) -> asyncio.CancelledError | None:
+    """Wait for the end of some work however often this is cancelled, and give the last cancellation."""
+    cancelled = None
+    while not work.done():
+        try:
+            await asyncio.shield(work)
+        except asyncio.CancelledError as error:
+            cancelled = error
+        except Exception:
+            break  # told by the work itself
+    return cancelled
