@@ -6,10 +6,10 @@ give the same answer. What it cannot do by itself (an identifier, the hour, the 
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, Protocol
+from typing import BinaryIO, Final, Protocol, runtime_checkable
 
 from adapters.report import Coverage, FieldRule
 from adapters.tables import Table
@@ -153,6 +153,32 @@ class Adapter(Protocol):
         Write documents, possibly cut down to the permitted fields, as one file of the partner.
 
         A field that the gate cut is written empty. Raises `AdapterError` for a kind that the format cannot carry.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """
+    One record of a file that is read as it comes (a household of a flow): its line, its documents, and what is told of it.
+    """
+
+    line: int | None
+    documents: tuple[Translated, ...]
+    issues: tuple[Issue, ...]
+
+
+@runtime_checkable
+class Streaming(Protocol):
+    """
+    What an adapter does besides when its files may be too large for memory.
+    """
+
+    def records(self, source: BinaryIO, context: Context) -> Iterator[Record]:
+        """
+        Translate a file record by record, in its order; the same bytes and context always give the same records.
+
+        Nothing may be used before the end was reached: only then is the file known to be whole. Raises `FileRefused`, at the
+        end as anywhere before.
         """
 
 

@@ -40,19 +40,23 @@ CARRIED = frozenset({Kind.REFERRAL, Kind.BILAN, Kind.STATUS})
 
 def translate(raw: bytes, adapter: Adapter, sender: Document, now: datetime, services: Services) -> Translation:
     """(1) The partner's bytes become shared documents; raises `FileRefused` or `Problem` file_refused."""
-    context = Context(
-        organisation=sender,
-        purpose="inform_about_rights",
-        now=now,
-        document_id=lambda key: services.vault.document_id(sender["siret"], key),
-    )
     try:
-        return adapter.to_shared(raw, context)
+        return adapter.to_shared(raw, context(sender, now, services))
     except FileRefused:
         raise
     except AdapterError as error:
         issue = Issue(error.code, "", error.message_fr, error.message_en, line=error.line, column=error.column)
         raise Problem("file_refused", error.message_fr, error.message_en, issues=[issue]) from error
+
+
+def context(sender: Document, now: datetime, services: Services) -> Context:
+    """What an adapter needs to know beside the bytes of a sender."""
+    return Context(
+        organisation=sender,
+        purpose="inform_about_rights",
+        now=now,
+        document_id=lambda key: services.vault.document_id(sender["siret"], key),
+    )
 
 
 def refused(refusal: FileRefused) -> Problem:

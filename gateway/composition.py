@@ -40,6 +40,7 @@ from gateway.delivery.replays import Replayer
 from gateway.delivery.sftp import SftpTransport
 from gateway.delivery.signing import MessageSigner
 from gateway.delivery.webhook import WebhookTransport
+from gateway.flows.taking import FlowTaker
 from gateway.keeper import Keeper
 from gateway.keys import Keys, read_ring, token_keys
 from gateway.limits import Limits
@@ -203,6 +204,7 @@ async def running(runtime: Runtime, role: Role) -> AsyncIterator[Loops]:
         "dispatcher": (Role.COURIER, runtime.dispatcher.run(stop)),
         "collector": (Role.COURIER, runtime.collector.run(stop)),
         "replayer": (Role.COURIER, Replayer(runtime.services).run(stop)),
+        "flows": (Role.COURIER, FlowTaker(runtime.services).run(stop)),
         "sequencer": (Role.SEQUENCER, runtime.witnessing.beside(runtime.sequencer, stop)),
         "indexer": (Role.SEQUENCER, runtime.indexer.run(stop)),
         "keeper": (Role.KEEPER, runtime.keeper.run(stop)),

@@ -199,6 +199,7 @@ DUTIES: Final[dict[str, Duty]] = {
     "quarantine": leftovers.files,
     "answers": leftovers.answers,
     "attachments": leftovers.attachments_left,
+    "flows": leftovers.flows_over,
     "tokens": leftovers.tokens,
     "sessions": leftovers.person_sessions,
 }

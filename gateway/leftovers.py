@@ -14,12 +14,16 @@ from gateway import attachments
 from gateway.antivirus import scanner
 from gateway.auth import replay
 from gateway.auth.people import sessions
+from gateway.flows import task
+from gateway.flows.body import BODY, forget
 from gateway.records import record_of
 from gateway.services import Services
 from gateway.store.database import Transaction, instant
 from gateway.store.tables import (
     assertion_jtis,
     delivery_attempts,
+    flow_pieces,
+    flows,
     idempotency_keys,
     inbox,
     quarantine,
@@ -32,6 +36,9 @@ _INBOX_DAYS: Final = 30
 
 _VOLUME_DAYS: Final = 2
 """How long the counts of a day and of its minutes are kept."""
+
+_FLOW_DAYS: Final = 30
+"""How long the report of a large flow can be fetched."""
 
 _DAY: Final = timedelta(days=1)
 
@@ -70,6 +77,22 @@ async def attachments_left(services: Services, _now: datetime, limit: int) -> in
     """Delete the attachments whose document is gone or whose sending was never finished, and have the waiting ones examined."""
     examined = await attachments.examine_waiting(services, scanner(services.settings.antivirus), limit)
     return examined + await attachments.forget(services, limit)
+
+
+async def flows_over(services: Services, now: datetime, limit: int) -> int:
+    """Delete the flows whose bytes never came whole, those whose report is old, and what is left of the bytes of ended ones."""
+    unfinished = sa.and_(flows.c.state == "receiving", flows.c.created_at < instant(now - _DAY))
+    old = flows.c.finished_at < instant(now - _FLOW_DAYS * _DAY)
+    kept = sa.exists().where(flow_pieces.c.flow_id == flows.c.id, flow_pieces.c.part == BODY)
+    async with services.database.read() as tx:
+        over = list((await tx.execute(sa.select(flows.c.id).where(unfinished | old).limit(limit))).scalars())
+        ended = sa.select(flows.c.id).where(flows.c.finished_at.is_not(None), kept).limit(limit)
+        left = list((await tx.execute(ended)).scalars())
+    for flow_id in over:
+        await task.remove(flow_id, services)
+    for flow_id in left:
+        await forget(flow_id, services)
+    return len(over) + len(left)
 
 
 async def files(services: Services, now: datetime, limit: int) -> int:

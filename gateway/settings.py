@@ -57,6 +57,12 @@ class Settings(BaseSettings):
     otel_exporter: Literal["none", "console", "otlp"] = "none"
     max_json_bytes: int = Field(default=2_000_000, description="largest JSON document accepted")
     max_file_bytes: int = Field(default=50_000_000, description="largest partner file accepted")
+    sync_file_bytes: int = Field(
+        default=8_000_000,
+        ge=0,
+        description="above this, a file in a format that is read as it comes (RSA flows) is taken in by a task",
+    )
+    max_flow_bytes: int = Field(default=2_000_000_000, description="largest file taken in by a task")
     lease_seconds: int = Field(
         default=120, description="how long a mailbox lease lasts before the delivery is offered again"
     )

@@ -9,7 +9,7 @@ from importlib.resources import files
 from io import BytesIO
 from typing import BinaryIO, Final
 
-from adapters.base import AdapterError, Context, FileRefused, Translated, Translation
+from adapters.base import AdapterError, Context, FileRefused, Record, Translated, Translation
 from adapters.cnaf_rsa.documents import documents_of
 from adapters.cnaf_rsa.flow import Flow, Household
 from adapters.cnaf_rsa.instruction import demand_documents
@@ -106,6 +106,12 @@ class CnafRsa:
         """
         return Reading(self, source, context, self._limits)
 
+    def records(self, source: BinaryIO, context: Context) -> Iterator[Record]:
+        """
+        Translate a flow household by household; see `adapters.base.Streaming`.
+        """
+        return self.read(source, context).records()
+
 
 class Reading:
     """
@@ -117,25 +123,25 @@ class Reading:
         self._context = context
         self._values = Values({table.name: table for table in adapter.tables}, self.issues)
         self._flow = Flow(source, adapter.fields, self.issues, limits)
+        self._seen: set[str] = set()
 
     def __iter__(self) -> Iterator[Translated]:
         """
         The documents in the order of the file. Raises `FileRefused`, at the end as anywhere before.
         """
-        seen: set[str] = set()
         for household in self._households():
-            for translated in self._documents(household):
-                if translated.document["id"] in seen:
-                    self._values.tell(
-                        "document_repeated",
-                        HOUSEHOLD,
-                        "Ce foyer ou cette personne est déjà dans le fichier : seule la première fois est reprise.",
-                        "This household or person is already in the file: only the first time is used.",
-                        translated.source.line or household.block.line,
-                    )
-                    continue
-                seen.add(translated.document["id"])
-                yield translated
+            yield from self._documents(household)
+
+    def records(self) -> Iterator[Record]:
+        """
+        The households in the order of the file, each with what was told of it, which is then forgotten. Raises as above.
+        """
+        for household in self._households():
+            documents = tuple(self._documents(household))
+            issues = tuple(self.issues)
+            self.issues.clear()
+            self._values.forget_told()
+            yield Record(household.block.line, documents, issues)
 
     def _households(self) -> Iterator[Household]:
         try:
@@ -145,6 +151,25 @@ class Reading:
             raise
 
     def _documents(self, household: Household) -> Iterator[Translated]:
+        """
+        The documents of one household that are not in the file already.
+        """
+        if not household.stated:
+            return
+        for translated in self._translated(household):
+            if translated.document["id"] in self._seen:
+                self._values.tell(
+                    "document_repeated",
+                    HOUSEHOLD,
+                    "Ce foyer ou cette personne est déjà dans le fichier : seule la première fois est reprise.",
+                    "This household or person is already in the file: only the first time is used.",
+                    translated.source.line or household.block.line,
+                )
+                continue
+            self._seen.add(translated.document["id"])
+            yield translated
+
+    def _translated(self, household: Household) -> Iterator[Translated]:
         if household.header.nature == "D":
             return documents_of(household, self._values, self._context)
         self._values.records = DEMAND

@@ -73,11 +73,14 @@ class Header:
 class Household:
     """
     One household of a flow, or one application of an instruction flow: its rank in the file (from 1) and its blocks.
+
+    One that is not `stated` has no state of its file (an issue says so): nothing of it is used.
     """
 
     header: Header
     rank: int
     block: Block
+    stated: bool
 
 
 class Flow:
@@ -96,9 +99,7 @@ class Flow:
 
     def households(self) -> Iterator[Household]:
         """
-        The households that have a state; the others are an issue each.
-
-        Raises `FileRefused`, at the end as anywhere before: then nothing of the file may be used.
+        The households, one after the other. Raises `FileRefused`, at the end as anywhere before: then nothing of the file may be used.
         """
         for element in records(self._guard, (_HEADER, _HOUSEHOLD, _DEMAND)):
             parent = element.getparent()
@@ -137,9 +138,9 @@ class Flow:
         self._households += 1
         self._anomalies += element.find("Anomalie") is not None
         block = self._reader.read(element)
-        stateless = self._header.nature != "D"
-        if stateless or block.at("PrestationRSA", "SituationDossierRSA", "EtatDossierRSA").texts.get("ETATDOSRSA"):
-            return Household(self._header, self._households, block)
+        state = block.at("PrestationRSA", "SituationDossierRSA", "EtatDossierRSA").texts.get("ETATDOSRSA")
+        if self._header.nature != "D" or state:
+            return Household(self._header, self._households, block, stated=True)
         self._issues.append(
             warning(
                 "household_without_state",
@@ -149,7 +150,7 @@ class Flow:
                 line=block.line,
             )
         )
-        return None
+        return Household(self._header, self._households, block, stated=False)
 
     def _read_header(self, element: etree._Element) -> None:
         block = self._reader.read(element)

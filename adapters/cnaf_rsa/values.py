@@ -149,6 +149,12 @@ class Values:
             self._told.add(issue)
             self._issues.append(issue)
 
+    def forget_told(self) -> None:
+        """
+        Forget what was told, once it was passed on: a file of any length is read in the same memory.
+        """
+        self._told.clear()
+
 
 def read_date(written: str) -> str | None:
     """

@@ -8,7 +8,7 @@ nonce is used once. The body itself is compared with its digest when it has been
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -74,10 +74,17 @@ class Signed:
         try:
             self.verifier.verify_body(self.sent, self.results, body)
         except HTTPMessageSignaturesException as error:
-            raise _refused(
-                "le corps n'est pas celui dont l'empreinte (Content-Digest) est signée",
-                "the body is not the one whose digest (Content-Digest) is signed",
-            ) from error
+            raise _other_body() from error
+
+    def check_digest(self, digests: Mapping[str, bytes]) -> None:
+        """Compare what came, by its digests (sha-256, sha-512), with the signed Content-Digest. Raises `Unauthorized`."""
+        try:
+            announced: Any = http_sf.parse(self.sent.headers.get("content-digest", "").encode(), tltype="dictionary")
+        except ValueError:
+            announced = {}
+        known = {name: value for name, (value, _) in announced.items() if name in digests}
+        if not known or any(value != digests[name] for name, value in known.items()):
+            raise _other_body()
 
 
 async def verify(auth: Auth, request: Request, caller: Caller) -> Signed | None:
@@ -144,6 +151,13 @@ async def _use_nonce(auth: Auth, caller: Caller, nonce: object) -> None:
         first = await use_once(tx, caller.client_id, f"signature {nonce}", datetime.now(UTC) + 2 * WINDOW)
     if not first:
         raise _refused("son nonce a déjà servi", "its nonce was already used")
+
+
+def _other_body() -> Unauthorized:
+    return _refused(
+        "le corps n'est pas celui dont l'empreinte (Content-Digest) est signée",
+        "the body is not the one whose digest (Content-Digest) is signed",
+    )
 
 
 def _refused(reason_fr: str, reason_en: str) -> Unauthorized:

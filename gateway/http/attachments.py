@@ -4,8 +4,6 @@ Attachments: the sender of a document sends its files, its recipient takes them.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -15,8 +13,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from gateway import attachments
 from gateway.auth.resource import Caller, requires
 from gateway.auth.scopes import Scopes
-from gateway.errors import Problem
-from gateway.http.bodies import PATIENCE, SLOWEST
+from gateway.http.bodies import pieces
 from gateway.http.exchanges import Id, IdempotencyKey, attempt_of, services_of
 from gateway.store.idempotency import Attempt
 
@@ -37,7 +34,7 @@ async def post_attachment(
         """What idempotency compares: the file by its digest, which is known once it has come whole."""
         return attempt_of(request, caller, key, digest.encode())
 
-    told = await attachments.receive(exchange_id, _stream(request), caller, attempt, services)
+    told = await attachments.receive(exchange_id, pieces(request, attachments.LARGEST), caller, attempt, services)
     if told["state"] == "quarantined":
         told["state"] = await attachments.examine(told["id"], request.app.state.scanner, services)
     return JSONResponse(told, 201)
@@ -64,25 +61,3 @@ async def get_attachment(
         "Cache-Control": "no-store",
     }
     return StreamingResponse(content, media_type=said["media_type"], headers=headers)
-
-
-async def _stream(request: Request) -> AsyncIterator[bytes]:
-    """The body as it comes; one that comes too slowly is refused, as others are."""
-    received, begun = 0, asyncio.get_running_loop().time()
-    stream = request.stream().__aiter__()
-    while True:
-        try:
-            async with asyncio.timeout_at(begun + PATIENCE + received / SLOWEST):
-                chunk = await anext(stream, None)
-        except TimeoutError as error:
-            raise Problem(
-                "too_slow",
-                "Le fichier arrive trop lentement. Renvoyez-le.",
-                "The file comes too slowly. Send it again.",
-                headers={"Connection": "close"},
-            ) from error
-        if chunk is None:
-            return
-        received += len(chunk)
-        if chunk:
-            yield chunk

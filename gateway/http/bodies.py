@@ -9,6 +9,7 @@ proxy must do, is in `gateway.http.connections`.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from io import BytesIO
 from typing import Any, Final
 
@@ -32,36 +33,44 @@ async def read_body(request: Request, limit: int) -> bytes:
     (429) when the caller has sent too much of late, or
     malformed_request (400) when the connection is cut.
     """
-    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
-        raise Problem(
-            "unsupported_media_type",
-            "Envoyez le corps sans compression : retirez l'en-tête Content-Encoding.",
-            "Send the body without compression: remove the header Content-Encoding.",
-            headers={"Accept-Encoding": "identity"},
-        )
-    announced = request.headers.get("content-length", "")
-    if announced.isascii() and announced.isdigit() and int(announced) > limit:
-        raise _too_large(limit)
+    _demand_readable(request, limit)
     try:
         received = await _received(request, limit)
     except TimeoutError as error:
-        raise Problem(
-            "too_slow",
-            f"Le corps arrive trop lentement : {SLOWEST // 1000} ko par seconde au moins. Renvoyez-le.",
-            f"The body comes too slowly: at least {SLOWEST // 1000} kB a second. Send it again.",
-            headers={"Connection": "close"},
-        ) from error
+        raise _too_slow() from error
     except ClientDisconnect as error:
-        raise Problem(
-            "malformed_request",
-            "La connexion a été coupée avant la fin du corps.",
-            "The connection was cut before the end of the body.",
-        ) from error
-    if caller := getattr(request.state, "caller", None):
-        await request.app.state.auth.limits.of_caller("bytes", caller, len(received))
+        raise _cut() from error
+    await _count(request, len(received))
     if signed := getattr(request.state, "signed", None):
         signed.check_body(received)
     return received
+
+
+async def pieces(request: Request, limit: int) -> AsyncIterator[bytes]:
+    """
+    The body a piece at a time as it comes, for what is too large to be held; raises the problems of `read_body`.
+
+    The digest that a signed request announced is for the caller to compare (`Signed.check_digest`).
+    """
+    _demand_readable(request, limit)
+    received, begun = 0, asyncio.get_running_loop().time()
+    stream = request.stream().__aiter__()
+    while True:
+        try:
+            async with asyncio.timeout_at(begun + PATIENCE + received / SLOWEST):
+                chunk = await anext(stream, None)
+        except TimeoutError as error:
+            raise _too_slow() from error
+        except ClientDisconnect as error:
+            raise _cut() from error
+        if chunk is None:
+            return
+        received += len(chunk)
+        if received > limit:
+            raise _too_large(limit)
+        if chunk:
+            await _count(request, len(chunk))
+            yield chunk
 
 
 def media_type(request: Request) -> str:
@@ -116,6 +125,46 @@ async def _received(request: Request, limit: int) -> bytes:
                 raise _too_large(limit)
             deadline.reschedule(begun + PATIENCE + received.tell() / SLOWEST)
     return received.getvalue()
+
+
+def announced(request: Request) -> int | None:
+    """The bytes that the request says it has; None when it does not, or not well."""
+    length = request.headers.get("content-length", "")
+    return int(length) if length.isascii() and length.isdigit() else None
+
+
+def _demand_readable(request: Request, limit: int) -> None:
+    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise Problem(
+            "unsupported_media_type",
+            "Envoyez le corps sans compression : retirez l'en-tête Content-Encoding.",
+            "Send the body without compression: remove the header Content-Encoding.",
+            headers={"Accept-Encoding": "identity"},
+        )
+    if (announced(request) or 0) > limit:
+        raise _too_large(limit)
+
+
+async def _count(request: Request, received: int) -> None:
+    if caller := getattr(request.state, "caller", None):
+        await request.app.state.auth.limits.of_caller("bytes", caller, received)
+
+
+def _too_slow() -> Problem:
+    return Problem(
+        "too_slow",
+        f"Le corps arrive trop lentement : {SLOWEST // 1000} ko par seconde au moins. Renvoyez-le.",
+        f"The body comes too slowly: at least {SLOWEST // 1000} kB a second. Send it again.",
+        headers={"Connection": "close"},
+    )
+
+
+def _cut() -> Problem:
+    return Problem(
+        "malformed_request",
+        "La connexion a été coupée avant la fin du corps.",
+        "The connection was cut before the end of the body.",
+    )
 
 
 def _too_large(limit: int) -> Problem:

@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any, Final
 
-from anyio import to_thread
 from fastapi import APIRouter, Depends, Header, Path, Query, Request
 from fastapi.routing import APIRoute
 from starlette.responses import JSONResponse, Response
@@ -18,7 +17,7 @@ from adapters.base import Adapter, FileRefused
 from gateway import admission, answers, following
 from gateway.auth.resource import Caller, authorize, requires
 from gateway.auth.scopes import Scopes
-from gateway.errors import Problem, busy, issue_body, not_found
+from gateway.errors import Problem, busy, not_found
 from gateway.exchange import receive
 from gateway.http.bodies import as_object, media_type, read_body, read_json
 from gateway.log_cursor import LogCursor
@@ -122,45 +121,12 @@ async def post_status(
     for _ in range(5):
         document = await answers.complete_status(body, referral_id, caller, services)
         try:
-            return await _take_in(request, caller, attempt, answers.encoded(document), adapters.get("shared-json"))
+            return await take_in(request, caller, attempt, answers.encoded(document), adapters.get("shared-json"))
         except Problem as problem:
             # A number that we gave, and that another update took in the meantime: it is ours to give the next.
             if problem.code != STALE or "sequence" in body:
                 raise
     raise busy()
-
-
-@router.post("/v1/inbound/{adapter_name}", status_code=202)
-async def post_inbound(
-    adapter_name: str,
-    request: Request,
-    caller: Annotated[Caller, Depends(requires(Scopes.INBOUND_SEND))],
-    key: IdempotencyKey = None,
-) -> Response:
-    """Send a file in one's own format. / Déposer un fichier dans son propre format."""
-    adapter = _adapter(adapter_name, request)
-    raw = await read_body(request, services_of(request).settings.max_file_bytes)
-    caller = caller.through("inbound")
-    return await _take_in(request, caller, attempt_of(request, caller, key, raw), raw, adapter)
-
-
-@router.post("/v1/adapters/{adapter_name}/translate")
-async def try_adapter(
-    adapter_name: str, request: Request, caller: Annotated[Caller, Depends(requires(Scopes.VALIDATE))]
-) -> dict[str, Any]:
-    """Translate a file and keep nothing. / Essayer un fichier : rien n'est gardé."""
-    services = services_of(request)
-    adapter = _adapter(adapter_name, request)
-    raw = await read_body(request, services.settings.max_file_bytes)
-    sender = await sender_of(request, caller)
-    try:
-        translation = await to_thread.run_sync(admission.translate, raw, adapter, sender, services.clock(), services)
-    except FileRefused as refusal:
-        raise admission.refused(refusal) from refusal
-    return {
-        "documents": [{"line": each.source.line, "document": each.document} for each in translation.documents],
-        "warnings": [issue_body(issue) for issue in translation.issues],
-    }
 
 
 @router.get("/v1/exchanges")
@@ -193,22 +159,6 @@ async def get_receipt(
     return Response(receipt, media_type="text/plain; charset=utf-8", headers=headers)
 
 
-def _adapter(name: str, request: Request) -> Adapter:
-    adapter = adapters.ADAPTERS.get(name)
-    if adapter is None:
-        known = ", ".join(sorted(adapters.ADAPTERS))
-        raise Problem(
-            "not_found",
-            f"Ce format n'est pas connu ici. Ceux qui le sont : {known}.",
-            f"This format is not known here. Those that are: {known}.",
-        )
-    declared = media_type(request)
-    if declared not in {*adapter.media_types, "application/octet-stream"}:
-        accepted = ", ".join(adapter.media_types)
-        raise Problem("unsupported_media_type", f"Types acceptés ici : {accepted}.", f"Accepted here: {accepted}.")
-    return adapter
-
-
 async def _post_shared(request: Request, caller: Caller, key: str | None, kind: str) -> Response:
     limit = services_of(request).settings.max_json_bytes
     if media_type(request) != "application/json":
@@ -225,10 +175,11 @@ async def _post_shared(request: Request, caller: Caller, key: str | None, kind: 
             f"Cette adresse attend un document de genre « {kind} ».",
             f"This address takes documents of kind “{kind}”.",
         )
-    return await _take_in(request, caller, attempt_of(request, caller, key, raw), raw, adapters.get("shared-json"))
+    return await take_in(request, caller, attempt_of(request, caller, key, raw), raw, adapters.get("shared-json"))
 
 
-async def _take_in(request: Request, caller: Caller, attempt: Attempt, raw: bytes, adapter: Adapter) -> Response:
+async def take_in(request: Request, caller: Caller, attempt: Attempt, raw: bytes, adapter: Adapter) -> Response:
+    """Take a message in and answer with what became of it; a file that its format refuses is set aside."""
     services = services_of(request)
     await request.app.state.pressure.demand_room()
     sender = await sender_of(request, caller)

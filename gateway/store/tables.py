@@ -269,6 +269,45 @@ idempotency_keys = sa.Table(
     sa.Column("created_at", Instant, nullable=False, index=True),
 )
 
+flows = sa.Table(
+    "flows",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True, comment="in the order of time; the batch of its exchanges"),
+    sa.Column("partner", sa.String(14), nullable=False, index=True, comment="its sender"),
+    sa.Column("client_id", sa.String(64), nullable=False),
+    sa.Column("caller", sa.JSON, nullable=False, comment="what the sender's token said when it was sent"),
+    sa.Column("adapter", sa.String(64), nullable=False),
+    sa.Column(
+        "state",
+        sa.String(16),
+        nullable=False,
+        index=True,
+        comment="receiving reading running, then done refused stopped cancelled",
+    ),
+    sa.Column("pieces", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("size", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("total", sa.Integer, nullable=True, comment="records in the file, once it was read whole"),
+    sa.Column("cursor", sa.Integer, nullable=False, server_default="0", comment="records whose outcome is recorded"),
+    sa.Column("refused", sa.Integer, nullable=False, server_default="0", comment="records of which nothing was taken"),
+    sa.Column("documents", sa.JSON, nullable=False, comment="counts of documents by what became of them"),
+    sa.Column("problem", sa.JSON, nullable=True, comment="why the whole was refused or stopped"),
+    sa.Column("held_by", sa.String(36), nullable=True, comment="the loop that works on it"),
+    sa.Column("held_until", Instant, nullable=True),
+    sa.Column("not_before", Instant, nullable=True, comment="waits for a limit until then"),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("updated_at", Instant, nullable=False),
+    sa.Column("finished_at", Instant, nullable=True),
+)
+
+flow_pieces = sa.Table(
+    "flow_pieces",
+    metadata,
+    sa.Column("flow_id", sa.String(36), primary_key=True),
+    sa.Column("part", sa.String(8), primary_key=True, comment="body, or report"),
+    sa.Column("number", sa.Integer, primary_key=True, comment="of a report, the first of its records"),
+    sa.Column("sealed", sa.LargeBinary, nullable=False, comment="under the gateway's own key"),
+)
+
 volumes = sa.Table(
     "volumes",
     metadata,

@@ -182,12 +182,11 @@ def test_a_csv_that_is_not_of_the_format_is_refused(desk: Any, refused: Any, con
 
 
 @pytest.mark.parametrize("announced", [True, False], ids=["announced", "chunked"])
-@pytest.mark.parametrize("address", ["/v1/inbound/cnaf-rsa", "/v1/referrals", "/v1/conventions", "/v1/objections"])
+@pytest.mark.parametrize("address", ["/v1/inbound/shared-json", "/v1/referrals", "/v1/conventions", "/v1/objections"])
 def test_sixty_megabytes_are_refused(desk: Any, refused: Any, address: str, announced: bool) -> None:
     """A body is counted as it comes, whether its length was announced or not."""
-    headers = XML if "cnaf" in address else JSON
     content = b"<" * 60_000_000 if announced else _pieces(60)
-    refused(desk.call("caf", "POST", address, content=content, headers=headers), 413, "body_too_large")
+    refused(desk.call("caf", "POST", address, content=content, headers=JSON), 413, "body_too_large")
 
 
 @pytest.mark.parametrize(

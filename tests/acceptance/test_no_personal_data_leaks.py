@@ -7,6 +7,7 @@ import base64
 import json
 import re
 import threading
+import time
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -234,6 +235,10 @@ def _cross(trail: Trail, call: Any, new_referral: Any, new_consent: Any) -> None
     first, second, third = PEOPLE
     flow = _flow(first)
     assert 202 == call("caf", "POST", "/v1/inbound/cnaf-rsa", content=flow, headers=XML).status_code
+    later = call("caf", "POST", "/v1/inbound/cnaf-rsa", content=flow, headers=XML | {"Prefer": "respond-async"}).json()
+    while call("caf", "GET", later["progress"]).json()["finished_at"] is None:
+        time.sleep(0.1)
+    assert 1 < len(call("caf", "GET", later["report"]).text.splitlines())
     call("caf", "POST", "/v1/adapters/cnaf-rsa/translate", content=flow, headers=XML, entitled=True)
     everything = ("nir", "identifiers", "phones", "emails", "used_name")
     consent = new_consent(CAF, [ASSOCIATION, DEPARTEMENT, CAF], subject=second.subject())

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from adapters.cnaf_rsa.fictitious import fictitious_flow
+
 CAF, DEPARTEMENT, ASSOCIATION, CCAS = "99900001100018", "99900002900010", "99900003700013", "99900004500016"
 
 NOBODYS = {"adapter_name": "shared-json", "kind": "referral"}
@@ -58,6 +60,8 @@ def owned(desk: Any, story: Any, new_consent: Any, new_convention: Any, new_refe
     text = new_convention(CAF, DEPARTEMENT, name)
     desk.done("caf", "POST", "/v1/conventions", content=text, headers={"Content-Type": "application/yaml"})
     attachment = _attached(desk, new_referral)
+    headers = {"Content-Type": "application/xml", "Prefer": "respond-async"}
+    flow = desk.done("caf", "POST", "/v1/inbound/cnaf-rsa", content=fictitious_flow(2, 4), headers=headers)["id"]
     replay = desk.done("departement", "POST", "/v1/replays", json={"reason": "none"})["id"]
     nothing = str(uuid.uuid4())
     access = desk.done("caf", "POST", "/v1/break-glass", json=ACCESS | {"subject": new_consent(CAF, [])["subject"]})
@@ -65,6 +69,7 @@ def owned(desk: Any, story: Any, new_consent: Any, new_convention: Any, new_refe
     deliveries = [Owned(story.delivery, ("departement", "caf"), nothing), Owned(story.lease, ("departement",), nothing)]
     return {
         "attachment_id": [Owned(attachment, ("departement",), nothing)],
+        "flow_id": [Owned(flow, ("caf",), nothing)],
         "replay_id": [Owned(replay, ("departement",), nothing)],
         "referral_id": [Owned(story.referral, ("departement", "caf"), nothing)],
         "exchange_id": [Owned(story.exchange, ("caf", "departement"), nothing)],

@@ -95,7 +95,7 @@ def test_a_body_that_does_not_come_is_given_up(desk: Any, story: Any) -> None:
 @pytest.mark.parametrize("desk", ["embedded"], indirect=True)
 def test_a_body_announced_too_large_is_refused_before_it_is_sent(desk: Any) -> None:
     """The length that the client announces is believed when it condemns it."""
-    start = _head(desk, "/v1/inbound/cnaf-rsa", "application/xml", "Content-Length: 60000000\r\nConnection: close")
+    start = _head(desk, "/v1/inbound/cnaf-rsa", "application/xml", "Content-Length: 2000000001\r\nConnection: close")
     answer, seconds = Line(desk.gateway.address).trickle(start, b"", 0.2)
     assert answer.startswith(b"HTTP/1.1 413 ") and seconds < SLACK
 

@@ -49,6 +49,7 @@ CREATES_NOTHING = {
     "/v1/persons/export": "reads",
     "/v1/mailbox/{delivery}/ack": "closes; again is harmless",
     "/v1/mailbox/{delivery}/nack": "closes; again is a conflict",
+    "/v1/flows/{flow_id}/cancel": "ends; again is harmless",
     "/v1/replays/{replay_id}/cancel": "ends; again is harmless",
     "/v1/break-glass/{opening_id}/close": "ends; again is harmless",
     "/v1/conventions/{convention_id}/sign": "a party has one signature; again is harmless",
