@@ -71,6 +71,13 @@ class Scope:
     recipients: frozenset[str]
     withdrawn_at: datetime | None = None
 
+    @property
+    def ways(self) -> frozenset[Way]:
+        """
+        What the line is about, one by one.
+        """
+        return frozenset(product(self.recipients, self.purposes, self.kinds))
+
     def live(self, at: datetime) -> bool:
         """
         Whether the line had not been taken back at an instant.

@@ -2,7 +2,7 @@
 Which of a person's agreements covers an exchange, if one does; if none, why.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -58,6 +58,28 @@ class Covered:
 
     agreement: Agreement
     categories: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """
+    The lines of an agreement that a no said about it elsewhere leaves nothing of, and those that it only cuts, by their ids.
+    """
+
+    whole: tuple[str, ...]
+    cut: tuple[str, ...]
+
+
+def stopped(agreement: Agreement, ways: Set[Way], at: datetime) -> Stopped:
+    """
+    What is left of an agreement once the organisation that collected it records, at an instant, a no to these ways: as `cover`
+    decides, so that whoever agreed and whoever received can be told.
+    """
+    if agreement.state != AgreementState.GIVEN or not agreement.collected_at <= at < agreement.valid_until:
+        return Stopped((), ())
+    live = [scope for scope in agreement.scopes if scope.live(at) and scope.ways & ways]
+    whole = tuple(scope.id for scope in live if scope.ways <= ways)
+    return Stopped(whole, tuple(scope.id for scope in live if scope.id not in whole))
 
 
 class Coverage:

@@ -24,6 +24,47 @@ _LEVELS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
 )
 """The levels of evidence that may be declared for each channel; by SMS the gateway raises it when the reply comes."""
 
+_EXPECTED: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
+    {
+        "in_person": (
+            "Pour un accord signé à l'écran devant un professionnel (in_person), donnez evidence.level : declared_by_professional ; "
+            "document_kept si l'écrit est conservé ; ou confirmed_by_person avec evidence.confirmed_at.",
+            "For an agreement signed on screen before a professional (in_person), give evidence.level: declared_by_professional; "
+            "document_kept when the writing is kept; or confirmed_by_person with evidence.confirmed_at.",
+        ),
+        "paper": (
+            "Pour un accord sur papier (paper), donnez evidence.level (document_kept, ou declared_by_professional) et evidence.sha256, "
+            "l'empreinte SHA-256 de la copie du formulaire signé ; la copie reste chez vous.",
+            "For an agreement on paper (paper), give evidence.level (document_kept, or declared_by_professional) and evidence.sha256, "
+            "the SHA-256 digest of the copy of the signed form; you keep the copy.",
+        ),
+        "sms": (
+            "Pour un accord par SMS (sms), donnez evidence.level : declared_by_professional et un seul numéro dans subject.phones ; la "
+            "réponse, apportée à /v1/sms/replies, fait la preuve.",
+            "For an agreement by text message (sms), give evidence.level: declared_by_professional and one number in subject.phones; "
+            "the reply, brought to /v1/sms/replies, is the evidence.",
+        ),
+        "oral_with_professional": (
+            "Pour un accord oral (oral_with_professional), donnez evidence.level : declared_by_professional, et dans collector le nom du "
+            "professionnel, ou sa fonction et sa structure ; document_kept seulement avec un enregistrement : evidence.kind recording et "
+            "evidence.sha256.",
+            "For a spoken agreement (oral_with_professional), give evidence.level: declared_by_professional, and in collector the "
+            "professional's name, or role and organisation; document_kept only with a recording: evidence.kind recording and "
+            "evidence.sha256.",
+        ),
+        "online": (
+            "Pour un accord en ligne (online), donnez evidence.level : authenticated et evidence.kind : sign_in.",
+            "For an agreement given online (online), give evidence.level: authenticated and evidence.kind: sign_in.",
+        ),
+    }
+)
+"""What to give for each channel, in French and in English."""
+
+
+def expected(channel: str) -> tuple[str, str]:
+    """The evidence to give for a way of collecting an agreement, in a sentence; empty for an unknown one."""
+    return _EXPECTED.get(channel, ("", ""))
+
 
 def faults(document: Document) -> list[Issue]:
     """

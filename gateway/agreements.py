@@ -1,5 +1,5 @@
 """
-What the person agreed to, at any partner's desk: an agreement, its renewal, its withdrawal; and who must be told.
+What the person agreed to, at any partner's desk: an agreement, a refusal, a renewal.
 
 Each holds its subject alone until its transaction ends: an exchange is decided before, and committed, or after, and sees it.
 """
@@ -12,11 +12,9 @@ from datetime import datetime
 from typing import Any, Final
 
 from consent.agreement import Agreement, AgreementState
-from consent.agreement import withdraw as withdrawn
-from consent.evidence import faults
-from consent.gate import Notice
+from consent.evidence import expected, faults
 from consent.ledger.event import EventType
-from gateway import ingress, notices, recording, sms
+from gateway import ingress, recording, sms, withdrawal
 from gateway.auth.resource import Caller
 from gateway.errors import Problem, not_found
 from gateway.recording import scopes_of
@@ -45,16 +43,18 @@ async def record_agreement(
     now = services.clock()
     document = {**document, "id": str(document.get("id") or uuid.uuid4()), "sender": sender}
     document.setdefault("collected_by", sender)
-    recording.check(validate(Kind.CONSENT, document))
+    _check(validate(Kind.CONSENT, document), document, "document_invalid")
     document, found = ingress.cleaned(Kind.CONSENT, document)
-    recording.check([*found, *faults(document)])
+    recording.check(found)
+    _check(faults(document), document, "agreement_incomplete")
     if document["collected_by"]["siret"] != caller.partner:
         raise Problem(
             "forbidden",
             "Un accord est déclaré par l'organisation qui l'a recueilli.",
             "An agreement is recorded by the organisation that collected it.",
         )
-    async with services.database.write(gate=True) as tx:
+    beyond = withdrawal.BEYOND if document["state"] == "refused" else ""
+    async with services.database.write(gate=True, beyond=beyond) as tx:
         if (earlier := await idempotency.earlier_answer(tx, attempt)) is not None:
             return dict(earlier)
         subject_id, key = await recording.person(tx, document["subject"], caller, services)
@@ -63,7 +63,10 @@ async def record_agreement(
             answer = await sms.ask(tx, document, subject_id, key, caller=caller, services=services, now=now)
         else:
             await recording.keep(tx, document, subject_id, key, caller, services, now)
-            answer = {"id": document["id"], "state": document["state"]}
+            answer = {"id": document["id"], "state": Agreement.from_document(document).state_at(now).value}
+        if document["state"] == "refused":
+            stopped = await withdrawal.refuse(tx, document, subject_id, key, caller, now, services)
+            answer["also_stopped"] = stopped
         status = 202 if answer["state"] == "pending" else 201
         await idempotency.keep_answer(tx, attempt, answer, now, status)
     services.wake()
@@ -130,63 +133,15 @@ async def read_agreement(agreement_id: str, caller: Caller, services: Services) 
     return agreements.opened(row, key)
 
 
-async def withdraw(
-    agreement_id: str, scopes: Sequence[str] | None, channel: str, caller: Caller, attempt: Attempt, services: Services
-) -> dict[str, Any]:
-    """
-    Take back an agreement, whole (`scopes` None) or per scope, and queue a notice to each recipient it let know something.
-
-    No exchange is accepted on this ground once it has returned. Raises `Problem` not_found, or conflict when it is already
-    taken back. Any organisation that the agreement names may record it.
-    """
-    now = services.clock()
-    async with services.database.write(beyond="whoever received something must be told") as tx:
-        if (earlier := await idempotency.earlier_answer(tx, attempt)) is not None:
-            return dict(earlier)
-        row = await agreements.get(tx, agreement_id, caller.partner, named=True)
-        if row is None or caller.partner not in concerned(row):
-            raise not_found()
-        await subjects.lock(tx, [row.subject_id], change=True)
-        row = (
-            await agreements.get(tx, agreement_id, caller.partner, named=True) or row
-        )  # read again: it may have changed before the lock
-        key = (await subjects.data_keys(tx, [row.subject_id], services.vault)).get(row.subject_id)
-        if key is None:
-            raise not_found()
-        document = _taken_back(agreements.opened(row, key), scopes, channel, caller, services)
-        await agreements.replace(tx, document, key, now)
-        told = await notices.past_recipients(tx, row.subject_id, row.id, _named(row))
-        sent = await notices.notify(
-            tx,
-            document,
-            Notice.WITHDRAWAL,
-            subject_id=row.subject_id,
-            key=key,
-            told=told,
-            caller=caller,
-            services=services,
-        )
-        body = {"agreement_id": row.id, "scopes": scopes_of(document), "notified": told, "client_id": caller.client_id}
-        await services.ledger.append(tx, [record_of(EventType.AGREEMENT_WITHDRAWN, now, caller.partner, body, key)])
-        answer = {"id": row.id, "state": document["state"], "notices": sent}
-        await idempotency.keep_answer(tx, attempt, answer, now, 200)
-        services.fault_point("withdraw.recorded")
-    services.wake()
-    return answer
-
-
-def _taken_back(
-    document: Document, scopes: Sequence[str] | None, channel: str, caller: Caller, services: Services
-) -> Document:
-    known = {scope["id"] for scope in document["scopes"] if "withdrawn_at" not in scope}
-    wanted = known if scopes is None else set(scopes)
-    if document["state"] != "given" or not wanted or not wanted <= known:
-        raise Problem(
-            "conflict",
-            "Cet accord, ou cette portée, n'est plus en cours : il n'y a rien à retirer.",
-            "This agreement, or this scope, is no longer in force: there is nothing to withdraw.",
-        )
-    return withdrawn(document, services.clock(), scopes=sorted(wanted), channel=channel, collected_by=caller.partner)
+def _check(issues: Sequence[Issue], document: Document, code: str) -> None:
+    """Raise `Problem` when there are issues; when the evidence is among them, with what this way of agreeing asks for."""
+    if not issues:
+        return
+    channel = document.get("channel")
+    todo = ("Corrigez les points listés et renvoyez.", "Correct the points listed and send again.")
+    if any(issue.pointer.startswith("/evidence") or issue.code.startswith("evidence") for issue in issues):
+        todo = expected(channel) if isinstance(channel, str) and any(expected(channel)) else todo
+    raise Problem(code, f"Rien n'a été enregistré. {todo[0]}", f"Nothing was recorded. {todo[1]}", issues=issues)
 
 
 async def _check_replaced(tx: Transaction, document: Document, subject_id: str, caller: Caller) -> None:
@@ -228,15 +183,6 @@ def _renewed(earlier: Document, said: Document, now: datetime) -> Document:
         "scopes": [scope for scope in earlier["scopes"] if scope["id"] in wanted],
         "replaces": earlier["id"],
     }
-
-
-def concerned(row: Any) -> set[str]:
-    """Who an agreement concerns: the organisation that collected it and those it names."""
-    return {row.collected_by} | _named(row)
-
-
-def _named(row: Any) -> set[str]:
-    return {siret for scope in row.decisive["scopes"] for siret in scope["recipients"]}
 
 
 def _summary(row: Any, now: datetime) -> dict[str, Any]:

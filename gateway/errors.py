@@ -34,6 +34,11 @@ TITLES: Mapping[str, tuple[int, str, str]] = {
     "body_too_large": (413, "Le corps est trop volumineux", "The body is too large"),
     "unsupported_media_type": (415, "Type de contenu non accepté ici", "Media type not accepted here"),
     "document_invalid": (422, "Le document ne respecte pas le schéma", "The document does not follow its schema"),
+    "agreement_incomplete": (
+        422,
+        "L'accord ne peut pas être enregistré tel quel",
+        "The agreement cannot be recorded as it is",
+    ),
     "file_refused": (422, "Le fichier est refusé en entier", "The whole file is refused"),
     "convention_invalid": (422, "La convention n'est pas valable", "The convention is not valid"),
     "attachment_refused": (422, "La pièce jointe n'est pas acceptée", "The attachment is not accepted"),

@@ -18,7 +18,7 @@ from consent import sms
 from consent.ledger.event import EventType
 from consent.tables import sms_requests
 from consent.texts import texts
-from gateway import recording
+from gateway import recording, withdrawal
 from gateway.auth.resource import Caller
 from gateway.errors import Problem, not_found
 from gateway.records import record_of
@@ -103,7 +103,7 @@ async def reply(
         sms_requests.c.collected_by == caller.partner,
         sms_requests.c.phone.in_(_phone(services.vault, correlation, phone)),
     )
-    async with services.database.write() as tx:
+    async with services.database.write(beyond=withdrawal.BEYOND) as tx:
         if (earlier := await idempotency.earlier_answer(tx, attempt)) is not None:
             return dict(earlier)
         row = (await tx.execute(query)).first()
@@ -131,6 +131,8 @@ async def reply(
         closed = sa.update(sms_requests).where(sms_requests.c.correlation == correlation)
         await tx.execute(closed.values(state=document["state"], sealed=None))
         answer = {"id": document["id"], "state": document["state"], "counted": True}
+        if document["state"] == "refused":
+            answer["also_stopped"] = await withdrawal.refuse(tx, document, row.subject_id, key, caller, now, services)
         await idempotency.keep_answer(tx, attempt, answer, now, 200)
         services.fault_point("sms.recorded")
     services.wake()

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import JSONResponse, Response
 
 from consent.agreement import AgreementState
-from gateway import agreements, objections, sms
+from gateway import agreements, objections, sms, withdrawal
 from gateway.auth.resource import Caller, requires
 from gateway.auth.scopes import Scopes
 from gateway.errors import Problem
@@ -74,7 +74,7 @@ async def withdraw(consent_id: Id, request: Request, caller: Writer, key: Idempo
         raise _not_scopes()
     _code("channel", channel, "consent_channel")
     attempt = attempt_of(request, caller, key, orjson.dumps(body))
-    return await agreements.withdraw(consent_id, scopes, channel, caller, attempt, services)
+    return await withdrawal.withdraw(consent_id, scopes, channel, caller, attempt, services)
 
 
 @router.post("/v1/consents/{consent_id}/renew", status_code=201)

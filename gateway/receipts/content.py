@@ -15,7 +15,6 @@ from consent.ledger.commitment import Disclosure
 from consent.ledger.event import EventType
 from consent.tables import ledger_events, objections
 from consent.texts import texts
-from gateway.agreements import concerned
 from gateway.auth.resource import Caller
 from gateway.errors import Problem, not_found
 from gateway.history import opened
@@ -25,6 +24,7 @@ from gateway.store import agreements, subjects
 from gateway.store.crypto import DataKey
 from gateway.store.database import Transaction
 from gateway.store.tables import partners
+from gateway.withdrawal import concerned
 from schemas import Document
 
 

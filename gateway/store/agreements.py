@@ -114,6 +114,13 @@ async def collected(tx: Transaction, partner: str, cursor: tuple[str, str] | Non
     return (await tx.execute(query)).all()
 
 
+async def others(tx: Transaction, agreement_id: str, subject_id: str, collected_by: str) -> Sequence[Any]:
+    """The other agreements of the same person that the same organisation collected, the first recorded first."""
+    same = agreements.c.subject_id == subject_id, agreements.c.collected_by == collected_by
+    query = sa.select(agreements).where(*same, agreements.c.id != agreement_id)
+    return (await tx.execute(query.order_by(agreements.c.recorded_at, agreements.c.id))).all()
+
+
 async def replace(tx: Transaction, document: Document, key: DataKey, now: datetime) -> None:
     """Keep the new state of a consent document after a withdrawal."""
     values = _content(document, key) | {"withdrawn_at": instant(now)}

@@ -25,7 +25,7 @@ from adapters import registry as adapters
 from consent.conventions.files import read
 from consent.conventions.signature import sign, verify_signature
 from consent.tables import agreements as agreement_rows
-from gateway import agreements
+from gateway import agreements, withdrawal
 from gateway.auth.caller import Caller
 from gateway.composition import Runtime, assemble
 from gateway.exchange import receive
@@ -157,7 +157,7 @@ async def _race(api: Sequence[Runtime], number: int, chance: random.Random) -> R
 
     async def withdraw(runtime: Runtime) -> int:
         await asyncio.sleep(chance.uniform(0, spread))
-        await agreements.withdraw(given["id"], None, "in_person", _caller(ASSOCIATION), NO_KEY, runtime.services)
+        await withdrawal.withdraw(given["id"], None, "in_person", _caller(ASSOCIATION), NO_KEY, runtime.services)
         return await _accepted(runtime, given["id"])
 
     sends = [send(api[rank % len(api)]) for rank in range(SENDS)]
@@ -213,7 +213,7 @@ def test_a_late_clock_does_not_hide_a_withdrawal(clock_is_late: bool, database_u
         await _put_in_force(ahead)
         sender = {"siret": ASSOCIATION, "name": "Association"}
         given = await agreements.record_agreement(_consent(1), sender, _caller(ASSOCIATION), NO_KEY, ahead.services)
-        await agreements.withdraw(given["id"], None, "in_person", _caller(ASSOCIATION), NO_KEY, ahead.services)
+        await withdrawal.withdraw(given["id"], None, "in_person", _caller(ASSOCIATION), NO_KEY, ahead.services)
         late = assemble(settings, keys, clock=lambda: datetime(2026, 11, 23, 9 if clock_is_late else 11, tzinfo=UTC))
         raw = json.dumps(_referral(1)).encode()
         caf = {"siret": CAF, "name": "CAF"}

@@ -84,6 +84,38 @@ async def test_what_the_channel_does_not_prove_is_refused_with_its_place(office:
     await office.done("association", "POST", "/v1/consents", json=office.consent(text=exact))
 
 
+async def test_evidence_that_is_missing_is_asked_for_by_its_name_and_way(office: Any) -> None:
+    """Whatever is wrong with the evidence, the answer says in French what this channel asks for; sent so, it is recorded."""
+    incomplete: dict[str, dict[str, Any]] = {
+        "in_person": {"evidence": {"level": "confirmed_by_person"}},
+        "paper": {"evidence": {"level": "declared_by_professional"}},
+        "sms": {"evidence": {"level": "document_kept"}},
+        "oral_with_professional": {"evidence": {"level": "declared_by_professional"}},
+        "online": {"evidence": {"level": "authenticated"}},
+    }
+    named = {
+        "in_person": "evidence.confirmed_at",
+        "paper": "evidence.sha256",
+        "sms": "subject.phones",
+        "oral_with_professional": "collector",
+        "online": "evidence.kind",
+    }
+    for channel, said in incomplete.items():
+        for evidence, code in (
+            (said, "agreement_incomplete"),
+            ({"evidence": ...}, "document_invalid"),
+            ({"evidence": {}}, "document_invalid"),
+        ):
+            document = office.consent(channel=channel, **evidence)
+            problem = await office.refused("association", "POST", "/v1/consents", 422, json=document)
+            assert code == problem["code"]
+            assert f"({channel})" in problem["detail"] and named[channel] in problem["detail"]
+            assert f"({channel})" in problem["detail_en"] and named[channel] in problem["detail_en"]
+            assert ("schéma" in problem["title"]) == (code == "document_invalid")
+    document = office.consent(evidence=incomplete["paper"]["evidence"] | {"sha256": SHA})
+    await office.done("association", "POST", "/v1/consents", json=document)
+
+
 async def test_a_refusal_needs_no_proof(office: Any) -> None:
     """A no is recorded as it was said, whatever is missing, and nothing leaves."""
     document = office.consent(state="refused", channel="oral_with_professional", duration=...)
