@@ -19,9 +19,10 @@ from consent.gate import Decision, Request, decide, decide_notice
 from consent.ledger.event import Event, EventType
 from consent.projection import project
 from consent.tables import ledger_events
-from gateway.history import Numbered, PastConventions, PastPerson
+from gateway.history import Numbered, PastConventions, PastPerson, opened
 from gateway.records import rules, told
 from gateway.store import subjects
+from gateway.store.agreements import Standing
 from gateway.store.crypto import DataKey, Vault
 from gateway.store.database import Transaction, moment
 from gateway.store.tables import documents, exchanges
@@ -33,9 +34,10 @@ DECISIONS: Final = frozenset(
         EventType.EXCHANGE_REFUSED,
         EventType.DISCLOSURE_MADE,
         EventType.WITHDRAWAL_NOTIFIED,
+        EventType.SIMULATION,
     }
 )
-"""The types of events that record decisions of the gate."""
+"""The types of events that record decisions of the gate; a simulation's is one too, though nothing followed from it."""
 
 _COMPARED: Final = ("permit", "reasons", "fields", "convention", "agreement", "basis", "steps")
 _COMPARED_OF_NOTICES: Final = ("permit", "reasons", "fields")
@@ -51,8 +53,8 @@ class Outcome(StrEnum):
     """
     What came of a replay.
 
-    `erased` when the person's key was destroyed, so that nothing can be opened any more; `forgotten` when an agreement of the
-    person came to the end of its retention, so that what was decided with it cannot be decided again.
+    `erased` when the person's key was destroyed, so that nothing can be opened any more; `forgotten` when the event itself, or an
+    agreement of the person, came to the end of its retention, so that what was decided cannot be decided again.
     """
 
     SAME = "same"
@@ -93,10 +95,14 @@ async def replay(tx: Transaction, event_id: str, vault: Vault) -> list[Replayed]
     """Take the decisions of one event again, one per recipient; raises `UnknownDecision`."""
     query = sa.select(ledger_events).where(ledger_events.c.id == event_id, ledger_events.c.type.in_(DECISIONS))
     row = (await tx.execute(query)).first()
-    if row is None or row.subject_id is None:  # a notice of an erasure is about nobody known
-        raise UnknownDecision("no event of this id records a decision about somebody")
+    if row is None or (row.subject_id is None and row.type != EventType.SIMULATION):  # a notice of an erasure
+        raise UnknownDecision("no event of this id records a decision that can be taken again")
     past = await PastConventions.load(tx, vault)
-    return [each async for each in _of_person(tx, row.subject_id, past, vault) if each.event_id == event_id]
+    if row.subject_id is None:
+        found = list(_of_nobody(row, past, vault))
+    else:
+        found = [each async for each in _of_person(tx, row.subject_id, past, vault) if each.event_id == event_id]
+    return found or [Replayed(row.id, row.type, None, Outcome.FORGOTTEN)]
 
 
 async def replay_all(tx: Transaction, vault: Vault) -> AsyncIterator[Replayed]:
@@ -118,10 +124,18 @@ async def replay_all(tx: Transaction, vault: Vault) -> AsyncIterator[Replayed]:
         )
         people = (await tx.execute(query)).scalars().all()
         if not people:
-            return
+            break
         for person in people:
             async for each in _of_person(tx, person, past, vault, last):
                 yield each
+    asked = (
+        ledger_events.c.subject_id.is_(None),
+        ledger_events.c.type == EventType.SIMULATION,
+        ledger_events.c.seq <= last,
+    )
+    async for row in await tx.stream(sa.select(ledger_events).where(*asked).order_by(ledger_events.c.seq)):
+        for each in _of_nobody(row, past, vault):
+            yield each
 
 
 async def _of_person(
@@ -141,13 +155,21 @@ async def _of_person(
         document = await _document(tx, event, key) if "left" in event.body else None
         decisions = list(_decisions(event))
         for recorded in decisions:
-            again = _decide(numbered, recorded, past, person)
+            again = _decide(numbered, recorded, past, person.before(numbered.seq))
             compared = _compared(event, recorded, again, document)
             if forgotten and compared.outcome is Outcome.DIFFERENT:
                 compared = replace(compared, outcome=Outcome.FORGOTTEN)
             yield compared
         if not decisions:
             yield _routed_nowhere(numbered, past)
+
+
+def _of_nobody(row: Any, past: PastConventions, vault: Vault) -> Iterator[Replayed]:
+    """A simulation about nobody in particular, or about somebody whom the gateway did not know: nothing had been said."""
+    if row.sealed:
+        numbered = Numbered(row.seq, opened(row, vault.own))
+        for recorded in _decisions(numbered.event):
+            yield _compared(numbered.event, recorded, _decide(numbered, recorded, past, Standing()), None)
 
 
 def _forgets_an_agreement(event: Event) -> bool:
@@ -164,13 +186,14 @@ async def _erased(tx: Transaction, subject_id: str) -> list[Replayed]:
 def _decisions(event: Event) -> Iterator[Mapping[str, Any]]:
     """The decisions that an event records, each with its sender and recipient."""
     if "decision" in event.body:
-        parties = {name: event.body[name] for name in ("sender", "recipient")}
+        # Whoever asks for a simulation is its sender.
+        parties = {"sender": event.body.get("sender", event.actor), "recipient": event.body["recipient"]}
         yield {**event.body["decision"], **parties}
     for decision in event.body.get("decisions", ()):
         yield {**decision, "sender": event.actor}
 
 
-def _decide(numbered: Numbered, recorded: Mapping[str, Any], past: PastConventions, person: PastPerson) -> Decision:
+def _decide(numbered: Numbered, recorded: Mapping[str, Any], past: PastConventions, standing: Standing) -> Decision:
     body = numbered.event.body
     if body["kind"] == Kind.CONSENT:
         return decide_notice(recorded["recipient"])
@@ -178,7 +201,6 @@ def _decide(numbered: Numbered, recorded: Mapping[str, Any], past: PastConventio
     request = Request(
         Kind(body["kind"]), body["purpose"], recorded["sender"], recorded["recipient"], at, body.get("channel")
     )
-    standing = person.before(numbered.seq)
     return decide(request, past.before(numbered.seq, at), standing.agreements, standing.objections, standing.openings)
 
 

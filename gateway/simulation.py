@@ -96,6 +96,9 @@ async def _known(tx: Transaction, question: Question, caller: Caller, services: 
     subject_id = await subjects.find(tx, Identity.of(question.person, caller.partner, services.vault))
     if subject_id is None:
         return nobody
+    await subjects.lock(
+        tx, [subject_id], change=False
+    )  # as a sending: what the event follows in the ledger is what was seen
     key = (await subjects.data_keys(tx, [subject_id], services.vault)).get(subject_id)
     return ((await standing(tx, [subject_id]))[subject_id], key) if key else nobody
 

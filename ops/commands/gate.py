@@ -106,7 +106,13 @@ async def _replay(event: str | None) -> list[Replayed]:
                 return [each async for each in replay_all(tx, vault)]
             return await replay(tx, event, vault)
     except UnknownDecision:
-        say.fail("Aucun événement de cet identifiant n'est une décision.", "No event of this id is a decision.", 2)
+        say.fail(
+            "Aucun événement de cet identifiant n'est une décision de la porte : donnez celui d'un échange accepté ou refusé, d'une "
+            "remise, d'un avis de retrait ou d'une simulation (« tdu exchange show », « /console/ledger »).",
+            "No event of this id is a decision of the gate: give that of an accepted or refused exchange, a disclosure, a notice of "
+            "withdrawal or a simulation.",
+            2,
+        )
     finally:
         await database.close()
 
@@ -177,4 +183,5 @@ _OUTCOMES: dict[str, str] = {
     "same": "même réponse",
     "different": "RÉPONSE DIFFÉRENTE",
     "erased": "personne effacée, rien à rejouer",
+    "forgotten": "l'événement, ou un accord d'alors, est au terme de sa conservation : rien à rejouer",
 }

@@ -260,3 +260,29 @@ async def test_the_command_says_whether_everything_is_the_same(
     assert 1 == different[0]
     assert {short.permitted, short.refused} <= {each["event"] for each in told["replayed"]}
     assert told["outcomes"]["different"] == len(told["replayed"]) > 0
+
+
+async def test_a_simulation_is_replayed_as_it_was_answered(
+    in_process: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """About somebody who withdrew and agrees again since, about somebody unknown and about nobody: each gives what it gave."""
+    async with in_process() as started:
+        short = await _short_history(started)
+        asked = {"kind": "referral", "purpose": "inform_about_rights", "recipient": ASSOCIATION}
+        events = []
+        for about in ({"subject": _person(1)}, {"subject": _person(2)}, {}):
+            answer = await short.caf.call("POST", "/v1/decisions/simulate", json=asked | about)
+            events.append(answer.json()["event"])
+        for number in (1, 2):
+            await short.association.call("POST", "/v1/consents", json=_consent(_person(number)))
+        services = started.runtime.services
+        async with services.database.read() as tx:
+            replayed = [await replay(tx, event, services.vault) for event in events]
+        same = [(ASSOCIATION, Outcome.SAME, "simulation")]
+        assert [same] * 3 == [[(each.recipient, each.outcome, each.event_type) for each in found] for found in replayed]
+        assert set(events) <= {each.event_id for each in await _all(started)}
+        monkeypatch.setenv("TDU_DATA_DIR", str(services.settings.data_dir))
+        monkeypatch.setenv("TDU_DATABASE_URL", started.gateway.database)
+        done = await to_thread.run_sync(lambda: CliRunner().invoke(tdu, ["gate", "replay", events[0]]))
+    assert 0 == done.exit_code
+    assert "simulation" in done.stdout and "même réponse" in done.stdout
