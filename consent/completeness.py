@@ -126,7 +126,7 @@ def _walk(lines: Iterator[tuple[int, Mapping[str, Any]]], log: Verifier, witness
         try:
             page = line["page"]
             count = sum(whole_number(each["rows"]) for each in page["lists"]["shown"])
-            rows = [read_row(each) for each in _rows(lines, count)]
+            rows = [read_row(each) for each in _rows(lines, count, at)]
             _check_page(asked, page, rows, tally, log, witnesses)
         except Refused:
             raise
@@ -143,11 +143,13 @@ def _walk(lines: Iterator[tuple[int, Mapping[str, Any]]], log: Verifier, witness
     return tally
 
 
-def _rows(lines: Iterator[tuple[int, Mapping[str, Any]]], count: int) -> Iterator[tuple[int, Mapping[str, Any]]]:
+def _rows(
+    lines: Iterator[tuple[int, Mapping[str, Any]]], count: int, page: int
+) -> Iterator[tuple[int, Mapping[str, Any]]]:
     for _ in range(count):
         found = next(lines, None)
         if found is None or "row" not in found[1]:
-            raise Refused("answer_incomplete", None if found is None else found[0])
+            raise Refused("answer_incomplete", page if found is None else found[0])
         yield found[0], found[1]["row"]
 
 

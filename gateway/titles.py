@@ -52,6 +52,16 @@ def field_titles(kind: Kind) -> Mapping[str, FieldTitle]:
     return found
 
 
+@cache
+def field_codes(kind: Kind) -> Mapping[str, str]:
+    """
+    The code lists of the fields of a kind that have one, by pattern.
+    """
+    places = nodes(references(), References.root(schema(kind)))
+    lists = {node.pattern: annotation(node.parts, "x-code-list") for node in places}
+    return {pattern: name for pattern, name in lists.items() if name}
+
+
 def grouped(kind: Kind, patterns: Collection[str]) -> tuple[Group, ...]:
     """
     Some fields of a kind by data category, in the order of the list of categories and then of the schema.

@@ -14,7 +14,6 @@ from consent.ledger.event import EventType
 from consent.ledger.lists import ALL, CONVENTION, LAST_DAY, PARTNER, day_of_moment
 from consent.ledger.search import Asked, Place
 from gateway.errors import Problem
-from gateway.recording import check
 from gateway.services import Services
 from gateway.simulation import faults_of_person
 from gateway.store.database import instant
@@ -184,7 +183,13 @@ def read_subject(subject: Any, sender: Document, services: Services, partner: An
                 "A pseudonym (p-…) is given with “partner”, the organisation that knows it.",
             )
         return subject
-    check(faults_of_person(subject, sender, services))
+    if issues := faults_of_person(subject, sender, services):
+        raise Problem(
+            "document_invalid",
+            "La personne n'est pas assez décrite, ou mal écrite : rien n'a été fait, complétez les points listés.",
+            "The person is not described enough, or misspelt: nothing was done, complete the points listed.",
+            issues=issues,
+        )
     return subject
 
 

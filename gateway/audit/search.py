@@ -11,7 +11,7 @@ import asyncio
 import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import orjson
@@ -23,7 +23,7 @@ from consent.ledger.lists import PERSON
 from consent.ledger.note import encode_base64
 from consent.ledger.search import Asked, NotIndexed, Page, page, page_line
 from consent.ledger.summary import matches
-from gateway.audit.criteria import Criteria
+from gateway.audit.criteria import MAX_ROWS, Criteria
 from gateway.auth.caller import Caller
 from gateway.errors import Problem
 from gateway.records import place, record_of
@@ -32,6 +32,9 @@ from gateway.store import subjects
 from gateway.store.crypto import DataKey, Unreadable, Vault
 from gateway.store.database import Transaction
 from gateway.store.subjects import Identity
+
+_PAGES: Final = 20
+"""How many pages a reader who looks for something rare goes through before being asked whether to go on."""
 
 _TRIES: Final = 100
 _REST: Final = 0.05
@@ -75,6 +78,21 @@ async def search(
         "The ledger has no signed index at this instant: try again in a few seconds.",
         headers={"Retry-After": "2"},
     )
+
+
+async def search_on(criteria: Criteria, caller: Caller, services: Services, through: str) -> tuple[Found, int]:
+    """
+    Read until a page holds something that is wanted, or the list ends, or many rows had nothing: the last page, and how many
+    rows were looked at. The pages after the first are long ones; each is recorded, under one search.
+    """
+    search_id, looked = str(uuid.uuid4()), 0
+    for _ in range(_PAGES):
+        found = await search(criteria, caller, services, search_id=search_id, through=through)
+        looked += len(found.rows)
+        if found.page is None or found.page.next is None or any(row["matches"] for row in found.rows):
+            break
+        criteria = replace(criteria, cursor=found.page.next, limit=MAX_ROWS)
+    return found, looked
 
 
 async def _searched(criteria: Criteria, caller: Caller, services: Services, search_id: str, through: str) -> Found:

@@ -12,7 +12,7 @@ from consent.ledger.catalogue import CATALOGUE as EVENTS
 from consent.reasons import CATALOGUE as REASONS
 from gateway.auth.people.roles import LABELS, PersonRole
 from gateway.console.schema_pages import ICON, STYLESHEET
-from gateway.console.words import KINDS, PAGES, REFUSED, STATES
+from gateway.console.words import KINDS, PAGES, REFUSED, STATES, WITHHELD
 from schemas import code_list
 
 _ENVIRONMENT: Final = Environment(
@@ -34,6 +34,7 @@ _ENVIRONMENT.globals.update(
     purposes=code_list("purpose"),
     events=EVENTS,
     gate_reasons=REASONS,
+    withheld=WITHHELD,
 )
 
 

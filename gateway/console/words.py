@@ -84,3 +84,61 @@ REFUSED: Final[Mapping[str, Words]] = {
     ),
 }
 """Why somebody stays at the door; the other reasons are the operator's affair, and are in the log."""
+
+EVENT_WORDS: Final[Mapping[str, str]] = {
+    "occurred_at": "Date",
+    "actor": "Auteur",
+    "partners": "Organisations",
+    "conventions": "Conventions",
+    "convention": "Convention",
+    "purposes": "Finalités",
+    "kinds": "Documents",
+    "categories": "Données",
+    "recipients": "Destinataires",
+    "withdrawn_at": "Retirée le",
+    "id": "Identifiant",
+    "version": "Version",
+    "hash": "Empreinte",
+    "flow": "Flux",
+    "permit": "Permis",
+    "agreement": "Accord",
+    "basis": "Fondement",
+    "steps": "Étapes",
+    "fields": "Champs permis",
+    "decided_at": "Décidé le",
+    "break_glass": "Accès d'urgence",
+}
+"""What stands inside the members of events; the members themselves are named by `consent.ledger.event_members`."""
+
+EVENT_CODES: Final[Mapping[str, str]] = {
+    "purpose": "purpose",
+    "purposes": "purpose",
+    "kind": "document_kind",
+    "kinds": "document_kind",
+    "categories": "data_category",
+    "agreement_type": "agreement_type",
+    "channel": "consent_channel",
+    "level": "evidence_level",
+    "reason": "audit_reason",
+}
+"""The code lists of the members that hold codes; a code that is not in its list is shown as it is."""
+
+WITHHELD: Final[Mapping[str, Words]] = {
+    "masked": (
+        "Contenu masqué : donnez un motif, plus bas, pour l'ouvrir.",
+        "Masked: give a reason, below, to open it.",
+    ),
+    "erased": (
+        "La personne a été effacée : le contenu ne peut plus être lu, la preuve reste valable.",
+        "The person was erased: the content can no longer be read, the proof still holds.",
+    ),
+    "expired": (
+        "Le contenu est au terme de sa conservation ; la preuve reste valable.",
+        "The content came to the end of its retention; the proof still holds.",
+    ),
+    "public": (
+        "Cet événement est public : son entrée dit tout.",
+        "This event is public: its entry says everything.",
+    ),
+}
+"""Why the content of an event is not shown."""

@@ -16,18 +16,19 @@ from consent.ledger.event import EventType
 from gateway.audit import reading
 from gateway.audit.criteria import Criteria, View, cursor_of
 from gateway.audit.indexing import settled
-from gateway.audit.search import search
+from gateway.audit.search import search_on
 from gateway.auth.people.roles import PersonRole
-from gateway.console import overview, trying
+from gateway.console import event_view, overview, trying
 from gateway.delivery import replays
 from gateway.delivery.lookup import SET_ASIDE, Filters
 from gateway.errors import Problem
 from gateway.following import changes, one
-from gateway.http.console import SignedIn, auditor_of, of_role, operator_of, signed_in
+from gateway.http.console import HEADERS, SignedIn, auditor_of, of_role, operator_of, signed_in
 from gateway.http.convention_pages import printed, registered
 from gateway.http.exchanges import Id, services_of
 from gateway.log_cursor import LogCursor
 from gateway.records import record_of
+from gateway.services import Services
 from gateway.store import conventions as stored
 from schemas import code_list
 
@@ -67,11 +68,14 @@ async def search_ledger(who: Auditor) -> Response:
         criteria = Criteria.read(_asked(fields), sender, services)
         if criteria.cursor is None:
             await settled(services)
-        found = await search(criteria, caller, services, through="console")
+        found, looked = await search_on(criteria, caller, services, "console")
     except Problem as problem:
         return who.show("ledger", problem.status, **told | {"fault": problem})
     upto = None if found.page is None else cursor_of(found.page.next)
-    return who.show("ledger", **told | {"found": {"known": found.header is not None, "rows": found.rows, "next": upto}})
+    rows = [row for row in found.rows if row["matches"]]
+    names = await _names(event_view.sirets_of([row["summary"] for row in rows]), services)
+    answer = {"known": found.header is not None, "rows": rows, "looked": looked, "next": upto, "names": names}
+    return who.show("ledger", **told | {"found": answer})
 
 
 @router.post("/ledger/event")
@@ -82,10 +86,33 @@ async def read_event(who: Auditor) -> Response:
     told["reasons"] = code_list("audit_reason")
     try:
         view = View.read(None, fields.get("reason") or None, fields.get("case") or None)
-        told["event"] = await reading.event(told["id"], view, auditor_of(who), services)
+        event = await reading.event(told["id"], view, auditor_of(who), services)
     except Problem as problem:
         return who.show("event", problem.status, **told | {"fault": problem})
+    body = event_view.opened(event)
+    names = await _names(event_view.sirets_of([event["summary"], body]), services)
+    told |= {
+        "event": event,
+        "summary": event_view.summary_of(event, names),
+        "body": None if body is None else event_view.lines_of(body, names),
+        "asked": {"reason": view.reason, "case": view.case},
+    }
     return who.show("event", **told)
+
+
+@router.post("/ledger/proof")
+async def download_proof(who: Auditor) -> Response:
+    """Give the proof file of one event, which shows it when it was opened for a stated reason; it is a reading like another."""
+    fields, services = await who.form(), services_of(who.request)
+    ident = fields.get("id", "")[:36]
+    try:
+        view = View.read(None, fields.get("reason") or None, fields.get("case") or None)
+        proof = await reading.proof(ident, view, auditor_of(who), services)
+    except Problem as problem:
+        told = {"event": None, "fault": problem, "id": ident, "reasons": code_list("audit_reason")}
+        return who.show("event", problem.status, **told)
+    headers = HEADERS | {"Content-Disposition": 'attachment; filename="evenement.tlog-proof"'}
+    return Response(proof, media_type="text/plain; charset=utf-8", headers=headers)
 
 
 @router.get("/partners")
@@ -211,6 +238,12 @@ async def indicators(who: Coordinator) -> Response:
     services = services_of(who.request)
     async with services.database.read() as tx:
         return who.show("indicators", **await overview.indicators_of(tx))
+
+
+async def _names(sirets: set[str], services: Services) -> dict[str, str]:
+    """The names of organisations, by SIRET; an unregistered one has none."""
+    found = {siret: await services.names.of(siret) for siret in sorted(sirets)}
+    return {siret: name for siret, name in found.items() if name}
 
 
 def _asked(fields: dict[str, str]) -> dict[str, Any]:

@@ -11,11 +11,11 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
-from consent.agreement import Agreement
+from consent.agreement import Agreement, AgreementState
 from consent.clock import PARIS, instant
 from gateway.receipts.page import style
 from gateway.store.database import moment
-from gateway.titles import field_titles
+from gateway.titles import field_codes, field_titles
 from schemas import Kind, code_list
 
 _KINDS = {
@@ -24,6 +24,14 @@ _KINDS = {
     "status": "Suivi",
     "consent": "Accord ou notification",
     "attachment": "Pièce jointe",
+}
+_STATES = {
+    AgreementState.GIVEN: "en cours",
+    AgreementState.NOT_STARTED: "pas encore commencé",
+    AgreementState.PARTLY_WITHDRAWN: "retiré en partie",
+    AgreementState.WITHDRAWN: "retiré",
+    AgreementState.EXPIRED: "arrivé à son terme",
+    AgreementState.REFUSED: "refusé",
 }
 _TITLES = {"consent": "Consentement", "accord": "Accord", "mandate": "Mandat"}
 
@@ -83,9 +91,7 @@ def _agreement(document: Mapping[str, Any], told: Mapping[str, Any], name: Any) 
     return {
         "title": _TITLES[document["agreement_type"]],
         "since": _written(instant(document["collected_at"])),
-        "state": code_list("agreement_state")[state.value].label_fr
-        if state.value in code_list("agreement_state")
-        else state.value,
+        "state": _STATES[state],
         "recipients": [name(siret) for siret in recipients],
     }
 
@@ -100,12 +106,17 @@ def _lines(kind: Kind, value: Any, pattern: str = "") -> Iterator[tuple[str, str
             yield from _lines(kind, item, f"{pattern}/*")
     else:
         title = field_titles(kind).get(pattern)
-        yield (", ".join([*title.within, title.title]) if title else pattern), _said(value)
+        yield (
+            (", ".join([*title.within, title.title]) if title else pattern),
+            _said(value, field_codes(kind).get(pattern)),
+        )
 
 
-def _said(value: Any) -> str:
+def _said(value: Any, codes: str | None) -> str:
     if isinstance(value, bool):
         return "oui" if value else "non"
+    if codes and value in (listed := code_list(codes)):
+        return listed[value].label_fr
     return "" if value is None else str(value)
 
 

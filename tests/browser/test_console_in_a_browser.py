@@ -98,18 +98,30 @@ def test_each_page_of_the_console_is_accessible(
     assert faults(page) == []
 
 
-def test_an_auditor_searches_with_the_keyboard_and_a_mouse(inside: Callable[[int], Any]) -> None:
-    """The search form is sent from its page, the answer is on the same address, and an event opens with a reason."""
-    page = inside(1280)
+@pytest.mark.parametrize("width", [1280, 390])
+def test_an_auditor_searches_with_the_keyboard_and_a_mouse(
+    width: int, inside: Callable[[int], Any], faults: Callable[..., list[str]]
+) -> None:
+    """The search stays on the same address, an event opens with a reason and gives its proof; nothing is wider than the screen."""
+    page = inside(width)
     page.goto(page.url + "/ledger")
     page.press("#partner", "Enter")
     page.wait_for_selector("h2:has-text('Réponse')")
-    assert "?" not in page.url
-    page.click("text=Lire le n° 0")
-    page.select_option("#reason", "internal_audit")
-    page.click("text=Ouvrir >> nth=-1")
-    page.wait_for_selector("pre")
-    assert "?" not in page.url
+    for step in ("found", "masked", "opened"):
+        if step == "masked":
+            page.click("text=Lire le n° 0")
+            page.wait_for_selector("text=Contenu masqué")
+        if step == "opened":
+            page.select_option("#reason", "internal_audit")
+            page.click("button:has-text('Ouvrir')")
+            page.wait_for_selector("text=Contenu masqué", state="detached")
+            page.click("summary:has-text('Les valeurs')")
+        assert "?" not in page.url
+        assert faults(page) == [], step
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, step
+    with page.expect_download() as download:
+        page.click("text=Télécharger la preuve")
+    assert Path(download.value.path()).read_text(encoding="utf-8").startswith("c2sp.org/tlog-proof@v1")
 
 
 @pytest.mark.parametrize("width", [1280, 390])

@@ -4,12 +4,18 @@ Every page of the console with every role, and everything that is not a page of 
 
 from __future__ import annotations
 
+import re
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.routing import Route
+
+from consent.ledger.event import EventType
+from consent.verify import verify_receipt
+from gateway.records import record_of
 
 MODEL = Path(__file__).parents[2] / "consent" / "models" / "tznr-caf-departement.yaml"
 ASSOCIATIONS = MODEL.with_name("tznr-caf-association.yaml")
@@ -19,7 +25,7 @@ EVERYBODY = {"/console", "/console/sessions", "/console/sessions/end", "/console
 EMERGENCIES = {"/console/emergencies", "/console/emergencies/one", "/console/emergencies/review"}
 CONVENTION = "/console/conventions/{convention_id}/{version}"
 PAGES = {
-    "auditor": {"/console/ledger", "/console/ledger/event"} | EMERGENCIES,
+    "auditor": {"/console/ledger", "/console/ledger/event", "/console/ledger/proof"} | EMERGENCIES,
     "administrator": {
         "/console/partners",
         "/console/conventions",
@@ -170,9 +176,43 @@ async def test_an_auditor_searches_and_opens_with_a_reason(house: Callable[..., 
             "/console/ledger", "/console/ledger/event", {"id": event, "reason": "internal_audit", "case": "2026-12"}
         )
         assert opened.status_code == 200
+        assert "CAF de Valombre (99900001100018)" in opened.text and "Contenu masqué" not in opened.text
+        reason = {"reason": "internal_audit", "case": "2026-12"}
+        proof = await audrey.form("/console/ledger", "/console/ledger/proof", {"id": event} | reason)
+        vkey = (await audrey.get("/ledger/vkey")).text.strip()
+        report = verify_receipt(proof.content, vkey)
+        assert report.ok and event in str(report.to_json())
+        gone = await audrey.form("/console/ledger", "/console/ledger/proof", {"id": str(uuid.uuid4())})
+        assert 404 == gone.status_code
         wrong = await audrey.form("/console/ledger", "/console/ledger", {"partner": "pas un SIRET"})
         assert wrong.status_code == 400
         assert "SIRET" in wrong.text
+
+
+async def test_an_auditor_reaches_what_is_rare_without_turning_empty_pages(house: Callable[..., Any]) -> None:
+    """Among hundreds of events the few that are asked for come first, then the answer ends; nothing found is said so."""
+    async with house() as home:
+        caf = await home.started.partner(PARTNER, "CAF de Valombre", "caf")
+        await home.started.partner(OTHER, "Département de Valombre", "dep")
+        await caf.propose(MODEL.read_bytes())
+        services = home.started.runtime.services
+        own, now = services.vault.own, services.clock()
+        many = [record_of(EventType.CONFIGURATION_CHANGED, now, PARTNER, {"change": "essai"}, own) for _ in range(300)]
+        async with services.database.write() as tx:
+            await services.ledger.append(tx, many)
+        await caf.sign(MODEL.read_bytes())
+        audrey = await home.signed_in("audrey", "auditor")
+        first = await audrey.form("/console/ledger", "/console/ledger", {"type": "convention_signed"})
+        assert "1 événement sur cette page" in first.text and "Lire le n°" in first.text
+        cursor = re.search(r'name="cursor" value="([0-9.]+)"', first.text)
+        last = first
+        if cursor:
+            asked = {"type": "convention_signed", "cursor": cursor[1]}
+            last = await audrey.form("/console/ledger", "/console/ledger", asked)
+            assert "Plus aucun événement ne répond" in last.text
+        assert 'name="cursor"' not in last.text
+        none = await audrey.form("/console/ledger", "/console/ledger", {"type": "erasure"})
+        assert "Aucun événement ne répond" in none.text and 'name="cursor"' not in none.text
 
 
 async def test_an_emergency_access_is_reviewed_by_the_other_party(house: Callable[..., Any]) -> None:

@@ -24,6 +24,7 @@ from gateway.store.database import Database, instant
 from gateway.store.subjects import Identity
 from gateway.store.tables import documents
 from ops.cli import app as tdu
+from schemas import code_list
 
 SUBJECT = {"birth_name": "Zorglubine", "given_names": ["Camille"], "birth_date": "1980-05-17", "sex": "female"}
 CAF = "99900001100018"
@@ -83,7 +84,10 @@ def test_the_account_is_written_with_its_page_and_its_proof(gateway: Path) -> No
     assert ["content_read", "content_read"] == [each["type"] for each in account["events"]]
     page = (out / "compte.html").read_text()
     assert "Zorglubine" in page
-    assert "À rappeler." in page
+    assert "À rappeler." in page and "Orientation" in page
+    assert code_list("sex")[SUBJECT["sex"]].label_fr in page and SUBJECT["sex"] not in page, (
+        "codes are said by their labels"
+    )
     assert {0o600} == {stat.S_IMODE(path.stat().st_mode) for path in out.iterdir()}
     run("ledger", "export", str(gateway / "log"))
     vkey = (gateway / "log" / "vkey").read_text().strip()
