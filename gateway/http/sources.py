@@ -100,8 +100,8 @@ def _way(request: Request, name: object) -> Connector | Hook | None:
 
 
 async def _mine(tx: Transaction, client_id: str, caller: Caller, services: Services, *, change: bool = False) -> Source:
-    source = await store.get(tx, client_id, services.vault, change=change)
-    if source is None or source.partner != caller.partner:
+    source = await store.get(tx, client_id, services.vault, change=change, partner=caller.partner)
+    if source is None:
         raise not_found()
     return source
 

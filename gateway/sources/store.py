@@ -22,9 +22,14 @@ from gateway.store.tables import sources, systems
 _LONGEST: Final = timedelta(hours=1)
 
 
-async def get(tx: Transaction, client_id: str, vault: Vault, *, change: bool = False) -> Source | None:
-    """How a system's documents are got: by the API until it says otherwise. None for an unknown or disabled system."""
-    system = await get_system(tx, client_id)
+async def get(
+    tx: Transaction, client_id: str, vault: Vault, *, change: bool = False, partner: str | None = None
+) -> Source | None:
+    """
+    How a system's documents are got: by the API until it says otherwise. None for an unknown or disabled system, or another
+    than a `partner`'s.
+    """
+    system = await get_system(tx, client_id, partner)
     if system is None or system.disabled:
         return None
     query = sa.select(sources).where(sources.c.client_id == client_id)

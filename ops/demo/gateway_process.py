@@ -25,12 +25,17 @@ class GatewayDidNotStart(Exception):
 
 @dataclass(frozen=True, slots=True)
 class GatewayProcess:
-    """A gateway that answers at `address` and keeps its data at `database`, with the environment its other commands need."""
+    """
+    A gateway that answers at `address` and keeps its data at `database`, with the environment its other commands need.
+
+    `pid` is the process that serves the API; 0 when somebody else started it.
+    """
 
     address: str
     environment: Mapping[str, str]
     database: str
     log: Path
+    pid: int = 0
 
     def command(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run another `tdu` command in a process of its own."""
@@ -73,7 +78,7 @@ def started(
         ]
     try:
         _wait(processes, address, log)
-        yield GatewayProcess(address, environment, database, log)
+        yield GatewayProcess(address, environment, database, log, processes[0].pid)
     finally:
         _stop(processes)
 

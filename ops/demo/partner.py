@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -63,6 +63,7 @@ class Partner:
         client_id: str,
         adapter: str,
         security: Security = TRIAL,
+        roles: Sequence[str] = ("partner",),
     ) -> Partner:
         """Make a key pair, and register the organisation and its system as `tdu partner add` does: public key only."""
         key = generate_private_key(SECP256R1())
@@ -83,6 +84,7 @@ class Partner:
                 jwks=jwks,
                 adapter=adapter,
                 security=security,
+                roles=roles,
                 now=now,
             )
         await database.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import re
@@ -10,9 +11,13 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey
+
+from gateway.auth.profile import Security
+from ops.demo.partner import Partner
 
 pytestmark = pytest.mark.parametrize("desk", ["embedded"], indirect=True)
 
@@ -95,6 +100,35 @@ def test_every_route_refuses_a_token_without_its_scope(desk: Any, refused: Any) 
         answer = knock(desk, route, desk.proven("caf", *concrete(route), scope=other))
         refused(answer, 403, "forbidden")
         assert f'error="insufficient_scope", scope="{" ".join(sorted(scopes))}"' in answer.headers["www-authenticate"]
+
+
+@pytest.mark.parametrize("role", ["partner", "auditor", "administrator"])
+def test_every_route_refuses_a_role_that_it_is_not_for(desk: Any, refused: Any, role: str) -> None:
+    """A system of each role, with a token of everything that it may have: no other address opens, and no other scope is given."""
+    system = asyncio.run(_of_role(desk, role))
+    key, form = system.dpop, {}
+    desk.partners[role] = system
+    answer = desk.http.post("/oauth2/token", data=desk.form(role), auth=key)
+    granted, token = set(answer.json()["scope"].split()), answer.json()["access_token"]
+    asked, closed = routes(desk), 0
+    for route, scopes in asked.items():
+        if not scopes or granted & set(scopes):
+            continue
+        closed += 1
+        refused(knock(desk, route, desk.proven(role, *concrete(route), token=token)), 403, "forbidden")
+        form = desk.form(role) | {"scope": " ".join(scopes)}
+        told = desk.http.post("/oauth2/token", data=form, auth=key)
+        assert (400, "invalid_scope") == (told.status_code, told.json()["error"]), route
+    assert closed >= 10, f"{role}: {sorted(granted)}"
+
+
+async def _of_role(desk: Any, role: str) -> Partner:
+    """A system of the operator that has one role only, registered as `tdu system add --role` does; its organisation has no convention."""
+    siret = {"partner": "99900005200012", "auditor": "99900006000015", "administrator": "99900007800017"}[role]
+    async with httpx.AsyncClient() as http:
+        return await Partner.registered(
+            desk.gateway, http, siret, f"Organisation {role}", f"seul-{role}", "shared-json", Security(), roles=(role,)
+        )
 
 
 def test_a_document_kind_needs_its_own_scope_whatever_the_door(desk: Any, new_referral: Any, refused: Any) -> None:

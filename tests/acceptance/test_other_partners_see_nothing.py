@@ -38,7 +38,8 @@ BODIES = {
     "nack": {"reason": "other"},
     "sign": {"jws": "a.b.c"},
     "withdraw": {"channel": "in_person"},
-    "{client_id}": {"transport": "pull"},
+    "/v1/endpoints/{client_id}": {"transport": "pull"},
+    "/v1/sources/{client_id}": {"way": "api"},
 }
 
 
@@ -189,7 +190,11 @@ def _routes(desk: Any) -> list[tuple[str, str, str]]:
 
 
 def _knock(desk: Any, who: str, method: str, path: str, identifier: str) -> Any:
-    body = {"json": BODIES.get(path.rsplit("/", maxsplit=1)[-1], {})} if method in ("POST", "PUT") else {}
+    body = (
+        {"json": BODIES.get(path, BODIES.get(path.rsplit("/", maxsplit=1)[-1], {}))}
+        if method in ("POST", "PUT")
+        else {}
+    )
     return desk.call(who, method, re.sub(r"{\w+}", identifier, path), **body)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import json
@@ -14,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
+from adapters.cnaf_rsa.fictitious import fictitious_flow
 from ops.demo.partner import KID, Partner
 
 pytestmark = pytest.mark.anyio
@@ -54,12 +56,14 @@ class Signer:
     def __init__(self, partner: Partner, http: httpx.AsyncClient, node: Callable[[list[str], str], str]) -> None:
         self._partner, self._http, self._node = partner, http, node
 
-    async def send(self, method: str, path: str, body: bytes = b"") -> httpx.Response:
-        """Sign one request and send it."""
+    async def send(
+        self, method: str, path: str, body: bytes = b"", *, media: str = "application/json", sent: bytes = b""
+    ) -> httpx.Response:
+        """Sign one request and send it, or another body (`sent`) under its signature."""
         headers = {"authorization": (await self._partner.signed_in()).headers["Authorization"]}
         if body:
             digest = base64.b64encode(hashlib.sha256(body).digest()).decode()
-            headers |= {"content-type": "application/json", "content-digest": f"sha-256=:{digest}:"}
+            headers |= {"content-type": media, "content-digest": f"sha-256=:{digest}:"}
             headers |= {"idempotency-key": str(uuid.uuid4())}
         asked = {
             "what": "sign",
@@ -71,7 +75,8 @@ class Signer:
             "created": int(time.time()),
         }
         signed = json.loads(self._node(["http_signatures.mjs"], json.dumps(asked)))
-        return await self._http.request(method, asked["request"]["url"], headers=signed, content=body)
+        signed["prefer"] = "respond-async"  # heard where files are sent, and no part of what is signed
+        return await self._http.request(method, asked["request"]["url"], headers=signed, content=sent or body)
 
 
 async def _in_force(text: bytes, caf: Partner, departement: Partner) -> None:
@@ -109,6 +114,40 @@ async def test_what_is_under_the_convention_passes_signed_only(
     assert [] == empty["deliveries"]
     assert [(_ID, True)] == [(each["convention"], each["signed_requests"]) for each in empty["elsewhere"]]
     assert ["referral"] == [each["kind"] for each in pulled.json()["deliveries"]]
+
+
+async def test_a_large_flow_is_the_one_that_was_signed(
+    in_process: Callable[..., Any], node: Callable[[list[str], str], str]
+) -> None:
+    """Its digest is compared once it has come; unsigned, the task stops at the convention and takes nothing in."""
+    flow = fictitious_flow(20, 3)
+    async with in_process() as started:
+        caf = await started.partner(CAF, "CAF de Valombre", "caf")
+        departement = await started.partner(DEPARTEMENT, "Département de Valombre", "departement")
+        await _in_force(_text(signed=True), caf, departement)
+        signer, path = Signer(caf, started.http, node), "/v1/inbound/cnaf-rsa"
+        other = await signer.send("POST", path, flow, media="application/xml", sent=flow + b"\n")
+        listed = (await caf.call("GET", "/v1/flows")).json()["flows"]
+        headers = {"Content-Type": "application/xml", "Prefer": "respond-async"}
+        unsigned = await _ended(caf, await caf.call("POST", path, content=flow, headers=headers))
+        taken = await _ended(caf, await signer.send("POST", path, flow, media="application/xml"))
+    assert (401, []) == (other.status_code, listed)
+    assert "Content-Digest" in other.json()["detail"]
+    assert ("done", 20) == (taken["state"], taken["records"]["done"])
+    assert ("stopped", "signature_required", 0) == (
+        unsigned["state"],
+        unsigned["problem"]["code"],
+        unsigned["records"]["done"],
+    )
+
+
+async def _ended(caf: Partner, answer: httpx.Response) -> dict[str, Any]:
+    assert 202 == answer.status_code, answer.text
+    while True:
+        shown: dict[str, Any] = (await caf.call("GET", answer.json()["progress"])).json()
+        if shown["finished_at"] is not None:
+            return shown
+        await asyncio.sleep(0.05)
 
 
 _JSON = {"Content-Type": "application/json"}
