@@ -41,6 +41,8 @@ from gateway.delivery.sftp import SftpTransport
 from gateway.delivery.signing import MessageSigner
 from gateway.delivery.webhook import WebhookTransport
 from gateway.flows.taking import FlowTaker
+from gateway.hubee.connector import HubeeConnector
+from gateway.hubee.transport import HubeeTransport
 from gateway.keeper import Keeper
 from gateway.keys import Keys, read_ring, token_keys
 from gateway.limits import Limits
@@ -166,12 +168,13 @@ def assemble(
         "webhook": WebhookTransport(outgoing, message_signer, services.clock),
         "sftp": SftpTransport(resolve, services.clock, timedelta(seconds=settings.sftp_look_seconds)),
     }
+    transports["hubee"] = HubeeTransport(outgoing, database, services.clock)
     if settings.bus_url:
         transports["amqp"] = AmqpTransport(
             settings.bus_url, settings.bus_prefix, settings.public_address, services.clock
         )
     dispatcher = Dispatcher(services, transports)
-    connectors: dict[str, Connector] = {}
+    connectors: dict[str, Connector] = {"hubee": HubeeConnector(outgoing, database, services.clock)}
     return Runtime(
         services=services,
         bus=bus,

@@ -21,7 +21,10 @@ from gateway.services import Services
 from gateway.store.database import Transaction, instant
 from gateway.store.tables import (
     assertion_jtis,
+    deliveries,
     delivery_attempts,
+    documents,
+    elsewhere,
     flow_pieces,
     flows,
     idempotency_keys,
@@ -60,8 +63,11 @@ async def person_sessions(services: Services, now: datetime, _limit: int) -> int
 
 
 async def answers(services: Services, now: datetime, limit: int) -> int:
-    """Forget the answers kept for idempotency, the messages taken from the bus long ago, and the counts of past days."""
-    done = 0
+    """Forget the answers kept for idempotency, messages taken long ago, counts of past days, and names elsewhere of what is gone."""
+    gone = ~sa.or_(
+        sa.exists().where(documents.c.id == elsewhere.c.id), sa.exists().where(deliveries.c.id == elsewhere.c.id)
+    )
+    done = await delete_rows(services, elsewhere, gone & (elsewhere.c.at < instant(now - _DAY)), limit)
     for table, column, days in (
         (idempotency_keys, idempotency_keys.c.created_at, services.settings.idempotency_days),
         (inbox, inbox.c.received_at, _INBOX_DAYS),

@@ -217,7 +217,7 @@ class SafeClient:
             ("User-Agent", "trait-dunion"),
             *(headers or {}).items(),
         ]
-        if method in {"POST", "PUT"}:
+        if method in {"PATCH", "POST", "PUT"}:
             sent.append(("Content-Length", str(len(content))))
         address = httpcore.URL(scheme="https", host=target.host, port=target.port, target=target.path)
         try:

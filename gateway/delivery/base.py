@@ -10,6 +10,7 @@ delivery, whose id tells the partner so.
     webhook   we call it, and its answer is the acknowledgement
     sftp      we drop a file, and its acknowledgement is a file beside it
     amqp      we put a message in its own queue of our broker, and it answers by a message
+    hubee     we file a folder, or write an event, in the State's hub (`gateway.hubee`)
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from gateway.handover import Handover
 from gateway.outgoing import PUBLIC, Allowance
 from schemas import Kind
 
-CHANNELS: Final[Mapping[str, str]] = {"webhook": "webhook", "sftp": "sftp", "amqp": "mailbox"}
+CHANNELS: Final[Mapping[str, str]] = {"webhook": "webhook", "sftp": "sftp", "amqp": "mailbox", "hubee": "api"}
 """The channel of each transport, as conventions allow them: a queue of its own is a mailbox by another protocol."""
 
 REPLY_KEPT: Final = 2000

@@ -129,7 +129,7 @@ _ENDPOINT: Final = {
     "type": "object",
     "required": ["transport"],
     "properties": {
-        "transport": {"enum": ["pull", "webhook", "sftp", "amqp"]},
+        "transport": {"enum": ["pull", "webhook", "sftp", "amqp", "hubee"]},
         "settings": {"type": "object", "description": "Selon la remise ; webhook : url, notice_url, form."},
         "kinds": {
             "type": "array",

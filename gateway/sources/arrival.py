@@ -4,12 +4,14 @@ What a source brought, taken in by `gateway.exchange.receive` as if its system h
 
 from __future__ import annotations
 
+import logging
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from adapters import registry as adapters
 from adapters.base import FileRefused
-from gateway import admission
+from gateway import admission, attachments
 from gateway.auth.caller import Caller
 from gateway.auth.registry import get_system
 from gateway.auth.rights import Rights
@@ -20,6 +22,8 @@ from gateway.services import Services
 from gateway.sources.base import Source
 from gateway.store.idempotency import Attempt
 from gateway.versions import STALE
+
+_log = logging.getLogger(__name__)
 
 _LATER: Final = frozenset(
     {"conflict", "convention_outdated", "internal_error", "too_many_requests", "unavailable", "volume_exceeded"}
@@ -93,6 +97,26 @@ async def take_in(raw: bytes, adapter: str, who: Sender, services: Services) -> 
         if is_final(problem):
             problem.extra["quarantine"] = await set_aside(raw, adapter, problem.code, who.caller, services)
         raise
+
+
+async def attach(exchange_id: str, files: Sequence[bytes], who: Sender, services: Services) -> None:
+    """Give a document the files that it announced; one that is not of a kind that may be attached is left out, and told in the log."""
+
+    def attempt(digest: str) -> Attempt:
+        key = services.vault.request_digest(b"attachment", exchange_id.encode(), digest.encode())
+        return Attempt(who.caller.client_id, key.hex(), key)
+
+    for content in files:
+        try:
+            await attachments.receive(exchange_id, _once(content), who.caller, attempt, services)
+        except Problem as problem:
+            if not is_final(problem):
+                raise
+            _log.info("source.file_left_out", extra={"client_id": who.caller.client_id, "code": problem.code})
+
+
+async def _once(content: bytes) -> AsyncIterator[bytes]:
+    yield content
 
 
 def is_final(problem: Problem) -> bool:

@@ -44,17 +44,26 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of a message: whether it was taken in (else it is in quarantine), and the ids of its documents."""
+
+    taken: bool
+    documents: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """
     One message, as `adapter` reads it, and what is to do once it is durable: remember `cursor`, then `settle` with its system.
 
-    Settling twice is harmless. `about` names the message without saying about whom.
+    Settling twice is harmless. `files` are the attachments that its document announces.
     """
 
     raw: bytes = field(repr=False)
     adapter: str
     cursor: Mapping[str, Any] | None = None
-    settle: Callable[[], Awaitable[None]] | None = field(default=None, repr=False)
+    settle: Callable[[Settled], Awaitable[None]] | None = field(default=None, repr=False)
+    files: tuple[bytes, ...] = field(default=(), repr=False)
 
 
 class PullFailed(Exception):
@@ -95,6 +104,14 @@ class Hook(Protocol):
         Give the message of an authenticated call, None when it is about nobody. Raises `Problem` unauthorized, whatever is
         wrong with the signature, before anything of the body is read; and conflict for a message too old to be true.
         """
+
+
+def every(asked: Mapping[str, Any], *, usual: int) -> dict[str, int]:
+    """Read `every_seconds`, how often a system is asked; raises `Problem` source_invalid."""
+    seconds = asked.get("every_seconds", usual)
+    if not isinstance(seconds, int) or isinstance(seconds, bool) or not 1 <= seconds <= 86_400:
+        raise invalid("every_seconds va de 1 à 86400", "every_seconds goes from 1 to 86400")
+    return {"every_seconds": seconds}
 
 
 def invalid(message_fr: str, message_en: str) -> Problem:

@@ -23,8 +23,8 @@ from gateway.auth.rights import Rights
 from gateway.errors import Problem
 from gateway.services import Services
 from gateway.sources import store
-from gateway.sources.arrival import is_final, sender, take_in
-from gateway.sources.base import Connector, Found, PullFailed, Source
+from gateway.sources.arrival import Sender, attach, is_final, sender, take_in
+from gateway.sources.base import Connector, Found, PullFailed, Settled, Source
 
 _log = logging.getLogger(__name__)
 
@@ -105,20 +105,28 @@ class Collector:
     async def _take_all(self, source: Source, stop: asyncio.Event | None) -> None:
         who = await sender(source, self._rights, self._services)
         async for found in self._connectors[source.way].pull(source):
-            try:
-                await take_in(found.raw, found.adapter, who, self._services)
-            except Problem as problem:
-                if not is_final(problem):
-                    raise
+            settled = await self._take(found, who)
             self._services.fault_point("collect.taken")
-            await self._leave(source, found)
+            await self._leave(source, found, settled)
             if stop is not None and stop.is_set():
                 return
 
-    async def _leave(self, source: Source, found: Found) -> None:
+    async def _take(self, found: Found, who: Sender) -> Settled:
+        try:
+            body = await take_in(found.raw, found.adapter, who, self._services)
+        except Problem as problem:
+            if not is_final(problem):
+                raise
+            return Settled(taken=False)
+        exchanges = [each for each in body["exchanges"] if "exchange" in each]
+        for exchange in exchanges:
+            await attach(str(exchange["exchange"]), found.files, who, self._services)
+        return Settled(bool(exchanges), tuple(str(each["document"]) for each in exchanges))
+
+    async def _leave(self, source: Source, found: Found, settled: Settled) -> None:
         async with self._services.database.write() as tx:
             await store.keep_hold(tx, source, self._services.clock() + _HOLD, found.cursor)
         self._services.fault_point("collect.remembered")
         if found.settle is not None:
-            await found.settle()
+            await found.settle(settled)
         self._services.fault_point("collect.settled")

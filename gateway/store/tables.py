@@ -368,13 +368,13 @@ sources = sa.Table(
     sa.Column("updated_at", Instant, nullable=False),
 )
 
-begun_elsewhere = sa.Table(
-    "begun_elsewhere",
+elsewhere = sa.Table(
+    "elsewhere",
     metadata,
-    sa.Column("delivery_id", sa.String(36), primary_key=True),
-    sa.Column("partner", sa.String(14), nullable=False, comment="the recipient"),
-    sa.Column("reference", sa.String(64), nullable=False, comment="what it is called there: a folder's number"),
-    sa.Column("begun_at", Instant, nullable=False, index=True),
+    sa.Column("id", sa.String(36), primary_key=True, comment="of a delivery or of a document"),
+    sa.Column("partner", sa.String(14), nullable=False),
+    sa.Column("reference", sa.String(64), nullable=False, comment="what it is called there: a folder, a case"),
+    sa.Column("at", Instant, nullable=False, index=True),
 )
 
 delivery_attempts = sa.Table(

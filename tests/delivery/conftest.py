@@ -100,18 +100,23 @@ class World:
         """Register an organisation to which the CAF may send."""
         number = next(_numbers)
         partner = await self.register(_siret(number), f"destinataire-{number}-{uuid.uuid4().hex[:8]}", adapter)
+        await self.convene(self.caf, partner, partner.client_id)
+        self.caf.token = None
+        return partner
+
+    async def convene(self, sender: Partner, partner: Partner, ident: str) -> None:
+        """Have two organisations sign that one refers people to the other, who answers."""
         text = (files("consent") / "models" / "tznr-caf-departement.yaml").read_text(encoding="utf-8")
-        text = text.replace(DEPARTEMENT, partner.siret).replace("tznr-valombre-caf-departement", partner.client_id)
+        text = text.replace(CAF, "SENDER").replace(DEPARTEMENT, partner.siret).replace("SENDER", sender.siret)
+        text = text.replace("tznr-valombre-caf-departement", ident)
         text = text.replace("categories: [identity, nir,", "categories: [attachments, identity, nir,", 1)
         convention, now = read(text.encode()), datetime.now(UTC)
         async with self.runtime.services.database.write() as tx:
-            await conventions.add(tx, convention, CAF, now)
-            for each in (self.caf, partner):
+            await conventions.add(tx, convention, sender.siret, now)
+            for each in (sender, partner):
                 jws = sign(dict(convention.document), each.pem, each.siret, KID)
                 verified = verify_signature(jws, dict(convention.document), _jwks(each.pem))
                 await conventions.sign(tx, convention, each.siret, verified.kid, jws, now)
-        self.caf.token = None
-        return partner
 
     async def register(self, siret: str, client_id: str, adapter: str = "shared-json") -> Partner:
         """Register an organisation with one software."""
@@ -274,6 +279,7 @@ async def sleeping_world(
         world = await _made(settings)
         async with world.http:
             yield world
+        await world.runtime.outgoing.close()
 
 
 @asynccontextmanager

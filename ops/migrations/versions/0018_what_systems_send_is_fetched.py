@@ -35,19 +35,19 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("client_id", name=op.f("pk_sources")),
     )
     op.create_table(
-        "begun_elsewhere",
-        sa.Column("delivery_id", sa.String(length=36), nullable=False),
-        sa.Column("partner", sa.String(length=14), nullable=False, comment="the recipient"),
+        "elsewhere",
+        sa.Column("id", sa.String(length=36), nullable=False, comment="of a delivery or of a document"),
+        sa.Column("partner", sa.String(length=14), nullable=False),
         sa.Column(
-            "reference", sa.String(length=64), nullable=False, comment="what it is called there: a folder's number"
+            "reference", sa.String(length=64), nullable=False, comment="what it is called there: a folder, a case"
         ),
-        sa.Column("begun_at", sa.String(length=32), nullable=False),
-        sa.PrimaryKeyConstraint("delivery_id", name=op.f("pk_begun_elsewhere")),
+        sa.Column("at", sa.String(length=32), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_elsewhere")),
     )
-    op.create_index(op.f("ix_begun_elsewhere_begun_at"), "begun_elsewhere", ["begun_at"], unique=False)
+    op.create_index(op.f("ix_elsewhere_at"), "elsewhere", ["at"], unique=False)
     op.create_index(op.f("ix_sources_partner"), "sources", ["partner"], unique=False)
     if op.get_bind().dialect.name == "postgresql":
-        for table in ("sources", "begun_elsewhere"):
+        for table in ("sources", "elsewhere"):
             op.execute(f"CREATE POLICY wall ON {table} USING ({_ME} = '*' OR partner = {_ME})")
             op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
             op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
@@ -57,5 +57,5 @@ def downgrade() -> None:
     """Undo this revision."""
     op.drop_index(op.f("ix_sources_partner"), table_name="sources")
     op.drop_table("sources")
-    op.drop_index(op.f("ix_begun_elsewhere_begun_at"), table_name="begun_elsewhere")
-    op.drop_table("begun_elsewhere")
+    op.drop_index(op.f("ix_elsewhere_at"), table_name="elsewhere")
+    op.drop_table("elsewhere")

@@ -61,3 +61,18 @@ def test_a_draft_names_every_column_and_reads_nothing_else(tmp_path: Path) -> No
     read = [dict(found.document) for found in adapter.to_shared(source.read_bytes(), EXAM_CONTEXT).documents]
     again = adapter.to_shared(adapter.to_partner(read), EXAM_CONTEXT).documents
     assert ["SECRET-1"] == [found.document["reference"] for found in again]
+
+
+def test_what_is_written_again_is_accepted_byte_for_byte(tmp_path: Path) -> None:
+    """The exam compares `back.*` byte for byte: the same JSON laid out otherwise is accepted anew, `shared.json` is left as it is."""
+    folder = scaffold.make("mon-logiciel", "json", tmp_path)
+    adapter = MappingAdapter(folder)
+    list(accept(adapter, folder))
+    [back], [shared, *_] = list(folder.rglob("back.json")), sorted(folder.rglob("shared.json"))
+    right = back.read_bytes()
+    for file in (back, shared):
+        file.write_bytes(file.read_bytes() + b"\n")
+    laid_out = shared.read_bytes()
+
+    assert [back] == list(accept(adapter, folder))
+    assert right == back.read_bytes() and laid_out == shared.read_bytes()
