@@ -172,7 +172,7 @@ async def test_every_role_publishes_its_loops_and_what_waits(role: Role, tmp_pat
     assert 200 == ready.status_code, ready.text
     roles = (set(Role) if role is Role.ALL else {role}) - {Role.ALL, Role.API}
     loops = {each.value for each in roles} | ({"indexer"} if Role.SEQUENCER in roles else set())
-    loops |= {"collector", "dispatcher", "replayer"} if Role.COURIER in roles else set()
+    loops |= {"collector", "dispatcher", "flows", "replayer"} if Role.COURIER in roles else set()
     alive = {labels: value for (name, labels), value in published.items() if "tdu_loop_alive" == name}
     assert {frozenset({("loop", loop)}): 1.0 for loop in loops} == alive
     assert 0.0 == published["tdu_outbox_oldest_age_seconds", frozenset()]
