@@ -5,53 +5,8 @@ Published as it stands: partners and auditors read these words in receipts and r
 """
 
 from dataclasses import dataclass
-from enum import StrEnum
 
-
-class EventType(StrEnum):
-    """What happened. A value, once published, is never renamed or given another meaning."""
-
-    CONVENTION_PROPOSED = "convention_proposed"
-    CONVENTION_SIGNED = "convention_signed"
-    CONVENTION_REJECTED = "convention_rejected"
-    CONVENTION_SUSPENDED = "convention_suspended"
-    CONVENTION_RESUMED = "convention_resumed"
-    CONVENTION_REVOKED = "convention_revoked"
-    AGREEMENT_REQUESTED = "agreement_requested"
-    AGREEMENT_GIVEN = "agreement_given"
-    AGREEMENT_REFUSED = "agreement_refused"
-    AGREEMENT_WITHDRAWN = "agreement_withdrawn"
-    AGREEMENT_EXPIRED = "agreement_expired"
-    OBJECTION_RECORDED = "objection_recorded"
-    OBJECTION_LIFTED = "objection_lifted"
-    EXCHANGE_ACCEPTED = "exchange_accepted"
-    EXCHANGE_REFUSED = "exchange_refused"
-    DISCLOSURE_MADE = "disclosure_made"
-    DISCLOSURE_ACKNOWLEDGED = "disclosure_acknowledged"
-    DISCLOSURE_REJECTED = "disclosure_rejected"
-    DISCLOSURE_STOPPED = "disclosure_stopped"
-    DISCLOSURE_FAILED = "disclosure_failed"
-    DISCLOSURE_ABANDONED = "disclosure_abandoned"
-    DISCLOSURE_REPLAYED = "disclosure_replayed"
-    WITHDRAWAL_NOTIFIED = "withdrawal_notified"
-    WITHDRAWAL_REMINDED = "withdrawal_reminded"
-    WITHDRAWAL_OVERDUE = "withdrawal_overdue"
-    WITHDRAWAL_ACKNOWLEDGED = "withdrawal_acknowledged"
-    CONTENT_READ = "content_read"
-    LEDGER_SEARCHED = "ledger_searched"
-    INDEX_EXTENDED = "index_extended"
-    SIMULATION = "simulation"
-    BREAK_GLASS = "break_glass"
-    BREAK_GLASS_TOLD = "break_glass_told"
-    BREAK_GLASS_ENDED = "break_glass_ended"
-    BREAK_GLASS_REVIEWED = "break_glass_reviewed"
-    BREAK_GLASS_OVERDUE = "break_glass_overdue"
-    FILE_QUARANTINED = "file_quarantined"
-    ERASURE = "erasure"
-    RETENTION_PURGED = "retention_purged"
-    PROACTIVE_DATA_DESTROYED = "proactive_data_destroyed"
-    KEY_ROTATED = "key_rotated"
-    CONFIGURATION_CHANGED = "configuration_changed"
+from consent.ledger.event_types import EventType
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,9 @@ event that the gateway writes to these.
 from functools import cache
 from typing import Any, Final
 
-from consent.ledger.catalogue import CATALOGUE, EventType
+from consent.ledger.catalogue import CATALOGUE
 from consent.ledger.event_members import MEMBERS
+from consent.ledger.event_types import EventType
 
 _PLACE: Final = "/schemas/events/{name}/v1.json"
 

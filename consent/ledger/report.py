@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from consent.ledger.catalogue import CATALOGUE, EventType
+from consent.ledger.catalogue import CATALOGUE
+from consent.ledger.event_types import EventType
 from consent.ledger.findings import Finding
 
 VALID, INVALID, UNUSABLE = "valid", "invalid", "unusable"

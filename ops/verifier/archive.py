@@ -10,7 +10,7 @@ from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 _LEDGER = (
-    "__init__", "audit", "catalogue", "checkpoint", "commitment", "files", "findings", "lists", "merkle", "note", "policy", "proof",
+    "__init__", "audit", "catalogue", "checkpoint", "commitment", "event_types", "files", "findings", "lists", "merkle", "note", "policy", "proof",
     "proving", "report", "source", "subset", "summary", "tiles",
 )  # fmt: skip
 
