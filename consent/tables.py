@@ -166,7 +166,7 @@ ledger_events = sa.Table(
     sa.Column("actor", sa.String(14), nullable=False),
     sa.Column("recipient", sa.String(14), nullable=True),
     sa.Column("exchange_id", sa.String(36), nullable=True, index=True),
-    sa.Column("delivery_id", sa.String(36), nullable=True, index=True),
+    sa.Column("delivery_id", sa.String(36), nullable=True),
     sa.Column("convention_id", sa.String(64), nullable=True),
     sa.Column("subject_id", sa.String(36), nullable=True, index=True),
     sa.Column("entry", sa.LargeBinary, nullable=False, comment="0x01 || HMAC-SHA-256: what the log holds"),
@@ -182,7 +182,7 @@ ledger_events = sa.Table(
         sqlite_where=sa.text('"index" IS NULL'),
         postgresql_where=sa.text('"index" IS NULL'),
     ),
-    sa.Index("ix_ledger_events_occurred_at_id", "occurred_at", "id"),
+    sa.Index("ix_ledger_events_occurred_at", "occurred_at"),
     sqlite_autoincrement=True,
 )
 

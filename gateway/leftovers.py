@@ -119,14 +119,17 @@ async def files(services: Services, now: datetime, limit: int) -> int:
 
 async def delete_rows(services: Services, table: sa.Table, condition: sa.ColumnElement[bool], limit: int) -> int:
     """Delete up to `limit` rows that need no event; returns how many."""
-    key = list(table.primary_key.columns)
     async with services.database.read() as tx:
         if not await _exists(tx, condition):
             return 0
     async with services.database.write() as tx:
-        found = sa.select(*key).where(condition).limit(limit)
-        gone = await tx.execute(sa.delete(table).where(sa.tuple_(*key).in_(found)))
-        return int(gone.rowcount)
+        return int((await tx.execute(deletion(table, condition, limit))).rowcount)
+
+
+def deletion(table: sa.Table, condition: sa.ColumnElement[bool], limit: int) -> sa.Delete:
+    """The statement that deletes up to `limit` rows: found by the condition's index, deleted by the primary key's."""
+    key = list(table.primary_key.columns)
+    return sa.delete(table).where(sa.tuple_(*key).in_(sa.select(*key).where(condition).limit(limit)))
 
 
 async def _exists(tx: Transaction, condition: sa.ColumnElement[bool]) -> bool:

@@ -25,6 +25,30 @@ from consent.tables import ledger_checkpoints, ledger_events, ledger_tiles
 _COLUMNS = ("recipient", "exchange_id", "delivery_id", "convention_id")
 
 
+_APPENDED = (
+    *("id", "type", "occurred_at", "actor", "recipient", "exchange_id", "delivery_id", "convention_id"),
+    *("subject_id", "entry", "sealed", "summary", "label"),
+)
+
+
+def _append_statement() -> sa.Insert:
+    """
+    INSERT of any number of rows in the order given, on PostgreSQL: an array a column.
+
+    One statement whatever the number, where a list of VALUES is another text for each number, and thousands of parameters.
+    """
+    columns = [ledger_events.c[name] for name in _APPENDED]
+    arrays = [sa.bindparam(column.name, type_=postgresql.ARRAY(column.type)) for column in columns]
+    names = [sa.column(column.name, column.type) for column in columns]
+    given = sa.func.unnest(*arrays).table_valued(*names, with_ordinality="rank").render_derived(name="given")
+    rows = sa.select(*(given.c[name] for name in _APPENDED)).order_by(given.c.rank)
+    insert = postgresql.insert(ledger_events).from_select(list(_APPENDED), rows)
+    return insert.on_conflict_do_nothing(index_elements=["id"]).returning(ledger_events.c.id)
+
+
+_APPEND = _append_statement()
+
+
 class EventConflict(Exception):
     """
     An event id was used again for another event: a programming error of the caller, whose transaction must roll back.
@@ -55,9 +79,12 @@ class Ledger:
         """
         if not records:
             return
-        insert = sqlite.insert if tx.dialect.name == "sqlite" else postgresql.insert
-        statement = insert(ledger_events).on_conflict_do_nothing(index_elements=["id"]).returning(ledger_events.c.id)
-        added = await tx.execute(statement, [_row(record) for record in records])
+        rows = [_row(record) for record in records]
+        if tx.dialect.name == "sqlite":
+            insert = sqlite.insert(ledger_events).on_conflict_do_nothing(index_elements=["id"])
+            added = await tx.execute(insert.returning(ledger_events.c.id), rows)
+        else:
+            added = await tx.execute(_APPEND, {name: [row[name] for row in rows] for name in _APPENDED})
         if len(added.all()) < len(records):
             await self._refuse_conflicts(tx, records)
 
@@ -161,7 +188,7 @@ async def read_tiles(tx: AsyncConnection, names: Iterable[tuple[int, int]]) -> d
 
 def instant(moment: datetime) -> str:
     """An aware datetime as the UTC text kept in the tables."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def _row(record: LedgerRecord) -> dict[str, Any]:

@@ -15,6 +15,9 @@ _CONVENTIONS: Final = frozenset({"convention_id", "conventions"})
 _PURPOSES: Final = frozenset({"purpose", "purposes"})
 _SIRET: Final = re.compile("[0-9]{14}")
 
+# Made once: json.dumps makes one at each call, which costs as much as the encoding.
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
 
 def summarize(event_type: str, occurred_at: str, actor: str, body: Mapping[str, Any]) -> bytes:
     """
@@ -47,7 +50,7 @@ def matches(summary: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
 
 def canonical(value: Mapping[str, Any]) -> bytes:
     """JSON with its names sorted and no space: the one spelling of a summary (RFC 8785 for what a summary holds)."""
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+    return _ENCODER.encode(value).encode()
 
 
 def _named(value: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

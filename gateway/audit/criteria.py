@@ -107,8 +107,8 @@ class Criteria:
         types, limit = body.get("types"), body.get("limit", 200)
         if types is not None and not (isinstance(types, list) and types and set(map(str, types)) <= set(EventType)):
             raise _wrong(
-                "« types » est une liste de types d'événements : voyez /schemas/events/.",
-                "“types” is a list of types of events: see /schemas/events/.",
+                "« types » est une liste de types d'événements : voyez /schemas/events.json.",
+                "“types” is a list of types of events: see /schemas/events.json.",
             )
         if not isinstance(limit, int) or isinstance(limit, bool) or not 1 <= limit <= MAX_ROWS:
             raise _wrong(f"« limit » est un nombre de 1 à {MAX_ROWS}.", f"“limit” is a number from 1 to {MAX_ROWS}.")

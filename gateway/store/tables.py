@@ -313,7 +313,7 @@ volumes = sa.Table(
     metadata,
     sa.Column("convention_id", sa.String(64), primary_key=True),
     sa.Column("sender", sa.String(14), primary_key=True),
-    sa.Column("period", sa.String(20), primary_key=True, comment="a day in France, or a minute in UTC"),
+    sa.Column("period", sa.String(20), primary_key=True, index=True, comment="a day in France, or a minute in UTC"),
     sa.Column("documents", sa.Integer, nullable=False, comment="accepted from this sender under the convention"),
 )
 
