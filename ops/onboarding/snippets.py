@@ -29,6 +29,7 @@ def python(system: System, issuer: str) -> str:
         audience=audience,
         kid=key["kid"],
         key_class=_CLASSES[str(key["kty"])],
+        imports=", ".join(sorted({"ECKey", _CLASSES[str(key["kty"])]})),
         algorithm=algorithms_of(import_public(key))[0],
     )
 

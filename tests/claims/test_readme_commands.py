@@ -7,9 +7,13 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import httpx
 import pytest
+
+from ops.demo.gateway_process import free_port
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"```sh\n(.*?)```", re.DOTALL)
@@ -49,6 +53,50 @@ def test_each_tdu_command_of_the_readme_succeeds(tmp_path: Path) -> None:
             command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
         )
         assert (command, 0, "") == (command, done.returncode, "" if done.returncode == 0 else done.stderr)
+
+
+def test_a_newcomer_is_connected_by_the_readme_alone(tmp_path: Path) -> None:
+    """Registered as it is written, the gateway started as it says: the program that was printed runs, and the connection test is good."""
+    environment = _newcomer(tmp_path) | {"TDU_PORT": str(free_port()), "TDU_LOG_LEVEL": "warning"}
+    address = f"http://127.0.0.1:{environment['TDU_PORT']}"
+
+    def typed(command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+
+    commands = _commands()
+    first, last = (
+        next(rank for rank, each in enumerate(commands) if word in each) for word in ("tdu init", "essai.py")
+    )
+    for command in commands[first : last + 1]:
+        done = typed(command)
+        assert (command, 0) == (command, done.returncode), done.stderr
+    text = " ".join((ROOT / "README.md").read_text("utf-8").split())
+    assert "(`make serve`)" in text and "`.venv/bin/python essai.py`" in text
+    [test] = re.findall(r"`(tdu connect test http://127\.0\.0\.1:8080 [^`]+)`", text)
+    serve = subprocess.Popen([sys.executable, "-m", "ops.cli", "serve"], cwd=tmp_path, env=environment)
+    try:
+        _wait(f"{address}/readyz")
+        called = subprocess.run([sys.executable, "essai.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
+        tried = typed(".venv/bin/" + test.replace("http://127.0.0.1:8080", address))
+    finally:
+        serve.terminate()
+        serve.wait(30)
+    assert {"exchanges": [], "next": None} == json.loads(called.stdout), called.stderr
+    assert 0 == tried.returncode
+    assert "bon  appel : GET /v1/exchanges répond" in tried.stdout and "à corriger" not in tried.stdout
+
+
+def _wait(address: str) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        try:
+            if httpx.get(address, timeout=2).status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.2)
+    raise AssertionError("the gateway did not start")
 
 
 @pytest.mark.parametrize("command", [command for command in _commands() if command.startswith("make ")])
