@@ -9,8 +9,10 @@ application watches over it (`gateway.http.bodies`).
 A reverse proxy remains the better place, since it keeps slow clients away from the process altogether. It must give up on
 slow heads (nginx: `client_header_timeout 10s; large_client_header_buffers 4 8k;`), receive bodies whole
 (`proxy_request_buffering on; client_body_timeout 10s; client_max_body_size 50m;`), give up on slow readers
-(`proxy_buffering on; send_timeout 10s;`) and limit the connections of one address (`limit_conn`). Without one, uvicorn's
-`limit_concurrency` is what bounds the connections of all clients together.
+(`proxy_buffering on; send_timeout 10s;`) and limit the connections of one address (`limit_conn`). Where large flows are sent
+(`/v1/inbound/cnaf-rsa`) it passes them on as they come (`proxy_request_buffering off; client_max_body_size 2000m;`): gathered,
+they would stand in the clear on its disk. Without one, uvicorn's `limit_concurrency` is what bounds the connections of all
+clients together.
 """
 
 from __future__ import annotations

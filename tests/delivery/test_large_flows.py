@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
+import time
 import uuid
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from typing import Any
 
@@ -15,6 +18,7 @@ import pytest
 import sqlalchemy as sa
 
 from adapters.cnaf_rsa.fictitious import fictitious_flow
+from gateway.flows.taking import FlowTaker
 from gateway.store.tables import deliveries, documents, exchanges, flow_pieces, flows
 from ops.demo.partner import Partner
 
@@ -132,6 +136,43 @@ async def test_the_same_key_gives_the_same_task_and_the_same_file_is_recognised(
     assert second["documents"]["already_received"] == done["documents"]["accepted"]
     assert "accepted" not in second["documents"]
     assert 2 == await desk.count(flows)
+
+
+async def test_loops_that_steal_from_each_other_take_each_household_once(in_process: Callable[..., Any]) -> None:
+    """Leases that end five times too soon, loops that are cancelled anywhere: what is recorded is before the cursor, and once."""
+    began, real = datetime.now(UTC), time.monotonic()
+    number = 250
+
+    def hasty() -> datetime:
+        return began + 5 * timedelta(seconds=time.monotonic() - real)
+
+    async with in_process(clock=hasty) as started:
+        caf = await started.partner(CAF, "CAF de Valombre", "caf")
+        desk = Desk(started, caf, await started.partner(DEPARTEMENT, "Département de Valombre", "dep"))
+        await desk.put_in_force(MODEL)
+        taker, never = FlowTaker(started.runtime.services), asyncio.Event()
+        task = (await desk.send(fictitious_flow(number, 8))).json()
+        loops = [asyncio.create_task(taker.run(never)) for _ in range(3)]
+        stolen = 0
+        while (await caf.call("GET", task["progress"])).json()["finished_at"] is None:
+            await asyncio.sleep(random.uniform(0.05, 0.4))
+            stolen += 1
+            rank = random.randrange(len(loops))
+            loops[rank].cancel()
+            await asyncio.gather(loops[rank], return_exceptions=True)
+            loops[rank] = asyncio.create_task(taker.run(never))
+        for loop in loops:
+            loop.cancel()
+        await asyncio.gather(*loops, return_exceptions=True)
+        summary, *lines = await desk.report(task)
+        told = [each["exchange"] for line in lines for each in line.get("documents", ())]
+        assert (number, 0) == (summary["records"]["done"], summary["records"]["left"])
+        assert list(range(1, number + 1)) == [line["record"] for line in lines]
+        async with started.runtime.services.database.read() as tx:
+            kept = list((await tx.execute(sa.select(exchanges.c.id))).scalars())
+        assert sorted(told) == sorted(kept)
+        assert await desk.count(documents) == len(kept)
+    assert stolen > 3
 
 
 async def test_a_file_that_is_not_whole_takes_nothing_in(desk: Desk) -> None:
