@@ -46,6 +46,10 @@ _ADDRESSES: Final = {
     "receipt": "/v1/exchanges/{}/receipt",
     "delivery": "/v1/deliveries/{}",
     "agreement": "/v1/consents/{}",
+    "agreement_receipt": "/v1/consents/{}/receipt",
+    "convention": "/v1/conventions/{}",
+    "endpoint": "/v1/endpoints/{}",
+    "source": "/v1/sources/{}",
 }
 
 
@@ -100,7 +104,14 @@ async def _known(gateway: GatewayProcess) -> tuple[Mapping[str, Sequence[str]], 
         stranger = await Partner.registered(gateway, http, _STRANGER, "Un CCAS", "bench-ccas", "shared-json")
         token = (await stranger.signed_in()).access_token
     agreements = [each["id"] for each in listed]
-    return {"exchange": exchanges, "receipt": exchanges, "delivery": deliveries, "agreement": agreements}, token
+    system, convention = [sender.partner.client_id], ["tznr-valombre-caf-association"]
+    known = {"exchange": exchanges, "receipt": exchanges, "delivery": deliveries, "agreement": agreements}
+    return known | {
+        "agreement_receipt": agreements,
+        "convention": convention,
+        "endpoint": system,
+        "source": system,
+    }, token
 
 
 def _timed(
