@@ -24,7 +24,7 @@ from gateway.scopes import demand_current, demand_signed
 from gateway.services import Services
 from gateway.store import subjects
 from gateway.store.agreements import standing
-from gateway.store.database import Transaction
+from gateway.store.database import Transaction, one_of
 from gateway.store.idempotency import Attempt
 from gateway.store.subjects import AmbiguousSubject, Identity, UnknownSubject
 from gateway.store.tables import documents, exchanges
@@ -236,7 +236,7 @@ async def _recognise(tx: Transaction, arrivals: Sequence[Arrival]) -> None:
         query = (
             sa.select(exchanges.c.document_id, exchanges.c.id)
             .join(documents, documents.c.id == exchanges.c.document_id)
-            .where(exchanges.c.document_id.in_(ids), exchanges.c.sender.in_(senders))
+            .where(one_of(exchanges.c.document_id, ids, tx), one_of(exchanges.c.sender, senders, tx))
         )
         for row in await tx.execute(query):
             waiting[row.document_id].earlier = row.id

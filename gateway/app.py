@@ -90,12 +90,13 @@ def create_app(runtime: Runtime, role: Role = Role.ALL) -> FastAPI:
     app.state.openid = console.openid_of(runtime.services.settings)
     problems.install(app)
     console.install(app)
+    if role in (Role.ALL, Role.API):
+        app.include_router(exchanges.router)  # called most, and routes are tried in order
     app.include_router(machine.router)
     app.include_router(metrics.router)
     if role in (Role.ALL, Role.API):
         app.include_router(create_auth_router(runtime.auth))
         for module in (
-            exchanges,
             mailbox,
             attachments,
             inbound,

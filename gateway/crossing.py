@@ -11,12 +11,14 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-import sqlalchemy as sa
 
 from adapters.base import Translation
 from consent.gate import Decision
 from consent.ledger.event import EventType, LedgerRecord
+from consent.rows import insert_rows
 from gateway.auth.caller import Caller
+from gateway.auth.dpop import ProofRefused, used_before
+from gateway.auth.replay import Use
 from gateway.bus.outbox import Outgoing
 from gateway.bus.outbox import add as add_to_outbox
 from gateway.errors import Problem
@@ -87,26 +89,34 @@ class Arrival:
     batch: str = field(default_factory=lambda: str(uuid.uuid4()))
     trace: str | None = field(default_factory=current_traceparent)
     acceptance: Acceptance | None = None
-    refusal: Problem | None = None
+    refusal: Problem | ProofRefused | None = None
 
     def begin(self, earlier: Any | Problem | None) -> None:
         """
         Start from what was validated, whatever an attempt that had no effect left here.
 
-        `earlier` is what idempotency says: the answer given before, a refusal, or None.
+        `earlier` is what idempotency says: the answer given before, a refusal, or None. A proof that served before opens nothing.
         """
         self.crossings = [replace(each, issues=[*each.issues], rulings=[]) for each in self.validated]
         self.refusal = self.acceptance = None
-        if isinstance(earlier, Problem):
+        if self.proof is not None and not self.proof.first:
+            self.refusal = used_before()
+        elif isinstance(earlier, Problem):
             self.refusal = earlier
         elif earlier is not None:
             self.acceptance = Acceptance(earlier, again=True)
 
     @property
     def apart(self) -> frozenset[Hashable]:
-        """What no two messages of one transaction may share: an idempotency key, and a document."""
+        """What no two messages of one transaction may share: an idempotency key, a proof, and a document."""
         key = self.attempt.key and ("key", self.attempt.client_id, self.attempt.key)
-        return frozenset([*filter(None, [key]), *(crossing.document["id"] for crossing in self.validated)])
+        proof = self.proof.apart if self.proof else ()
+        return frozenset([*filter(None, [key]), *proof, *(crossing.document["id"] for crossing in self.validated)])
+
+    @property
+    def proof(self) -> Use | None:
+        """The use of the request's proof of possession, recorded with the message."""
+        return self.caller.proof
 
     @property
     def waiting(self) -> list[Crossing]:
@@ -223,7 +233,6 @@ class Rows:
     async def save(self, tx: Transaction, services: Services) -> None:
         """Write every row; the relay and the sequencer see them once the transaction commits."""
         for table, rows in ((documents, self.documents), (exchanges, self.exchanges), (deliveries, self.deliveries)):
-            if rows:
-                await tx.execute(sa.insert(table), rows)
+            await insert_rows(tx, table, rows)
         await services.ledger.append(tx, self.events)
         await add_to_outbox(tx, self.outgoing, source=services.settings.public_address, now=self.now)

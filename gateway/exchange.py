@@ -19,6 +19,7 @@ from sqlalchemy.exc import IntegrityError
 
 from adapters.base import Adapter
 from gateway import admission, answers, handover
+from gateway.auth.replay import use_all
 from gateway.auth.resource import Caller
 from gateway.crossing import Acceptance, Arrival
 from gateway.errors import busy
@@ -85,6 +86,8 @@ async def take_in(arrivals: Sequence[Arrival], services: Services) -> None:
     """
     now = services.clock()
     async with services.database.write(beyond="several partners share the transaction") as tx:
+        proofs = [arrival.proof for arrival in arrivals if arrival.proof]
+        await use_all(tx, proofs)
         known = await idempotency.earlier_answers(tx, [arrival.attempt for arrival in arrivals])
         for arrival, earlier in zip(arrivals, known, strict=True):
             arrival.begin(earlier)
@@ -100,6 +103,8 @@ async def take_in(arrivals: Sequence[Arrival], services: Services) -> None:
         # (6) answer
         await idempotency.keep_answers(tx, admission.answer(arrivals), now)
         services.fault_point("receive.answered")
+    for proof in proofs:
+        proof.durable = True
 
 
 async def deliver(

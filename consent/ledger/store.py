@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from consent.ledger.checkpoint import Checkpoint
@@ -20,33 +19,10 @@ from consent.ledger.keys import among
 from consent.ledger.merkle import HASH_SIZE, Range, consistency_ranges, inclusion_ranges, range_hashes
 from consent.ledger.proof import Receipt, extra_of
 from consent.ledger.tiles import WIDTH, TileHashes, encode_bundle, tiles_for
+from consent.rows import insert_rows
 from consent.tables import ledger_checkpoints, ledger_events, ledger_tiles
 
 _COLUMNS = ("recipient", "exchange_id", "delivery_id", "convention_id")
-
-
-_APPENDED = (
-    *("id", "type", "occurred_at", "actor", "recipient", "exchange_id", "delivery_id", "convention_id"),
-    *("subject_id", "entry", "sealed", "summary", "label"),
-)
-
-
-def _append_statement() -> sa.Insert:
-    """
-    INSERT of any number of rows in the order given, on PostgreSQL: an array a column.
-
-    One statement whatever the number, where a list of VALUES is another text for each number, and thousands of parameters.
-    """
-    columns = [ledger_events.c[name] for name in _APPENDED]
-    arrays = [sa.bindparam(column.name, type_=postgresql.ARRAY(column.type)) for column in columns]
-    names = [sa.column(column.name, column.type) for column in columns]
-    given = sa.func.unnest(*arrays).table_valued(*names, with_ordinality="rank").render_derived(name="given")
-    rows = sa.select(*(given.c[name] for name in _APPENDED)).order_by(given.c.rank)
-    insert = postgresql.insert(ledger_events).from_select(list(_APPENDED), rows)
-    return insert.on_conflict_do_nothing(index_elements=["id"]).returning(ledger_events.c.id)
-
-
-_APPEND = _append_statement()
 
 
 class EventConflict(Exception):
@@ -80,12 +56,8 @@ class Ledger:
         if not records:
             return
         rows = [_row(record) for record in records]
-        if tx.dialect.name == "sqlite":
-            insert = sqlite.insert(ledger_events).on_conflict_do_nothing(index_elements=["id"])
-            added = await tx.execute(insert.returning(ledger_events.c.id), rows)
-        else:
-            added = await tx.execute(_APPEND, {name: [row[name] for row in rows] for name in _APPENDED})
-        if len(added.all()) < len(records):
+        added = await insert_rows(tx, ledger_events, rows, ignore=True, returning=("id",))
+        if len(added) < len(records):
             await self._refuse_conflicts(tx, records)
 
     async def head(self, tx: AsyncConnection) -> Checkpoint | None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from gateway.auth.details import ExchangeDetail
+from gateway.auth.replay import Use
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,8 @@ class Caller:
     `signed` says that its requests must be (RFC 9421), `unsigned` that this one is a request and is not.
     `conventions` are the hashes of the conventions in force when the token was given (or one digest of them all, see
     `gateway.scopes`); None when the token names none, which nothing is then compared with.
+    `proof` is the use of the request's proof of possession (RFC 9449), when the transaction that takes the request in is to
+    record it.
     """
 
     client_id: str
@@ -37,6 +40,7 @@ class Caller:
     signed: bool = False
     unsigned: bool = False
     channel: str = "api"
+    proof: Use | None = None
 
     def through(self, channel: str) -> Caller:
         """The same caller, by another of the channels that conventions name (code list `channel`)."""

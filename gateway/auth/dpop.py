@@ -58,6 +58,11 @@ class Proof:
     jti: str
     expires_at: datetime
 
+    def use(self) -> Use:
+        """What is to be recorded for it to serve once."""
+        # No client_id holds a colon: the two kinds of owners cannot meet.
+        return Use(f"dpop:{self.thumbprint}", self.jti, self.expires_at)
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -130,16 +135,12 @@ class Proofs:
             )
         return Proof(thumbprint, claims["jti"], datetime.fromtimestamp(issued_at + LIFETIME + SKEW, UTC))
 
-    async def use(self, proof: Proof) -> None:
-        """Let a proof serve once, whichever process receives the copies; raises `ProofRefused`."""
-        # No client_id holds a colon: the two kinds of owners cannot meet.
-        use = Use(f"dpop:{proof.thumbprint}", proof.jti, proof.expires_at)
+    async def spend(self, use: Use) -> None:
+        """Let a proof serve once, whichever process receives the copies; durable when it returns. Raises `ProofRefused`."""
         await self._together.join(use, self._record)
+        use.durable = True
         if not use.first:
-            raise _refused(
-                "Cette preuve a déjà servi. Signez-en une par requête, avec un nouveau jti.",
-                "This proof was used before. Sign one for each request, with a new jti.",
-            )
+            raise used_before()
 
     async def _record(self, uses: Sequence[Use]) -> None:
         async with self._database.write() as tx:
@@ -205,6 +206,14 @@ def _normalised(address: str) -> tuple[str, str | None, int | None, str] | None:
     except ValueError:
         return None
     return None if "@" in parts.netloc else (parts.scheme, parts.hostname, port, parts.path or "/")
+
+
+def used_before() -> ProofRefused:
+    """Refuse a proof that is not at its first use."""
+    return _refused(
+        "Cette preuve a déjà servi. Signez-en une par requête, avec un nouveau jti.",
+        "This proof was used before. Sign one for each request, with a new jti.",
+    )
 
 
 def _refused(detail_fr: str, detail_en: str) -> ProofRefused:

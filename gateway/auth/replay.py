@@ -11,7 +11,8 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from gateway.store.database import Transaction, insert_ignore, instant
+from consent.rows import insert_rows
+from gateway.store.database import Transaction, instant
 from gateway.store.tables import assertion_jtis, invitations, revoked_tokens
 
 _JTI = re.compile(r"[\x21-\x7e]{1,256}")
@@ -25,7 +26,7 @@ def is_jti(value: object) -> bool:
 @dataclass(slots=True, eq=False)
 class Use:
     """
-    The use of an identifier by its owner; `first` is told by `use_all`.
+    The use of an identifier by its owner; `first` is told by `use_all`, `durable` by whoever committed it.
 
     `expires_at` is when the bearer of the jti stops being acceptable, clock skew included; the row may go after that.
     """
@@ -34,6 +35,7 @@ class Use:
     jti: str
     expires_at: datetime
     first: bool = False
+    durable: bool = False
 
     @property
     def apart(self) -> frozenset[Hashable]:
@@ -52,11 +54,12 @@ async def use_all(tx: Transaction, uses: Sequence[Use]) -> None:
     """
     Record uses, all different, and tell of each whether it is the first.
 
-    One INSERT on a unique key: of any number of simultaneous copies, the database lets exactly one through.
+    One INSERT on a unique key: of any number of simultaneous copies, the database lets exactly one through. In one order, so
+    that no two transactions wait for each other.
     """
-    rows = [{"client_id": use.owner, "jti": use.jti, "expires_at": instant(use.expires_at)} for use in uses]
-    columns = assertion_jtis.c.client_id, assertion_jtis.c.jti
-    added = await tx.execute(insert_ignore(assertion_jtis, tx).returning(*columns), rows)
+    ordered = sorted(uses, key=lambda use: (use.owner, use.jti))
+    rows = [{"client_id": use.owner, "jti": use.jti, "expires_at": instant(use.expires_at)} for use in ordered]
+    added = await insert_rows(tx, assertion_jtis, rows, ignore=True, returning=("client_id", "jti"))
     first = {(row.client_id, row.jti) for row in added}
     for use in uses:
         use.first = (use.owner, use.jti) in first

@@ -4,7 +4,8 @@ Protecting a resource (RFC 6750, RFC 9068 section 4, RFC 9449 section 7): from t
 authlib's own protector is left out: it is synchronous, and knows neither revocation nor proofs of possession.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -22,11 +23,12 @@ from gateway.auth.dpop import ProofRefused, Target
 from gateway.auth.errors import Forbidden, TooMany, Unauthorized
 from gateway.auth.jose import CLIENT_ALGORITHMS, MAX_CHARACTERS, Unreadable
 from gateway.auth.metadata import TOKEN
+from gateway.auth.replay import Use
 from gateway.auth.scopes import WHOLE, Scopes
 from gateway.limits import Exceeded
 from gateway.store import wall
 
-__all__ = ["Caller", "authorize", "requires", "requires_one"]
+__all__ = ["Caller", "authorize", "authorized", "requires", "requires_one"]
 
 _ALGORITHMS = " ".join(CLIENT_ALGORITHMS)
 
@@ -79,7 +81,32 @@ def requires_one(*scopes: Scopes) -> Callable[..., Awaitable[Caller]]:
 async def authorize(request: Request, *scopes: Scopes) -> Caller:
     """Identify the caller of a request and demand all of `scopes`; what `requires` does, for routes without dependencies."""
     auth: Auth = request.app.state.auth
-    caller = request.state.caller = (await _identify(auth, request)).caller
+    token, use = await _identify(auth, request)
+    if use is not None:
+        await _spend(auth, use)
+    return await _admit(auth, request, token.caller, scopes)
+
+
+@asynccontextmanager
+async def authorized(request: Request, *scopes: Scopes) -> AsyncIterator[Caller]:
+    """
+    The same around a route whose own transaction records the use of the proof (`Caller.proof`): one commit instead of two.
+
+    What ends without having recorded it, refused or not, has it recorded here: a proof serves once, whatever became of it.
+    """
+    auth: Auth = request.app.state.auth
+    token, use = await _identify(auth, request)
+    try:
+        yield await _admit(auth, request, replace(token.caller, proof=use), scopes)
+    except ProofRefused as error:
+        raise _challenged(auth, error) from error
+    finally:
+        if use is not None and not use.durable:
+            await _spend(auth, use)
+
+
+async def _admit(auth: Auth, request: Request, caller: Caller, scopes: tuple[Scopes, ...]) -> Caller:
+    request.state.caller = caller
     try:
         await auth.limits.count("requests", caller.client_id, caller.limits)
     except Exceeded as error:
@@ -100,7 +127,8 @@ def _stand(caller: Caller, opened: tuple[Scopes, ...]) -> None:
     wall.stand(wall.EVERYBODY if whole else wall.Side(caller.partner, caller.client_id))
 
 
-async def _identify(auth: Auth, request: Request) -> AccessToken:
+async def _identify(auth: Auth, request: Request) -> tuple[AccessToken, Use | None]:
+    """Read the token of a request, and what remains to be recorded of its proof of possession."""
     scheme, compact = _credentials(auth, request)
     if scheme not in {"bearer", "dpop"}:
         raise _absent(auth)
@@ -128,11 +156,12 @@ async def _identify(auth: Auth, request: Request) -> AccessToken:
             "Ce jeton a été demandé pour une autre partie de la passerelle (resource).",
             "This token was asked for another part of the gateway (resource).",
         )
+    use = None
     if "jkt" in token.confirmation:
-        await _check_possession(auth, request, compact, token.confirmation["jkt"])
+        use = _check_possession(auth, request, compact, token.confirmation["jkt"])
     if "x5t#S256" in token.confirmation:
         _check_certificate(auth, request, token.confirmation["x5t#S256"])
-    return token
+    return token, use
 
 
 def _check_certificate(auth: Auth, request: Request, bound_to: str) -> None:
@@ -149,7 +178,7 @@ def _check_certificate(auth: Auth, request: Request, bound_to: str) -> None:
         )
 
 
-async def _check_possession(auth: Auth, request: Request, compact: str, bound_to: str) -> None:
+def _check_possession(auth: Auth, request: Request, compact: str, bound_to: str) -> Use:
     """Demand a proof for this very request, made with the key that the token is bound to (RFC 9449 section 7)."""
     path = request.scope.get("raw_path", request.scope["path"].encode()).decode("latin-1")
     try:
@@ -160,11 +189,24 @@ async def _check_possession(auth: Auth, request: Request, compact: str, bound_to
                 "La preuve est signée par une autre clé que celle du jeton.",
                 "The proof is signed with another key than the token's.",
             )
-        await auth.proofs.use(proof)
+        return proof.use()
     except ProofRefused as error:
-        challenge = f'DPoP realm="{auth.issuer}", error="{error.code}", error_description="{error.detail_en}", algs="{_ALGORITHMS}"'
-        headers = {"WWW-Authenticate": challenge, "DPoP-Nonce": auth.proofs.nonces.current()}
-        raise Unauthorized(error.code, error.detail_fr, error.detail_en, headers) from error
+        raise _challenged(auth, error) from error
+
+
+async def _spend(auth: Auth, use: Use) -> None:
+    try:
+        await auth.proofs.spend(use)
+    except ProofRefused as error:
+        raise _challenged(auth, error) from error
+
+
+def _challenged(auth: Auth, error: ProofRefused) -> Unauthorized:
+    challenge = (
+        f'DPoP realm="{auth.issuer}", error="{error.code}", error_description="{error.detail_en}", algs="{_ALGORITHMS}"'
+    )
+    headers = {"WWW-Authenticate": challenge, "DPoP-Nonce": auth.proofs.nonces.current()}
+    return Unauthorized(error.code, error.detail_fr, error.detail_en, headers)
 
 
 def _credentials(auth: Auth, request: Request) -> tuple[str, str]:

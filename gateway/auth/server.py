@@ -152,7 +152,7 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # authlib is not typed
                 raise standard("invalid_dpop_proof", headers=self._nonce())
             return {}
         try:
-            anyio.from_thread.run(self._auth.proofs.use, proof)
+            anyio.from_thread.run(self._auth.proofs.spend, proof.use())
         except ProofRefused as error:
             raise self._proof_refusal(error) from error
         return {"jkt": proof.thumbprint}

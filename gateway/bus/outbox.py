@@ -23,6 +23,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from consent.gate import Cleared
+from consent.rows import insert_rows
 from gateway.bus.base import DELIVERIES, Message
 from gateway.bus.cloudevent import delivery_ready
 from gateway.store.database import Database, Transaction, instant, moment
@@ -78,9 +79,7 @@ async def add(tx: Transaction, items: Sequence[Outgoing], *, source: str, now: d
     `source` is the gateway's issuer. Raises `TypeError` for what the gate did not clear, `ValueError` for what it
     cleared for somebody else: nothing else may leave.
     """
-    rows = [_row(item, source, now) for item in items]
-    if rows:
-        await tx.execute(sa.insert(outbox), rows)
+    await insert_rows(tx, outbox, [_row(item, source, now) for item in items])
 
 
 async def schedule(database: Database, message: Message, due: datetime) -> None:

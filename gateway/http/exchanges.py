@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from adapters import registry as adapters
 from adapters.base import Adapter, FileRefused
 from gateway import admission, answers, following
-from gateway.auth.resource import Caller, authorize, requires
+from gateway.auth.resource import Caller, authorized, requires
 from gateway.auth.scopes import Scopes
 from gateway.errors import Problem, busy, not_found
 from gateway.exchange import receive
@@ -95,8 +95,8 @@ class _Plain(APIRoute):
             keys = request.headers.getlist("idempotency-key")
             if keys and (len(keys) > 1 or not _ORDINARY_KEY.fullmatch(keys[0])):
                 return await usual(request)
-            caller = await authorize(request, scope)
-            response: Response = await self.endpoint(request, caller, keys[0] if keys else None)
+            async with authorized(request, scope) as caller:
+                response: Response = await self.endpoint(request, caller, keys[0] if keys else None)
             return response
 
         return handle

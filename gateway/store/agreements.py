@@ -17,7 +17,7 @@ from consent.agreement import Agreement, Objection, decisive
 from consent.break_glass import Opening
 from consent.tables import agreements, break_glass, objections
 from gateway.store.crypto import DataKey
-from gateway.store.database import Transaction, insert_ignore, instant, mentions, moment
+from gateway.store.database import Transaction, insert_ignore, instant, mentions, moment, one_of
 from gateway.store.subjects import chunks
 from schemas import Document
 
@@ -47,13 +47,13 @@ async def standing(tx: Transaction, subject_ids: Collection[str]) -> dict[str, S
     """Read what each subject said; lock the subjects first, for the answer to hold until the transaction ends."""
     found: dict[str, Standing] = defaultdict(Standing)
     for ids in chunks(sorted(subject_ids)):
-        for row in await tx.execute(sa.select(agreements).where(agreements.c.subject_id.in_(ids))):
+        for row in await tx.execute(sa.select(agreements).where(one_of(agreements.c.subject_id, ids, tx))):
             found[row.subject_id].agreements.append(Agreement.from_document(row.decisive))
-        for row in await tx.execute(sa.select(objections).where(objections.c.subject_id.in_(ids))):
+        for row in await tx.execute(sa.select(objections).where(one_of(objections.c.subject_id, ids, tx))):
             found[row.subject_id].objections.append(
                 Objection(row.id, row.recipient, row.purpose, moment(row.since), moment(row.until))
             )
-        for row in await tx.execute(sa.select(break_glass).where(break_glass.c.subject_id.in_(ids))):
+        for row in await tx.execute(sa.select(break_glass).where(one_of(break_glass.c.subject_id, ids, tx))):
             _open(found[row.subject_id], row)
     return found
 

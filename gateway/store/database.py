@@ -5,12 +5,14 @@ The database: one class over SQLAlchemy Core for SQLite (embedded) and PostgreSQ
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Any
+from time import monotonic
+from typing import Any, Final
 
 import asyncpg
+import orjson
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
@@ -27,6 +29,13 @@ _ITS_OWN_FAULT = (sa.exc.DataError, sa.exc.IntegrityError, sa.exc.ProgrammingErr
 _BUSY_MS = 30_000
 _CONNECT_SECONDS = 5
 _COMMAND_SECONDS = 60
+
+_PAUSE_SECONDS = 1.0
+
+_JSON: Final[Mapping[str, Any]] = {
+    "json_serializer": lambda value: orjson.dumps(value).decode(),
+    "json_deserializer": orjson.loads,
+}
 
 _PASSES_BY = sa.text("SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user")
 
@@ -74,8 +83,9 @@ class Database:
             limits: dict[str, Any] = {"timeout": _CONNECT_SECONDS, "command_timeout": _COMMAND_SECONDS}
             limits["server_settings"] = wall.EVERYBODY.settings
             self._writer = self._reader = create_async_engine(
-                url, pool_size=pool_size, max_overflow=0, pool_pre_ping=True, connect_args=limits
+                url, pool_size=pool_size, max_overflow=0, connect_args=limits, **_JSON
             )
+            _look_after_a_pause(self._writer)
         else:
             raise ValueError(f"unsupported database: {self.dialect}; use sqlite+aiosqlite or postgresql+asyncpg")
 
@@ -137,6 +147,18 @@ def mentions(column: sa.ColumnElement[Any], siret: str) -> sa.ColumnElement[bool
     return sa.cast(column, sa.Text).contains(f'"{siret}"', autoescape=True)
 
 
+def one_of(column: sa.ColumnElement[Any], values: Collection[Any], transaction: Transaction) -> sa.ColumnElement[bool]:
+    """
+    Build `column IN (values)`, on both databases.
+
+    On PostgreSQL it is an array: the text of the statement does not change with the number of values, so the driver finds it
+    prepared, and there is no limit to them.
+    """
+    if transaction.dialect.name == "sqlite":
+        return column.in_(values)
+    return column == sa.any_(sa.literal([*values], postgresql.ARRAY(column.type)))
+
+
 def upsert(table: sa.Table, transaction: Transaction, row: Mapping[str, Any], changed: Mapping[str, Any]) -> Any:
     """Build an INSERT of a row that changes the existing one of the same primary key instead, on both databases."""
     dialect = sqlite if transaction.dialect.name == "sqlite" else postgresql
@@ -144,9 +166,31 @@ def upsert(table: sa.Table, transaction: Transaction, row: Mapping[str, Any], ch
     return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=changed)
 
 
+def _look_after_a_pause(engine: AsyncEngine) -> None:
+    """
+    Ask a connection that rested whether it is still there, before a transaction is given it.
+
+    One that was at work a moment ago is not asked: that costs three round trips, and a server that goes away between two
+    transactions is told as one that goes away during the second.
+    """
+
+    @event.listens_for(engine.sync_engine, "checkin")
+    def _rest(_connection: Any, record: Any) -> None:
+        record.info["rests_since"] = monotonic()
+
+    @event.listens_for(engine.sync_engine, "checkout")
+    def _look(connection: Any, record: Any, _proxy: Any) -> None:
+        if monotonic() - record.info.get("rests_since", monotonic()) < _PAUSE_SECONDS:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error as error:
+            raise sa.exc.DisconnectionError from error  # the pool opens another one
+
+
 def _sqlite_engine(url: str, begin: str, *, pool_size: int) -> AsyncEngine:
     engine = create_async_engine(
-        url, pool_size=pool_size, max_overflow=0, pool_timeout=60, connect_args={"timeout": _BUSY_MS / 1000}
+        url, pool_size=pool_size, max_overflow=0, pool_timeout=60, connect_args={"timeout": _BUSY_MS / 1000}, **_JSON
     )
 
     # The default driver transactions lose updates: it opens none before a SELECT. Both hooks are needed.

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from consent.ledger.keys import among
+from consent.rows import insert_rows
 from gateway.errors import Problem
 from gateway.store.database import Transaction, instant
 from gateway.store.tables import idempotency_keys
@@ -96,5 +97,4 @@ async def keep_answers(
         for attempt, answer in answers
         if attempt.key is not None
     ]
-    if rows:
-        await tx.execute(sa.insert(idempotency_keys), rows)
+    await insert_rows(tx, idempotency_keys, rows)

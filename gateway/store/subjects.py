@@ -13,8 +13,9 @@ from typing import TypeVar
 
 import sqlalchemy as sa
 
+from consent.rows import insert_rows
 from gateway.store.crypto import DataKey, Vault
-from gateway.store.database import Transaction, insert_ignore, instant
+from gateway.store.database import Transaction, instant, one_of
 from gateway.store.tables import generations, subject_data_keys, subject_keys, subjects
 from schemas import Document
 from schemas.identity import pivot, read_nir
@@ -155,11 +156,14 @@ class _Known:
         values = {value for identity in identities for _, value in identity.indexes()}
         candidates: set[str] = set()
         for chunk in chunks(sorted(values)):
-            for row in await tx.execute(sa.select(subject_keys).where(subject_keys.c.value.in_(chunk))):
+            for row in await tx.execute(sa.select(subject_keys).where(one_of(subject_keys.c.value, chunk, tx))):
                 known.by_key[(row.kind, row.value)].add(row.subject_id)
                 candidates.add(row.subject_id)
+        if not any(identity.nir for identity in identities):
+            return known  # no NIR that a candidate's could contradict
         for people in chunks(sorted(candidates)):
-            query = sa.select(subject_keys).where(subject_keys.c.subject_id.in_(people), subject_keys.c.kind == "nir")
+            theirs = one_of(subject_keys.c.subject_id, people, tx)
+            query = sa.select(subject_keys).where(theirs, subject_keys.c.kind == "nir")
             known.nir_of.update({row.subject_id: row.value for row in await tx.execute(query)})
         return known
 
@@ -197,8 +201,7 @@ class _Known:
 
     async def save(self, tx: Transaction, vault: Vault, now: datetime) -> None:
         await create(tx, self.new_subjects, vault, now)
-        if self.new_keys:
-            await tx.execute(insert_ignore(subject_keys, tx), self.new_keys)
+        await insert_rows(tx, subject_keys, self.new_keys, ignore=True)
 
 
 async def lock(tx: Transaction, subject_ids: Iterable[str], *, change: bool) -> None:
@@ -211,7 +214,7 @@ async def lock(tx: Transaction, subject_ids: Iterable[str], *, change: bool) -> 
     if tx.dialect.name == "sqlite":
         return
     for chunk in chunks(sorted(set(subject_ids))):
-        query = sa.select(subjects.c.id).where(subjects.c.id.in_(chunk)).order_by(subjects.c.id)
+        query = sa.select(subjects.c.id).where(one_of(subjects.c.id, chunk, tx)).order_by(subjects.c.id)
         await tx.execute(query.with_for_update(read=not change))
 
 
@@ -219,7 +222,8 @@ async def data_keys(tx: Transaction, subject_ids: Iterable[str], vault: Vault) -
     """Unwrap the data keys of some subjects; an erased subject is absent from the answer."""
     keys = {}
     for chunk in chunks(sorted(set(subject_ids))):
-        for row in await tx.execute(sa.select(subject_data_keys).where(subject_data_keys.c.subject_id.in_(chunk))):
+        query = sa.select(subject_data_keys).where(one_of(subject_data_keys.c.subject_id, chunk, tx))
+        for row in await tx.execute(query):
             keys[row.subject_id] = vault.unwrap(row.subject_id, row.kek, row.wrapped)
     return keys
 
@@ -231,8 +235,7 @@ async def remember_aliases(tx: Transaction, pairs: Iterable[tuple[str, str]], va
         for subject, partner in sorted(set(pairs))
         for value in alias(vault.pseudonym(subject, partner), partner, vault)
     ]
-    if rows:
-        await tx.execute(insert_ignore(subject_keys, tx), rows)
+    await insert_rows(tx, subject_keys, rows, ignore=True)
 
 
 def chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:

@@ -96,9 +96,9 @@ async def _uses(database: Database, proofs: Proofs, holder: ECKey, token: str, n
     read = [proofs.read([_proof(holder, token, nonce, now)], target) for _ in range(2 * _USES)]
     begun = time.perf_counter()
     for proof in read[:_USES]:
-        await proofs.use(proof)
+        await proofs.spend(proof.use())
     between = time.perf_counter()
-    await asyncio.gather(*map(proofs.use, read[_USES:]))
+    await asyncio.gather(*(proofs.spend(proof.use()) for proof in read[_USES:]))
     ended = time.perf_counter()
     await database.close()
     return (between - begun) / _USES * 1e3, (ended - between) / _USES * 1e3

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 from typing import Annotated, Final
 
@@ -79,7 +80,12 @@ def application() -> FastAPI:
     settings = say.settings()
     logs.set_up(settings.log_level)
     telemetry.set_up(settings)
-    return create_app(assemble(settings, say.keys(settings)), Role(os.environ[_ROLE]))
+    application = create_app(assemble(settings, say.keys(settings)), Role(os.environ[_ROLE]))
+    # What is made here lives as long as the process: the collector would look through it again and again, and stop
+    # every request meanwhile.
+    gc.collect()
+    gc.freeze()
+    return application
 
 
 async def _check(settings: Settings, keys: Keys) -> None:
