@@ -17,6 +17,7 @@ from consent.gate import Request
 from consent.gate import decide as ask_gate
 from gateway import ingress, one_off, volumes
 from gateway.auth.caller import Caller
+from gateway.auth.dpop import used_before
 from gateway.crossing import Acceptance, Arrival, Crossing, Rows, Ruling
 from gateway.directory.naming import name_recipients
 from gateway.errors import Problem, busy, issue_body
@@ -184,7 +185,7 @@ def answer(arrivals: Sequence[Arrival]) -> list[tuple[Attempt, Any]]:
     """(6) Say what was taken in, per document and recipient: permitted, or refused and why; gives the answers to be kept."""
     answered = []
     for arrival in arrivals:
-        if arrival.acceptance is None and arrival.refusal is None:
+        if arrival.acceptance is None and arrival.refusal is None and not arrival.replayed:
             arrival.acceptance = Acceptance(_answer(arrival.crossings, arrival.translation))
             answered.append((arrival.attempt, arrival.acceptance.body))
     return answered
@@ -196,6 +197,8 @@ def outcome(arrival: Arrival, services: Services) -> Acceptance:
 
     Called by the request's own task: numbers go to its span, and the exchange if it is the only one.
     """
+    if arrival.replayed:
+        raise used_before()
     if arrival.refusal is not None:
         raise arrival.refusal
     assert arrival.acceptance is not None

@@ -17,7 +17,6 @@ from consent.gate import Decision
 from consent.ledger.event import EventType, LedgerRecord
 from consent.rows import insert_rows
 from gateway.auth.caller import Caller
-from gateway.auth.dpop import ProofRefused, used_before
 from gateway.auth.replay import Use
 from gateway.bus.outbox import Outgoing
 from gateway.bus.outbox import add as add_to_outbox
@@ -89,19 +88,17 @@ class Arrival:
     batch: str = field(default_factory=lambda: str(uuid.uuid4()))
     trace: str | None = field(default_factory=current_traceparent)
     acceptance: Acceptance | None = None
-    refusal: Problem | ProofRefused | None = None
+    refusal: Problem | None = None
 
     def begin(self, earlier: Any | Problem | None) -> None:
         """
         Start from what was validated, whatever an attempt that had no effect left here.
 
-        `earlier` is what idempotency says: the answer given before, a refusal, or None. A proof that served before opens nothing.
+        `earlier` is what idempotency says: the answer given before, a refusal, or None.
         """
         self.crossings = [replace(each, issues=[*each.issues], rulings=[]) for each in self.validated]
         self.refusal = self.acceptance = None
-        if self.proof is not None and not self.proof.first:
-            self.refusal = used_before()
-        elif isinstance(earlier, Problem):
+        if isinstance(earlier, Problem):
             self.refusal = earlier
         elif earlier is not None:
             self.acceptance = Acceptance(earlier, again=True)
@@ -119,9 +116,14 @@ class Arrival:
         return self.caller.proof
 
     @property
+    def replayed(self) -> bool:
+        """Whether the request's proof served before: it opens nothing, not even the answer already given to its request."""
+        return self.proof is not None and not self.proof.first
+
+    @property
     def waiting(self) -> list[Crossing]:
         """The documents still on their way, of a message that still is."""
-        if self.acceptance or self.refusal:
+        if self.acceptance or self.refusal or self.replayed:
             return []
         return [crossing for crossing in self.crossings if crossing.open]
 
