@@ -120,7 +120,7 @@ async def test_of_copies_that_come_together_one_passes(software: Callable[[], An
         (json.dumps(_referral() | {"purpose": "fraud"}).encode(), {}, 422),
         (json.dumps(_referral() | {"subject": {"pseudonym": "p-" + "0" * 32}}).encode(), {}, 422),
         (None, {"Content_Type": "text/plain"}, 415),
-        (None, {"Idempotency_Key": "short"}, 422),
+        (None, {"Idempotency_Key": "short"}, 400),
     ],
     ids=["other kind", "malformed", "invalid", "unknown person", "media type", "short key"],
 )
