@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from adapters.base import Adapter
 from adapters.exam import Sitting, sit
-from adapters.quality import Level, losses
+from adapters.quality import Level
 from adapters.report import Treatment, count_rules
+from adapters.round_trip import losses
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ def measure(adapter: Adapter) -> FormatCoverage:
     sitting = Sitting(adapter)
     result = sit(sitting)
     values = [shared for table in adapter.tables for shared in table.rows.values()]
-    lost = losses(sitting.subject) if result.passed else {}
+    lost = losses(sitting.adapter, sitting.cases, sitting.subject.context) if result.passed else {}
     return FormatCoverage(
         adapter=adapter,
         level=result.level,

@@ -22,10 +22,10 @@ from typing import Final
 
 from adapters.base import Adapter, AdapterError, Context
 from adapters.report import Treatment
-from adapters.samples import Case, differences
+from adapters.round_trip import losses
+from adapters.samples import Case
 from adapters.tables import Table
 from schemas import code_list
-from schemas.issue import Document
 
 FILE: Final = "quality.toml"
 
@@ -128,36 +128,6 @@ def level_of(missing: Mapping[str, Sequence[str]]) -> Level:
     return reached
 
 
-def losses(subject: Subject) -> dict[str, str]:
-    """
-    What a round trip loses: the pointer patterns (`/subject/emails/*`) that differ once documents were written and read
-    again, each with the case that shows it; the cases that go round have `partner.*` and `back.*`.
-    """
-    both = subject.adapter.kinds_in & subject.adapter.kinds_out
-    found: dict[str, str] = {}
-    for case in subject.cases:
-        documents = [document for document in case.shared or () if document.get("kind") in both]
-        if case.partner is None or case.back is None or not documents:
-            continue
-        try:
-            again = subject.adapter.to_shared(subject.adapter.to_partner(documents), subject.context)
-        except AdapterError as error:
-            found[f"({error.code})"] = case.name
-            continue
-        for pointer in _lost(documents, [each.document for each in again.documents]):
-            found.setdefault(pointer, case.name)
-    return found
-
-
-def _lost(documents: Sequence[Document], again: Sequence[Document]) -> Iterator[str]:
-    if len(documents) != len(again):
-        yield f"({len(documents) - len(again)} documents)"
-        return
-    for before, after in zip(documents, again, strict=True):
-        for pointer in differences(before, after):
-            yield "/".join("*" if part.isdecimal() else part for part in pointer.split("/"))
-
-
 def _readme(subject: Subject) -> list[str]:
     file = subject.folder / "README.md"
     text = file.read_text(encoding="utf-8") if file.is_file() else ""
@@ -193,7 +163,7 @@ def _round_trip(subject: Subject) -> list[str]:
         return ["back.*"]
     if not any(case.partner is not None and case.back is not None for case in subject.cases):
         return ["samples/…/back.*"]
-    lost = losses(subject)
+    lost = losses(subject.adapter, subject.cases, subject.context)
     return [f"{pointer} ({case})" for pointer, case in lost.items() if pointer not in subject.claims.lost]
 
 

@@ -57,6 +57,8 @@ from gateway.services import Services
 from gateway.settings import Settings
 from gateway.sources.base import Connector, Hook
 from gateway.sources.collector import Collector
+from gateway.sources.dora import DoraConnector
+from gateway.sources.i_milo import IMiloConnector
 from gateway.sources.rdv_insertion import RdvInsertionHook
 from gateway.store.conventions import ConventionBook
 from gateway.store.crypto import Vault
@@ -174,7 +176,11 @@ def assemble(
             settings.bus_url, settings.bus_prefix, settings.public_address, services.clock
         )
     dispatcher = Dispatcher(services, transports)
-    connectors: dict[str, Connector] = {"hubee": HubeeConnector(outgoing, database, services.clock)}
+    connectors: dict[str, Connector] = {
+        "hubee": HubeeConnector(outgoing, database, services.clock),
+        "dora": DoraConnector(outgoing),
+        "i-milo": IMiloConnector(outgoing),
+    }
     return Runtime(
         services=services,
         bus=bus,

@@ -160,10 +160,13 @@ def _cell(name: str, number: int, value: Any) -> str:
 
 def _repetition(label: str, value: Mapping[str, Any]) -> str:
     places = {int(name.rpartition(".")[2]): text for name, text in value.items()}
-    return "^".join(_escaped(str(places.get(number, ""))) for number in range(1, max(places, default=0) + 1))
+    return "^".join(escaped(str(places.get(number, ""))) for number in range(1, max(places, default=0) + 1))
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """
+    A text as a field holds it: its delimiters and line ends escaped.
+    """
     return "".join(_WRITTEN.get(character, character) for character in text.replace("\r\n", "\n").replace("\r", "\n"))
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any, Final
 
+from adapters.mapping.source_grammar import TEXT, source_schema
 from adapters.mapping.steps import FUNCTIONS
 from schemas import Kind, code_lists
 from schemas.labels import nodes
@@ -18,12 +19,10 @@ KINDS: Final = (Kind.REFERRAL, Kind.BILAN, Kind.CONSENT, Kind.STATUS)
 SCHEMA_ID: Final = "https://trait-dunion.example/schemas/mapping/v1.json"
 
 CONTEXT: Final = ("now", "today", "organisation", "siret", "purpose")
-ENCODINGS: Final = ("utf-8", "windows-1252", "iso-8859-1", "iso-8859-15")
 
 _ENVELOPE: Final = frozenset({"/kind", "/schema_version", "/id"})
-_TEXT: Final[dict[str, Any]] = {"type": "string", "minLength": 1, "maxLength": 500}
 _PATH: Final[dict[str, Any]] = {
-    **_TEXT,
+    **TEXT,
     "title": "Colonne ou chemin",
     "x-title-en": "Column or path",
     "description": "Le nom d'une colonne ; en JSON et XML un chemin « a/b », « ../a » (au-dessus), « /a » (depuis la "
@@ -47,14 +46,14 @@ def mapping_schema() -> Mapping[str, Any]:
         "required": ["title", "source", "documents"],
         "additionalProperties": False,
         "properties": {
-            "title": {**_TEXT, "title": "Nom du format, en français", "x-title-en": "Name of the format, in French"},
+            "title": {**TEXT, "title": "Nom du format, en français", "x-title-en": "Name of the format, in French"},
             "direction": {
                 "title": "Sens",
                 "x-title-en": "Direction",
                 "description": "in : lu seulement (défaut) ; out : écrit seulement ; both : dans les deux sens.",
                 "enum": ["in", "out", "both"],
             },
-            "source": _source(),
+            "source": source_schema(),
             "tables": {
                 "title": "Tables de codes",
                 "x-title-en": "Tables of codes",
@@ -123,56 +122,6 @@ def words() -> frozenset[str]:
     return frozenset(name for block in blocks for name in block["properties"])
 
 
-def _source() -> dict[str, Any]:
-    return {
-        "title": "Fichier du partenaire",
-        "x-title-en": "The partner's file",
-        "type": "object",
-        "required": ["format"],
-        "additionalProperties": False,
-        "properties": {
-            "format": {"title": "Format", "enum": ["csv", "xlsx", "json", "xml", "fixed"]},
-            "encoding": {
-                "title": "Encodage",
-                "description": "Sans lui : marque d'ordre (BOM), sinon UTF-8 strict, sinon windows-1252. Jamais deviné.",
-                "enum": list(ENCODINGS),
-            },
-            "separator": {
-                "title": "Séparateur ; de plusieurs, celui que la première ligne contient le plus",
-                "type": "string",
-                "minLength": 1,
-                "maxLength": 4,
-            },
-            "header": {"title": "La première ligne nomme les colonnes", "type": "boolean"},
-            "skip": {"title": "Lignes non vides à passer avant les noms de colonnes", "type": "integer", "minimum": 0, "maximum": 1000},
-            "sheet": {**_TEXT, "title": "Feuille"},
-            "lines": {"title": "Un objet JSON par ligne", "type": "boolean"},
-            "single": {"title": "Un document seul s'écrit comme un objet JSON, sans liste", "type": "boolean"},
-            "records": {**_TEXT, "title": "Chemin des enregistrements"},
-            "columns": {
-                "title": "Colonnes, dans l'ordre ; en largeur fixe, NOM: [début, longueur]",
-                "type": ["array", "object"],
-                "items": _TEXT,
-                "additionalProperties": {
-                    "type": "array", "items": {"type": "integer", "minimum": 1}, "minItems": 2, "maxItems": 2,
-                },
-            },
-            "optional": {"title": "Colonnes qui peuvent manquer", "type": "array", "items": _TEXT},
-            "aliases": {
-                "title": "Autres noms d'une colonne",
-                "type": "object",
-                "additionalProperties": {"type": "array", "items": _TEXT, "minItems": 1},
-            },
-            "nothing": {"title": "Mots qui veulent dire « rien »", "type": "array", "items": {"type": "string"}},
-            "open_end": {"title": "La dernière ligne peut ne pas être finie", "type": "boolean"},
-            "trimmed": {"title": "Les espaces de fin de ligne peuvent manquer", "type": "boolean"},
-            "short_rows": {"title": "Les dernières cellules vides d'une ligne peuvent manquer", "type": "boolean"},
-            "line_end": {"title": "Fin de ligne écrite", "enum": ["lf", "crlf"]},
-            "bom": {"title": "Écrire la marque d'ordre (BOM) que les tableurs attendent", "type": "boolean"},
-        },
-    }  # fmt: skip
-
-
 def _document() -> dict[str, Any]:
     return {
         "type": "object",
@@ -237,11 +186,11 @@ def _rule() -> dict[str, Any]:
                 "title": "Couper la valeur à ce séparateur, ou à l'un de ceux-ci",
                 "type": ["string", "array"],
                 "minLength": 1,
-                "items": _TEXT,
+                "items": TEXT,
                 "minItems": 1,
             },
             "do": {"$ref": "#/$defs/steps"},
-            "table": {**_TEXT, "title": "Table de codes (tables/NOM.csv)"},
+            "table": {**TEXT, "title": "Table de codes (tables/NOM.csv)"},
             "default": {"title": "Valeur quand il n'y en a pas", "type": ["string", "number", "boolean"]},
             "required": {"title": "Sans elle, l'enregistrement n'est pas repris", "type": "boolean"},
             "when": {"$ref": "#/$defs/condition"},
@@ -300,10 +249,10 @@ def _written() -> dict[str, Any]:
         "type": ["string", "object"],
         "additionalProperties": False,
         "properties": {
-            "from": {**_TEXT, "title": "Une place du document commun"},
+            "from": {**TEXT, "title": "Une place du document commun"},
             "const": {"type": "string"},
             "jsonata": {"type": "string", "minLength": 1, "maxLength": 4000},
             "do": {"$ref": "#/$defs/steps"},
-            "table": _TEXT,
+            "table": TEXT,
         },
     }

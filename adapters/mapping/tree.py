@@ -90,8 +90,13 @@ class TreeReader:
         Count the values under a node.
         """
         if isinstance(node, dict):
+            seen, nothing = self._paths, self._nothing
             for name, child in node.items():
-                self.see(child, path if name == TEXT else f"{path}/{name}")
+                below = path if name == TEXT else f"{path}/{name}"
+                if type(child) is not str:
+                    self.see(child, below)
+                elif child not in nothing and child.strip() not in nothing:  # nearly every value: without a call
+                    seen[below] = seen.get(below, 0) + 1
         elif isinstance(node, list):
             for child in node:
                 self.see(child, path)
@@ -110,6 +115,9 @@ def _straight(names: Sequence[str], nothing: frozenset[str], general: Getter, re
         node = node.get(name)
     if type(node) is str:
         return None if node in nothing or node.strip() in nothing else node
+    if type(node) is list and all(type(each) is str for each in node):
+        found = [each for each in node if each.strip() not in nothing]
+        return found[0] if len(found) == 1 else found or None
     return node if type(node) in _PLAIN else None if node is None else general(record)
 
 

@@ -166,7 +166,7 @@ _SOURCE: Final = {
     "required": ["way"],
     "properties": {
         "way": {"enum": ["api", "rdv-insertion", "hubee", "dora", "i-milo"]},
-        "settings": {"type": "object", "description": "Selon la voie ; rdv-insertion : secret."},
+        "settings": {"type": "object", "description": "Selon la voie : voir le README du format."},
     },
 }
 _RENEWED_SECRET: Final = {

@@ -50,7 +50,11 @@ async def list_services(
     cursor: Cursor = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> dict[str, Any]:
-    """Services to which a person may be referred, in the order of their ids. / Chercher un service de l'annuaire."""
+    """
+    Services to which a person may be referred, in the order of their ids. / Chercher un service de l'annuaire.
+
+    Ni places disponibles ni délai : le schéma public data·inclusion v1 n'en porte pas. / No capacity: the schema v1 has none.
+    """
     del caller  # any partner may look: the directory is public data
     themes = code_list("data_inclusion_thematique")
     _known("theme", theme, {*themes, *(each.partition("--")[0] for each in themes)})

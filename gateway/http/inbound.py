@@ -19,6 +19,7 @@ from gateway.auth.scopes import Scopes
 from gateway.errors import Problem, issue_body
 from gateway.flows import task
 from gateway.flows.body import Kept
+from gateway.http import hl7_answers
 from gateway.http.bodies import announced, media_type, pieces, read_body
 from gateway.http.exchanges import Id, IdempotencyKey, attempt_of, sender_of, services_of, take_in
 from gateway.store.idempotency import Attempt
@@ -40,7 +41,10 @@ async def post_inbound(adapter_name: str, request: Request, caller: Sender, key:
     if _for_a_task(request, adapter, caller):
         return await _accept(request, adapter, caller, key)
     raw = await read_body(request, services_of(request).settings.max_file_bytes)
-    return await take_in(request, caller, attempt_of(request, caller, key, raw), raw, adapter)
+    taking = take_in(request, caller, attempt_of(request, caller, key, raw), raw, adapter)
+    if hl7_answers.wanted(request):
+        return await hl7_answers.answer(taking, raw, services_of(request).clock())
+    return await taking
 
 
 @router.post("/v1/adapters/{adapter_name}/translate")

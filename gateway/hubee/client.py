@@ -14,8 +14,9 @@ from urllib.parse import quote, urlencode
 import orjson
 
 from gateway.hubee.access import Access
-from gateway.outgoing import OutgoingFailed, OutgoingRefused, Reply, SafeClient
+from gateway.outgoing import Reply, SafeClient
 from gateway.sources.base import PullFailed
+from gateway.sources.calls import call, parsed
 
 _BASE: Final = "/teledossiers/v1"
 _HEADERS: Final = {"editorName": "Trait d'union", "applicationName": "Trait d'union", "softwareVersion": "1.0"}
@@ -87,7 +88,7 @@ class Hub:
     async def folder(self, ident: str) -> dict[str, Any] | None:
         """A folder filed before; None when the hub has it no more."""
         reply = await self._call("GET", f"/folders/{_part(ident)}", missing=True)
-        return None if reply.status == 404 else _object(_parsed(reply))
+        return None if reply.status == 404 else _object(parsed(reply))
 
     async def put_attachment(self, folder: str, ident: str, content: bytes) -> None:
         """Send the bytes of one attachment, with their digest."""
@@ -101,7 +102,7 @@ class Hub:
         await self._call("PATCH", f"/folders/{_part(ident)}", {"globalStatus": "HUBEE_COMPLETED"})
 
     async def _json(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        return _parsed(await self._call(method, path, body))
+        return parsed(await self._call(method, path, body))
 
     async def _call(
         self,
@@ -119,15 +120,15 @@ class Hub:
         more = {**_HEADERS, **({"Content-Type": "application/json"} if body is not None else {}), **(headers or {})}
         for again in (False, True):
             token = await self._tokens.of(self._client, self.access, fresh=again)
-            reply = await _request(
+            reply = await call(
                 self._client,
                 method,
                 self.access.api_url + _BASE + path,
                 {**more, "Authorization": f"Bearer {token}"},
-                sent,
-                self.access,
-                limit,
-                deadline,
+                self.access.allowance,
+                content=sent,
+                limit=limit,
+                deadline=deadline,
             )
             if reply.status != 401:
                 break
@@ -153,10 +154,10 @@ class Tokens:
         secret = base64.b64encode(f"{access.client_id}:{access.client_secret}".encode()).decode()
         headers = {"Authorization": f"Basic {secret}", "Content-Type": "application/x-www-form-urlencoded"}
         form = urlencode({"grant_type": "client_credentials", "scope": access.role}).encode()
-        reply = await _request(client, "POST", access.token_url, headers, form, access, 64_000, 30.0)
+        reply = await call(client, "POST", access.token_url, headers, access.allowance, content=form)
         if reply.status != 200:
             raise PullFailed(f"token_{reply.status}")
-        given = _object(_parsed(reply))
+        given = _object(parsed(reply))
         token, seconds = given.get("access_token"), given.get("expires_in", 300)
         if not isinstance(token, str) or not isinstance(seconds, int):
             raise PullFailed("not_hubee")
@@ -164,35 +165,8 @@ class Tokens:
         return token
 
 
-async def _request(
-    client: SafeClient,
-    method: str,
-    url: str,
-    headers: Mapping[str, str],
-    content: bytes,
-    access: Access,
-    limit: int,
-    deadline: float,
-) -> Reply:
-    try:
-        return await client.request(
-            method, url, headers=headers, content=content, allowance=access.allowance, limit=limit, deadline=deadline
-        )
-    except (OutgoingFailed, OutgoingRefused) as error:
-        raise PullFailed(error.code) from error
-
-
 def _part(text: str) -> str:
     return quote(text, safe="")
-
-
-def _parsed(reply: Reply) -> Any:
-    if reply.truncated:
-        raise PullFailed("answer_too_large")
-    try:
-        return orjson.loads(reply.body)
-    except ValueError as error:
-        raise PullFailed("not_hubee") from error
 
 
 def _object(found: Any) -> dict[str, Any]:

@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from adapters import registry as adapters
-from adapters.base import FileRefused
+from adapters.base import FileRefused, Streaming
 from gateway import admission, attachments
 from gateway.auth.caller import Caller
 from gateway.auth.registry import get_system
 from gateway.auth.rights import Rights
 from gateway.errors import Problem, busy, not_found
 from gateway.exchange import receive
+from gateway.flows import task
+from gateway.flows.body import Kept
 from gateway.quarantine import set_aside
 from gateway.services import Services
 from gateway.sources.base import Source
@@ -66,6 +68,8 @@ async def take_in(raw: bytes, adapter: str, who: Sender, services: Services) -> 
 
     Raises `Problem`: `is_final` says whether the message itself is refused, and it is then in quarantine.
     """
+    if isinstance(adapters.get(adapter), Streaming) and len(raw) > services.settings.sync_file_bytes:
+        return await _for_a_task(raw, adapter, who, services)
     organisation = {"siret": who.caller.partner, "name": who.name}
     digest = services.vault.request_digest(who.caller.client_id.encode(), adapter.encode(), raw)
     attempt = Attempt(who.caller.client_id, digest.hex(), digest)
@@ -97,6 +101,17 @@ async def take_in(raw: bytes, adapter: str, who: Sender, services: Services) -> 
         if is_final(problem):
             problem.extra["quarantine"] = await set_aside(raw, adapter, problem.code, who.caller, services)
         raise
+
+
+async def _for_a_task(raw: bytes, adapter: str, who: Sender, services: Services) -> dict[str, Any]:
+    """Keep a large file, which a task takes in piece by piece as those that are sent; durable when it returns."""
+
+    def attempt(came: Kept) -> Attempt:
+        digest = services.vault.request_digest(who.caller.client_id.encode(), adapter.encode(), came.digest("sha-512"))
+        return Attempt(who.caller.client_id, digest.hex(), digest)
+
+    told, _ = await task.accept(adapter, _once(raw), who.caller, attempt, services)
+    return {"exchanges": [], "flow": told}
 
 
 async def attach(exchange_id: str, files: Sequence[bytes], who: Sender, services: Services) -> None:

@@ -121,7 +121,7 @@ class Collector:
         exchanges = [each for each in body["exchanges"] if "exchange" in each]
         for exchange in exchanges:
             await attach(str(exchange["exchange"]), found.files, who, self._services)
-        return Settled(bool(exchanges), tuple(str(each["document"]) for each in exchanges))
+        return Settled(bool(exchanges) or "flow" in body, tuple(str(each["document"]) for each in exchanges))
 
     async def _leave(self, source: Source, found: Found, settled: Settled) -> None:
         async with self._services.database.write() as tx:

@@ -67,7 +67,7 @@ def run(say: Say) -> Measured:
     say(f"cnaf-rsa: {HOUSEHOLDS} households")
     _measure(figures, "cnaf-rsa", fictitious_flow(HOUSEHOLDS, 5), HOUSEHOLDS)
     for name, adapter in ADAPTERS.items():
-        if name not in {*_GENERIC, "cnaf-rsa"} and (found := _largest(adapter)):
+        if name not in {*_GENERIC, "cnaf-rsa"} and (found := largest(adapter)):
             say(f"{name}: its largest sample, {found[1]} documents")
             _measure(figures, name, *found)
     return Measured(figures, goals)
@@ -102,7 +102,7 @@ def _tell(figures: dict[str, float], name: str, records: int, taken: float, alon
     figures[f"{name}_times_library_parse_ratio"] = taken / alone
 
 
-def _largest(adapter: Adapter) -> tuple[bytes, int] | None:
+def largest(adapter: Adapter) -> tuple[bytes, int] | None:
     """
     The sample that gives the most documents, and how many.
     """

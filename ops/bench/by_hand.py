@@ -11,6 +11,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import date, timedelta
 from typing import Any, Final, Literal
 
 import python_calamine
@@ -99,8 +100,62 @@ def _contacts(raw: bytes) -> Iterator[Identity]:
     return _people(holders, "NOM RESPONSABLE DOSSIER", "PRENOM RESPONSABLE DOSSIER")
 
 
+def _api_particulier(raw: bytes) -> Iterator[Identity]:
+    for each in json.loads(raw)["consultations"]:
+        asked = each["parametres"]
+        day = (asked.get(f"{part}DateNaissance", 0) for part in ("annee", "mois", "jour"))
+        yield asked["nomNaissance"], asked["prenoms"][0], _date("{:04}-{:02}-{:02}".format(*day))
+
+
+def _civil(found: Mapping[str, Any]) -> Iterator[Identity]:
+    return _people([found["usager"]["etatCivil"]], "nom", "prenom", "dateNaissance")
+
+
+def _hubee(raw: bytes) -> Iterator[Identity]:
+    for each in json.loads(raw):
+        if "FormulaireQF" in each:
+            person = each["Case"]["applicant"]
+            yield person["lastName"], person["firstName"], _date(each["FormulaireQF"]["pivot_identity"]["birthdate"])
+
+
+def _hl7v2(raw: bytes) -> Iterator[Identity]:
+    for line in raw.decode().split("\r"):
+        if line.startswith("PID|"):
+            cells = line.split("|")
+            name, born = cells[5].split("^"), cells[7]
+            yield name[0], name[1], f"{born[:4]}-{born[4:6]}-{born[6:8]}"
+
+
+def _rdv_tableur(raw: bytes) -> Iterator[Identity]:
+    book = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(raw))
+    header, *rows = book.get_sheet_by_index(0).to_python()
+    places = [header.index(title) for title in ("Nom", "Prénom", "Date de\nNaissance")]
+    for row in rows:
+        name, given, born = (row[place] for place in places)
+        if isinstance(born, float):  # days since the end of 1899, as spreadsheets count
+            born = date(1899, 12, 30) + timedelta(days=born)
+        yield str(name), str(given), _date(str(born))
+
+
+def _rdv_webhook(raw: bytes) -> Iterator[Identity]:
+    found = json.loads(raw)
+    for each in found if isinstance(found, list) else [found]:
+        data = each["data"]
+        taking_part = [part["user"] for part in data.get("participations", ())]
+        told = {part["id"] for part in taking_part}
+        alone = [user for user in (*data.get("users", ()), *filter(None, [data.get("user")])) if user["id"] not in told]
+        for user in taking_part + alone:
+            yield user.get("birth_name") or user["last_name"], user["first_name"], _date(user["birth_date"])
+
+
+def _shared_json(raw: bytes) -> Iterator[Identity]:
+    lines = [json.loads(line) for line in raw.splitlines() if line.strip()]
+    return iter(identities_of(lines))
+
+
 BY_HAND: Final[Mapping[str, Callable[[bytes], Iterator[Identity]]]] = {
     "administration-plus": _administration_plus,
+    "api-particulier": _api_particulier,
     "aidants-connect": lambda raw: _people(
         (each["usager"] for each in json.loads(raw)["mandats"]), "family_name", "given_name", "birthdate"
     ),
@@ -109,7 +164,13 @@ BY_HAND: Final[Mapping[str, Callable[[bytes], Iterator[Identity]]]] = {
     "cnaf-contacts": _contacts,
     "cnaf-rsa": _cnaf_rsa,
     "departement-dossiers": _departement,
+    "dora": lambda raw: _people(json.loads(raw), "beneficiary_last_name", "beneficiary_first_name"),
+    "france-travail-diagnostic": lambda raw: _civil(json.loads(raw)),
+    "france-travail-orientation": lambda raw: (each for found in json.loads(raw) for each in _civil(found)),
     "france-travail-extrait": lambda raw: _people(_rows(raw), "nom", "prenom", "date_naissance"),
+    "hl7v2": _hl7v2,
+    "hubee": _hubee,
+    "i-milo": lambda raw: _people([json.loads(raw)], "nomNaissance", "prenom", "dateNaissance"),
     "mon-suivi-social": _mon_suivi_social,
     "rdv-insertion": lambda raw: _people(
         ({**each, "name": each.get("birth_name") or each["last_name"]} for each in json.loads(raw)["users"]),
@@ -117,6 +178,9 @@ BY_HAND: Final[Mapping[str, Callable[[bytes], Iterator[Identity]]]] = {
         "first_name",
         "birth_date",
     ),
+    "rdv-insertion-tableur": _rdv_tableur,
+    "rdv-insertion-webhook": _rdv_webhook,
+    "shared-json": _shared_json,
     "webrsa-orientation": lambda raw: _people(_rows(raw), "NOMNAI", "PRENOM", "DTNAI"),
 }
-"""By format; a format whose documents name nobody has none."""
+"""By format; one whose documents name nobody (`dora-status`) has none."""

@@ -4,23 +4,22 @@
 
 from __future__ import annotations
 
-import uuid
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
 from adapters import registry
-from adapters.base import Adapter, AdapterError, Context, Translation
+from adapters.base import Adapter, AdapterError
 from adapters.coverage import measure, report_text
 from adapters.exam import Sitting, sit
-from adapters.mapping.engine import Explained, MappingAdapter
+from adapters.mapping.engine import MappingAdapter
 from adapters.mapping.loading import FILE
 from ops.commands import say
-from ops.kit import certificate, scaffold, showing
+from ops.kit import certificate, scaffold, showing, trying
 from ops.kit.acceptance import accept
-from ops.kit.folders import enclosing, find_adapter, real_folder
+from ops.kit.folders import find_adapter, real_folder
 from schemas import Kind, validate
 
 app = typer.Typer(no_args_is_help=True, help="Les formats des partenaires. / The partners' formats.")
@@ -108,11 +107,11 @@ def try_adapter(
     file = Path(second if second is not None else first)
     if not file.is_file():
         say.fail(f"{file} n'est pas un fichier.", f"{file} is not a file.", 2)
-    adapter = find_adapter(first) if second is not None else _guess(file)
+    adapter = find_adapter(first) if second is not None else trying.guess(file)
     if row is not None and isinstance(adapter, MappingAdapter):
-        showing.explained(_explained(adapter, file, row), file, as_json=as_json)
+        showing.explained(trying.explained(adapter, file, row), file, as_json=as_json)
         raise typer.Exit(0)
-    translation = _translated(adapter, file)
+    translation = trying.translated(adapter, file)
     shown = translation.documents if row is None else translation.documents[row - 1 : row]
     say.result([translated.document for translated in shown])
     showing.issues(translation.issues, file)
@@ -202,7 +201,7 @@ def report(
     elif file is None:
         showing.elements(find_adapter(name), as_json=as_json)
     else:
-        translation = _translated(find_adapter(name), file)
+        translation = trying.translated(find_adapter(name), file)
         showing.coverage(translation.coverage, as_json=as_json)
         showing.unmapped(translation.unmapped)
 
@@ -255,57 +254,3 @@ def _certify(adapter: Adapter, level: str, text: str, write: Path | None, *, rec
                 pass
 
         say.run(recorded())
-
-
-def _guess(file: Path) -> Adapter:
-    """
-    The adapter in whose folder the file is, else the only one that does not refuse it.
-    """
-    if found := enclosing(file):
-        return found
-    raw, accepting = file.read_bytes(), []
-    for adapter in registry.ADAPTERS.values():
-        try:
-            if adapter.to_shared(raw, _context()).documents:
-                accepting.append(adapter)
-        except AdapterError:
-            continue
-    if len(accepting) != 1:
-        names = ", ".join(adapter.name for adapter in accepting or registry.ADAPTERS.values())
-        say.fail(
-            f"{'Plusieurs formats lisent' if accepting else 'Aucun format ne lit'} ce fichier ; dites lequel : {names}.",
-            f"{'Several formats read' if accepting else 'No format reads'} this file; say which: {names}.",
-            2,
-        )
-    say.stderr.print(f"{accepting[0].name} ({accepting[0].title})", markup=False)
-    return accepting[0]
-
-
-def _context() -> Context:
-    return Context(
-        organisation={"siret": "99900001100018", "name": "Essai"},
-        purpose="inform_about_rights",
-        now=datetime.now(UTC),
-        document_id=lambda _key: str(uuid.uuid4()),
-    )
-
-
-def _translated(adapter: Adapter, file: Path) -> Translation:
-    try:
-        return adapter.to_shared(file.read_bytes(), _context())
-    except AdapterError as error:
-        _refused(file, error)
-
-
-def _explained(adapter: MappingAdapter, file: Path, row: int) -> Explained:
-    try:
-        found = adapter.explain(file.read_bytes(), _context(), row)
-    except AdapterError as error:
-        _refused(file, error)
-    if found is None:
-        say.fail(f"Il n'y a pas d'enregistrement n° {row}.", f"There is no record number {row}.", 2)
-    return found
-
-
-def _refused(file: Path, error: AdapterError) -> NoReturn:
-    say.fail(f"{file.name}:{error.line or '?'}:{error.column or '?'} : {error.message_fr}", error.message_en)

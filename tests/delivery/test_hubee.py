@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from adapters.cnaf_rsa.fictitious import fictitious_flow
 from gateway.hubee.elsewhere import reference, remember
 from gateway.leftovers import answers
-from gateway.store.tables import attachments, exchanges, quarantine
+from gateway.store.tables import attachments, exchanges, flows, quarantine
 from ops.services.authority import Authority
 from ops.services.hub import Account, HubServer
 from ops.services.receiver import Call, receiving
@@ -144,7 +145,7 @@ async def test_a_crash_brings_the_same_case_again_and_it_is_recognised(
     partner = await receiving_system(world, hub)
     await file_case(hub, partner.siret, world.person())
 
-    class Crash(BaseException):
+    class Crash(Exception):
         pass
 
     def crash(name: str) -> None:
@@ -292,6 +293,11 @@ async def test_a_handing_over_that_was_cut_goes_on_with_the_same_folder(world: A
 async def test_a_follow_up_reaches_the_case_of_its_referral(world: Any, hub: HubServer, eventually: Any) -> None:
     """A referral that came by the hub is answered: its status is an event of the case, told once, and the case's new state."""
     ccas = await receiving_system(world, hub)
+
+    async def asked_once() -> bool:
+        return bool((await ccas.done("GET", f"/v1/sources/{ccas.client_id}"))["last_success_at"])
+
+    await eventually(asked_once)  # by itself, as the gateway does at once: what follows is the test's doing
     source = await ccas.done("GET", f"/v1/sources/{ccas.client_id}")
     secret = next(each.secret for each in hub.accounts if each.client_id == source["settings"]["client_id"])
     settings = {name: value for name, value in source["settings"].items() if name != "every_seconds"}
@@ -332,3 +338,18 @@ async def test_names_elsewhere_are_forgotten_with_what_they_name(sleeping_world:
     await answers(services, later, 100)
     found = [await reference(services.database, each) for each in (brought.document_id, stray)]
     assert [case, None] == found
+
+
+async def test_a_large_flow_is_left_to_a_task(sleeping_world: Any, hub: HubServer) -> None:
+    """The hub is told once the file is kept; its households are taken in as those of a large file that was sent."""
+    world = sleeping_world
+    services = world.runtime.services
+    partner = await receiving_system(world, hub, processes=[FLOW])
+    content = fictitious_flow(20, 5)
+    services.settings.__dict__["sync_file_bytes"] = len(content) - 1
+    case = await file_case(hub, partner.siret, world.person(), FLOW, **{"RSABEI.xml": content})
+    await ask(world, partner)
+    assert ("SI_RECEIVED", []) == (hub.cases[case]["status"], hub.notifications)
+    async with services.database.read() as tx:
+        rows = (await tx.execute(sa.select(flows).where(flows.c.partner == partner.siret))).all()
+    assert [("cnaf-rsa", len(content))] == [(row.adapter, row.size) for row in rows]

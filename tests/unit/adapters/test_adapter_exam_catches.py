@@ -14,8 +14,9 @@ from adapters import resistance
 from adapters._template.python.adapter import Template
 from adapters.base import Translation, warning
 from adapters.hostile import small
-from adapters.quality import Level, losses, unmet
+from adapters.quality import Level, unmet
 from adapters.report import Coverage
+from adapters.round_trip import losses
 from adapters.testing import EXAM_CONTEXT, AdapterContract
 
 FOLDER = Path(inspect.getfile(Template)).parent
@@ -228,7 +229,7 @@ def test_a_loss_of_the_round_trip_is_seen_and_may_be_declared(tmp_path):
 
     (folder / "samples" / "two-people" / "back.csv").write_bytes(b"")
     sitting = questions.Sitting(Forgetful(), folder)
-    assert "/reasons" in losses(sitting.subject)
+    assert "/reasons" in losses(sitting.adapter, sitting.cases, sitting.subject.context)
     quality = folder / "quality.toml"
     quality.write_text('[lost]\n"/reasons" = "no column"\n"/id" = "depends on the reasons"\n', encoding="utf-8")
     assert "round_trip" not in unmet(questions.Sitting(Forgetful(), folder).subject)

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -189,3 +191,14 @@ def test_a_certificate_is_signed_by_the_gateway_and_recorded(
     assert 0 == tdu("verify", folder, file, "--vkey", vkey).exit_code
     (folder / "README.md").write_text("autre", encoding="utf-8")
     assert 1 == tdu("verify", folder, file, "--vkey", vkey).exit_code
+
+
+@pytest.mark.parametrize("name", ["carnet_de_bord", "ccas_suivi", "departement_dossiers"])
+def test_the_commands_of_a_documented_example_work(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each command that the README gives, in French and in English, ends well from the project's folder."""
+    monkeypatch.chdir(FOLDER.parent)
+    commands = re.findall(r"`tdu adapter ([^`]+)`", (FOLDER / name / "README.md").read_text(encoding="utf-8"))
+    assert 4 == len(commands)
+    for command in sorted(set(commands)):
+        done = tdu(*shlex.split(command))
+        assert 0 == done.exit_code, f"{command}: {done.output}"

@@ -12,7 +12,11 @@ from types import ModuleType
 import pytest
 from typer.testing import CliRunner
 
+from adapters.exam import EXAM_CONTEXT
+from adapters.registry import ADAPTERS
 from ops.bench import BENCHES, measured
+from ops.bench.adapters import largest
+from ops.bench.by_hand import BY_HAND, identities_of
 from ops.bench.measured import Goal, Measured, microseconds
 from ops.bench.strangers import rank_sum_z
 from ops.cli import app
@@ -127,3 +131,19 @@ def test_the_rank_sum_tells_samples_apart() -> None:
     assert 200 / (20 * 20 * 41 / 12) ** 0.5 == pytest.approx(apart)
     assert -apart == pytest.approx(rank_sum_z(low, high))
     assert 0 == pytest.approx(rank_sum_z(low, low))
+
+
+GENERIC = {"orientation-csv", "orientation-xlsx", "orientation-json", "orientation-xml", "cnaf-rsa"}
+"""What the comparison makes its own files for."""
+
+
+@pytest.mark.parametrize("name", sorted(ADAPTERS.keys() - GENERIC))
+def test_every_format_that_names_people_is_compared_with_a_parser_by_hand(name: str) -> None:
+    """The parser written by hand reads, in the format's largest sample, the people that the adapter does."""
+    found = largest(ADAPTERS[name])
+    if found is None:
+        assert not ADAPTERS[name].kinds_in
+        return
+    documents = ADAPTERS[name].to_shared(found[0], EXAM_CONTEXT).documents
+    given = identities_of(each.document for each in documents)
+    assert given <= set(BY_HAND[name](found[0])) if given else name not in BY_HAND
