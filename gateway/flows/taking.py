@@ -36,7 +36,7 @@ from gateway.store.tables import flows, systems
 
 _log = logging.getLogger(__name__)
 
-_BATCH: Final = 25
+_BATCH: Final = 50
 """Records of one transaction: what others wait for on SQLite."""
 
 _LEASE: Final = timedelta(seconds=10)

@@ -25,7 +25,7 @@ from gateway.store.tables import flows
 OPEN: Final = ("reading", "running")
 """The states of a flow that is being taken in."""
 
-_CALLER: Final = ("client_id", "partner", "system", "token_id", "actor", "unsigned", "channel")
+_CALLER: Final = ("client_id", "partner", "system", "token_id", "actor", "limits", "unsigned", "channel")
 
 
 async def accept(

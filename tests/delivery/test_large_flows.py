@@ -141,7 +141,7 @@ async def test_the_same_key_gives_the_same_task_and_the_same_file_is_recognised(
 async def test_loops_that_steal_from_each_other_take_each_household_once(in_process: Callable[..., Any]) -> None:
     """Leases that end five times too soon, loops that are cancelled anywhere: what is recorded is before the cursor, and once."""
     began, real = datetime.now(UTC), time.monotonic()
-    number = 250
+    number = 400
 
     def hasty() -> datetime:
         return began + 5 * timedelta(seconds=time.monotonic() - real)
@@ -155,7 +155,7 @@ async def test_loops_that_steal_from_each_other_take_each_household_once(in_proc
         loops = [asyncio.create_task(taker.run(never)) for _ in range(3)]
         stolen = 0
         while (await caf.call("GET", task["progress"])).json()["finished_at"] is None:
-            await asyncio.sleep(random.uniform(0.05, 0.4))
+            await asyncio.sleep(random.uniform(0.03, 0.2))
             stolen += 1
             rank = random.randrange(len(loops))
             loops[rank].cancel()
@@ -172,7 +172,7 @@ async def test_loops_that_steal_from_each_other_take_each_household_once(in_proc
             kept = list((await tx.execute(sa.select(exchanges.c.id))).scalars())
         assert sorted(told) == sorted(kept)
         assert await desk.count(documents) == len(kept)
-    assert stolen > 3
+    assert stolen > 2
 
 
 async def test_a_file_that_is_not_whole_takes_nothing_in(desk: Desk) -> None:
