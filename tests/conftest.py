@@ -164,6 +164,17 @@ def go_audit(request: pytest.FixtureRequest) -> Iterator[GoAudit]:
 
 
 @pytest.fixture(scope="session")
+def strace() -> str:
+    """The program that injects faults into system calls, installed from Debian when it is missing."""
+    if shutil.which("strace") is None:
+        try:
+            install_debian_package("strace")
+        except Unavailable as error:
+            pytest.fail(f"strace is needed: {error}")
+    return shutil.which("strace") or pytest.fail("strace is needed")
+
+
+@pytest.fixture(scope="session")
 def amqp_url() -> str:
     """The real RabbitMQ, as `python -m ops.services` found or started it; a missing one fails at the first connection."""
     return os.environ.get("TDU_TEST_AMQP_URL", "amqp://guest:guest@127.0.0.1:5672/")

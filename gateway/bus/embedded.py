@@ -14,7 +14,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -35,6 +35,9 @@ from gateway.store.tables import bus_messages
 
 log = logging.getLogger(__name__)
 
+VISIBILITY: Final = timedelta(seconds=10)
+"""Less than a recovery may last: what a killed process held is out of reach for as long."""
+
 
 class EmbeddedBus:
     """
@@ -45,7 +48,7 @@ class EmbeddedBus:
         self,
         database: Database,
         *,
-        visibility: timedelta = timedelta(seconds=30),
+        visibility: timedelta = VISIBILITY,
         delivery_limit: int = DELIVERY_LIMIT,
         poll: timedelta = timedelta(milliseconds=200),
         clock: Callable[[], datetime] = utc_now,

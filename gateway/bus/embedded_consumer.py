@@ -83,6 +83,8 @@ class Consumer:
         self._ready: deque[_Held] = deque()
         self._held: dict[int, int] = {}
         self._done: dict[int, int] = {}  # both: the row's key, and the attempt that makes it ours
+        self._late: dict[int, tuple[int, Mapping[str, Any]]] = {}
+        """Answers that the database was not there to take: the attempt, and what is to be written in the row."""
         self._taking: asyncio.Task[None] | None = None
 
     def __aiter__(self) -> Consumer:
@@ -112,13 +114,16 @@ class Consumer:
             self.woken.set()
 
     async def change(self, held: _Held, values: Mapping[str, Any]) -> None:
-        """Change the row of a message, if it is still ours, and let go of it; when the database is away it comes again by itself."""
+        """Change the row of a message, if it is still ours, and let go of it; as soon as the database is back when it is away."""
         self._held.pop(held.seq, None)
         try:
             async with self.terms.database.write() as tx:
-                await tx.execute(_OURS_TO_CHANGE.values(values), [{"s": held.seq, "a": held.attempts}])
+                await _answer(tx, {held.seq: (held.attempts, values)})
         except AWAY as error:
-            log.warning("An answer was not recorded: %s", type(error).__name__, extra={"event": "bus.answer_lost"})
+            log.warning(
+                "An answer waits for the database: %s", type(error).__name__, extra={"event": "bus.answer_late"}
+            )
+            self._late[held.seq] = held.attempts, values
         self.woken.set()
 
     async def keep(self) -> None:
@@ -135,34 +140,36 @@ class Consumer:
 
     async def _finish(self, until: datetime) -> None:
         """Delete what is done, and hide what is held `until` then."""
-        done, held = dict(self._done), _keys(self._held)
-        if not (done or held):
+        done, held, late = dict(self._done), _keys(self._held), dict(self._late)
+        if not (done or held or late):
             return
         try:
             async with self.terms.database.write() as tx:
                 await self._delete(tx, done)
+                await _answer(tx, late)
                 if held:
                     await tx.execute(_OURS_TO_CHANGE.values(visible_at=instant(until)), held)
         except AWAY as error:
             log.warning("Held messages were not kept: %s", type(error).__name__, extra={"event": "bus.away"})
             return
-        self._forget(done)
+        self._forget(done, late)
 
     async def _take(self) -> None:
-        room, done = self._prefetch - len(self._held), dict(self._done)
+        room, done, late = self._prefetch - len(self._held), dict(self._done), dict(self._late)
         try:
             # Reading first: on SQLite taking needs the only write lock, which an idle consumer must leave alone.
             wanted = room if room > 0 and await self._is_due() else 0
-            if not (done or wanted):
+            if not (done or wanted or late):
                 return
             async with self.terms.database.write() as tx:
                 await self._delete(tx, done)
+                await _answer(tx, late)
                 taken = await self._hand_out(tx, wanted) if wanted else []
         except AWAY as error:
             log.warning("The queue cannot be read: %s", type(error).__name__, extra={"event": "bus.away"})
             await asyncio.sleep(random.uniform(0.2, 1))  # noqa: S311 (spreads load; keeps no secret)
             return
-        self._forget(done)
+        self._forget(done, late)
         self._held |= {held.seq: held.attempts for held in taken}
         self._ready.extend(taken)
 
@@ -201,9 +208,17 @@ class Consumer:
         if done:
             await tx.execute(sa.delete(bus_messages).where(*_OURS), _keys(done))
 
-    def _forget(self, done: Mapping[int, int]) -> None:
+    def _forget(self, done: Mapping[int, int], late: Mapping[int, Any]) -> None:
         for seq in done:
             self._done.pop(seq, None)
+        for seq in late:
+            self._late.pop(seq, None)
+
+
+async def _answer(tx: Transaction, answers: Mapping[int, tuple[int, Mapping[str, Any]]]) -> None:
+    """Change the rows that are still in the attempt they were answered in."""
+    for seq, (attempts, values) in answers.items():
+        await tx.execute(_OURS_TO_CHANGE.values(values), [{"s": seq, "a": attempts}])
 
 
 def _keys(rows: Mapping[int, int]) -> list[dict[str, int]]:

@@ -28,8 +28,6 @@ from consent.ledger.sequencer import Sequencer
 from consent.ledger.store import Ledger
 from gateway.store.database import Database
 from ops.migrations import migrate
-from ops.services.probe import Unavailable
-from ops.services.temporary import install_debian_package
 
 SIGNER = Signer.from_seed("journal.valombre.example", bytes(range(32)))
 OLD, NEW = 255, 300
@@ -37,17 +35,6 @@ CALLS = ("openat", "mkdir", "rename", "write", "fsync", "close")
 FAULTS = ("error=EIO", "error=ENOSPC", "signal=KILL")
 STEP = 1 if os.environ.get("TDU_FAULTS") == "all" else 6
 """`make faults` injects at every call; `make test` at one in six."""
-
-
-@pytest.fixture(scope="module")
-def strace() -> str:
-    """The program that injects faults, installed from Debian when it is missing."""
-    if shutil.which("strace") is None:
-        try:
-            install_debian_package("strace")
-        except Unavailable as error:
-            pytest.fail(f"strace is needed: {error}")
-    return shutil.which("strace") or pytest.fail("strace is needed")
 
 
 class Publisher:
