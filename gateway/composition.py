@@ -113,7 +113,7 @@ def assemble(
 ) -> Runtime:
     """Put the parts together; opens nothing yet. `clock`, `fault_point` and `resolve` are for the tests."""
     database = Database(settings.database)
-    bus: Bus = EmbeddedBus(database)
+    bus: Bus = EmbeddedBus(database, clock=clock or utc_now)
     if settings.bus_url:
         bus = RabbitBus(settings.bus_url, partial(outbox.schedule, database), prefix=settings.bus_prefix)
     signer = Signer(settings.origin, keys.ledger)
@@ -128,7 +128,7 @@ def assemble(
         set_aside=partial(set_aside, database, ErasedList(settings.marks)),
         clock=clock or utc_now,
     )
-    relay = Relay(database, bus, system=telemetry.bus_system(settings.bus_url))
+    relay = Relay(database, bus, system=telemetry.bus_system(settings.bus_url), clock=clock or utc_now)
     publication = Publication(database, sequencer, clock or utc_now, quorum)
 
     def wake() -> None:
