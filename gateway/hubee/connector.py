@@ -53,11 +53,14 @@ class HubeeConnector:
     async def pull(self, source: Source) -> AsyncIterator[Found]:
         """See `Connector.pull`: until nothing is left that is for this source."""
         access = Access.of(source.settings, source.secrets, source.partner, source.allowance)
-        hub, seen = Hub(self._client, access, self._tokens), set[str]()
-        while new := [each for each in await hub.notifications(_AT_ONCE) if each["id"] not in seen]:
+        hub, seen, left = Hub(self._client, access, self._tokens), set[str](), 0
+        # What is left in the queue stays at its head: as many more are asked for, or they would hide those behind.
+        while new := [each for each in await hub.notifications(_AT_ONCE + left) if each["id"] not in seen]:
             for notification in new:
                 seen.add(notification["id"])
+                left += 1
                 async for found in self._read(hub, notification):
+                    left -= found.settle is not None
                     yield found
 
     async def _read(self, hub: Hub, notification: Mapping[str, Any]) -> AsyncIterator[Found]:

@@ -176,6 +176,19 @@ async def test_an_editor_leaves_alone_what_is_for_others(sleeping_world: Any, hu
     assert (1, theirs) == (waiting(hub, FORM), hub.notifications[0]["caseId"])
 
 
+async def test_what_is_for_others_does_not_hide_what_comes_after(sleeping_world: Any, hub: HubServer) -> None:
+    """A page of the queue that is wholly for another organisation of the same editor is left, and what is behind it is taken."""
+    world = sleeping_world
+    partner, neighbour = await receiving_system(world, hub), await world.recipient()
+    settings = account(hub, "SI", partner.siret, neighbour.siret) | {"every_seconds": 86_400}
+    await partner.done("PUT", f"/v1/sources/{partner.client_id}", json={"way": "hubee", "settings": settings})
+    for _ in range(26):
+        await file_case(hub, neighbour.siret, world.person())
+    mine = await file_case(hub, partner.siret, world.person())
+    await ask(world, partner)
+    assert ("SI_RECEIVED", 26) == (hub.cases[mine]["status"], waiting(hub, FORM))
+
+
 async def test_what_cannot_be_read_is_told_to_the_hub_and_set_aside(sleeping_world: Any, hub: HubServer) -> None:
     """A flow that is no flow: the case is in SI_INTG_ERROR, the file in quarantine, and the next one is taken."""
     world = sleeping_world
