@@ -85,9 +85,9 @@ class HubeeConnector:
             record = await self._record(hub, case, files)
             yield Found(orjson.dumps([record]), adapter, settle=settle, files=tuple(files.values()))
             return
-        # Each file is a flow of its own; the hub is told after the last one.
-        for rank, content in enumerate(files.values(), 1):
-            yield Found(content, adapter, settle=settle if rank == len(files) else None)
+        # Each file is a flow of its own; the hub is told after the last one. A case without a usable file is told to be so.
+        for rank, content in enumerate(files.values() or [b""], 1):
+            yield Found(content, adapter, settle=settle if rank >= len(files) else None)
 
     async def _files(self, hub: Hub, case_id: str, case: Mapping[str, Any]) -> dict[str, bytes] | None:
         """The files of a case by their numbers, each noted in it with its digest; None while one is on its way to the hub."""

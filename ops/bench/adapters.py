@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Final
 
+import hl7
 import python_calamine
 from lxml import etree
 
@@ -141,6 +142,8 @@ def _any_library(raw: bytes) -> object:
         return etree.fromstring(raw)
     if raw.lstrip().startswith((b"{", b"[")):
         return [json.loads(line) for line in raw.splitlines()] if b"}\n{" in raw else json.loads(raw)
+    if raw.startswith(b"MSH"):
+        return [hl7.parse(f"MSH{message}") for message in raw.decode().split("MSH")[1:]]
     return list(csv.reader(io.StringIO(raw.decode("utf-8-sig", errors="replace")), delimiter=";"))
 
 

@@ -194,8 +194,11 @@ async def test_what_cannot_be_read_is_told_to_the_hub_and_set_aside(sleeping_wor
     world = sleeping_world
     partner = await receiving_system(world, hub, processes=[FLOW, FORM])
     bad = await file_case(hub, partner.siret, world.person(), FLOW, **{"RSABEI.xml": b"<Racine><Coupe"})
+    empty = await file_case(hub, partner.siret, world.person(), FLOW, **{"RSABEI.xml": b"<Racine/>"})
+    hub.cases[empty]["attachments"][0]["status"] = "CORRUPTED"  # the hub's antivirus set it aside
     good = await file_case(hub, partner.siret, world.person())
     await ask(world, partner)
+    assert "SI_INTG_ERROR" == hub.cases[empty]["status"]
     assert ("SI_INTG_ERROR", "SI_RECEIVED", []) == (
         hub.cases[bad]["status"],
         hub.cases[good]["status"],
@@ -203,7 +206,7 @@ async def test_what_cannot_be_read_is_told_to_the_hub_and_set_aside(sleeping_wor
     )
     async with world.runtime.services.database.read() as tx:
         rows = (await tx.execute(sa.select(quarantine).where(quarantine.c.sender == partner.siret))).all()
-    assert ["cnaf-rsa"] == [row.adapter for row in rows]
+    assert ["cnaf-rsa", "cnaf-rsa"] == [row.adapter for row in rows]
 
 
 async def test_a_file_that_was_altered_on_the_way_is_not_taken(sleeping_world: Any, hub: HubServer) -> None:
