@@ -66,7 +66,7 @@ class GroupCommit(Generic[T]):
             while self._waiting:
                 if group := self._next_group():
                     await self._write(group)
-        except asyncio.CancelledError:
+        except BaseException:
             while self._waiting:
                 self._waiting.popleft().done.cancel()
             raise
@@ -89,19 +89,28 @@ class GroupCommit(Generic[T]):
     async def _write(self, group: Sequence[_Waiting[T]]) -> None:
         try:
             await group[0].commit([waiting.item for waiting in group])
-        except asyncio.CancelledError:
-            for waiting in group:
-                waiting.done.cancel()
-            raise
         except Exception as error:
             if len(group) == 1:
                 _tell(group[0].done, error)
                 return
+            await self._write_each(group)
+        except BaseException:  # cancelled, or the process is ending
             for waiting in group:
-                await self._write([waiting])
+                waiting.done.cancel()
+            raise
         else:
             for waiting in group:
                 _tell(waiting.done)
+
+    async def _write_each(self, group: Sequence[_Waiting[T]]) -> None:
+        left = deque(group)
+        try:
+            while left:
+                await self._write([left.popleft()])
+        except BaseException:
+            for waiting in left:
+                waiting.done.cancel()
+            raise
 
 
 def _tell(done: asyncio.Future[Any], error: BaseException | None = None) -> None:

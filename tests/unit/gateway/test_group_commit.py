@@ -102,3 +102,33 @@ async def test_who_goes_away_during_its_commit_disturbs_nobody() -> None:
     leaves.cancel()
     await asyncio.wait_for(group.join(Item("next"), store.commit), 1)
     assert store.groups == [["leaves"], ["next"]]
+
+
+class _Ending(BaseException):
+    """What ends a process, such as SystemExit, and is no fault of an item."""
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["in a group", "one by one after a fault"])
+async def test_what_ends_the_process_leaves_nobody_waiting(together: bool) -> None:
+    """Whoever waited is told at once, and what comes later is served."""
+    tries = 0
+
+    async def commit(items: Sequence[Item]) -> None:
+        nonlocal tries
+        await asyncio.sleep(0.01)
+        tries += 1
+        if together or len(items) == 1:
+            raise _Ending
+        raise ValueError
+
+    group = GroupCommit[Item]()
+    waiting = [group.join(Item(str(number)), commit) for number in range(6)]
+    async with asyncio.timeout(5):
+        ended = await asyncio.gather(*waiting, return_exceptions=True)
+    assert {asyncio.CancelledError} == {type(each) for each in ended}
+    assert tries == (1 if together else 2)
+    leader = group._leader
+    assert leader is not None and isinstance(leader.exception(), _Ending)
+    store = Slow()
+    await group.join(Item("later"), store.commit)
+    assert [["later"]] == store.groups
