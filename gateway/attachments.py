@@ -37,7 +37,9 @@ from gateway.taken import ROWS, Taken, opened
 
 LARGEST: Final = 52_428_800
 _CHUNK: Final = 1_048_576
-_READY: Final = ("clean", "unscanned")
+READY: Final = ("clean", "unscanned")
+"""The states in which a file may be handed over."""
+
 _ABANDONED: Final = timedelta(days=1)
 _ZIP: Final = (b"PK\x03\x04",)
 TYPES: Final[Mapping[str, tuple[bytes, ...]]] = {
@@ -116,17 +118,21 @@ async def examine(ident: str, scanner: Scanner | None, services: Services) -> st
     return state
 
 
-async def of_delivery(delivery_id: str, caller: Caller, services: Services) -> list[dict[str, Any]]:
+async def of_delivery(
+    delivery_id: str, caller: Caller, services: Services, channel: str = "mailbox"
+) -> list[dict[str, Any]]:
     """The attachments that a recipient may have with a delivery that was handed over to it, those not there yet too."""
     async with services.database.write(gate=True) as tx:
-        item, projected = await _permitted(tx, deliveries.c.id == delivery_id, caller, services)
+        item, projected = await _permitted(tx, deliveries.c.id == delivery_id, caller, services, channel)
         blind = {services.vault.blind("attachment", each["sha256"]): each for each in projected}
         found = sa.select(attachments).where(attachments.c.exchange_id == item.exchange_id)
         rows = {bytes(row.digest): row for row in await tx.execute(found) if row.digest is not None}
     return [_told(rows.get(digest), each) for digest, each in blind.items()]
 
 
-async def hand_over(ident: str, caller: Caller, services: Services) -> tuple[Mapping[str, Any], AsyncIterator[bytes]]:
+async def hand_over(
+    ident: str, caller: Caller, services: Services, channel: str = "mailbox"
+) -> tuple[Mapping[str, Any], AsyncIterator[bytes]]:
     """
     Give one attachment to a recipient of its document: what it is, and its bytes.
 
@@ -141,12 +147,12 @@ async def hand_over(ident: str, caller: Caller, services: Services) -> tuple[Map
         row = (await tx.execute(sa.select(attachments).where(attachments.c.id == ident, received))).first()
         if row is None:
             raise not_found()
-        item, projected = await _permitted(tx, deliveries.c.exchange_id == row.exchange_id, caller, services)
+        item, projected = await _permitted(tx, deliveries.c.exchange_id == row.exchange_id, caller, services, channel)
         blind = {services.vault.blind("attachment", each["sha256"]): each for each in projected}
         said = blind.get(bytes(row.digest)) if row.digest is not None else None
         if said is None or item.key is None or item.decision is None:
             raise not_found()
-        if row.state not in _READY:
+        if row.state not in READY:
             raise Problem(
                 "conflict",
                 "Cette pièce n'est pas disponible : elle est en cours d'examen, ou a été écartée par l'antivirus.",
@@ -190,7 +196,7 @@ async def examine_waiting(services: Services, scanner: Scanner | None, limit: in
 
 
 async def _permitted(
-    tx: Transaction, wanted: sa.ColumnElement[bool], caller: Caller, services: Services
+    tx: Transaction, wanted: sa.ColumnElement[bool], caller: Caller, services: Services, channel: str
 ) -> tuple[Taken, Sequence[Mapping[str, Any]]]:
     """A delivery that was handed over to the caller, decided again, with the attachments its projection lets out."""
     mine = sa.and_(wanted, deliveries.c.recipient == caller.partner, deliveries.c.disclosures > 0)
@@ -198,7 +204,7 @@ async def _permitted(
     taken = await opened(tx, (await tx.execute(query)).all(), services)
     if not taken or taken[0].document is None:
         raise not_found()
-    await handover.decide_again(tx, taken, services, "mailbox")
+    await handover.decide_again(tx, taken, services, channel)
     [item] = taken
     if item.decision is None or not item.decision.permit or item.document is None:
         raise not_found()

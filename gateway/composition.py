@@ -33,6 +33,7 @@ from gateway.bus.embedded import EmbeddedBus
 from gateway.bus.rabbitmq import RabbitBus
 from gateway.bus.relay import Relay
 from gateway.delivery.amqp import AmqpTransport
+from gateway.delivery.attached import Attached
 from gateway.delivery.base import Transport
 from gateway.delivery.courier import Courier
 from gateway.delivery.dispatcher import Dispatcher
@@ -170,7 +171,7 @@ def assemble(
         "webhook": WebhookTransport(outgoing, message_signer, services.clock),
         "sftp": SftpTransport(resolve, services.clock, timedelta(seconds=settings.sftp_look_seconds)),
     }
-    transports["hubee"] = HubeeTransport(outgoing, database, services.clock)
+    transports["hubee"] = HubeeTransport(outgoing, database, Attached(services), services.clock)
     if settings.bus_url:
         transports["amqp"] = AmqpTransport(
             settings.bus_url, settings.bus_prefix, settings.public_address, services.clock

@@ -22,6 +22,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, Protocol
 
+from gateway.auth.caller import Caller
 from gateway.errors import Problem
 from gateway.handover import Handover
 from gateway.outgoing import PUBLIC, Allowance
@@ -194,6 +195,19 @@ class Transport(Protocol):
 
     async def close(self) -> None:
         """Close what is open."""
+
+
+def caller_of(endpoint: Endpoint) -> Caller:
+    """The system to which something is handed over, as the flow knows those that come for it."""
+    return Caller(
+        client_id=endpoint.client_id,
+        partner=endpoint.partner,
+        system=endpoint.client_id,
+        scopes=frozenset(),
+        roles=frozenset({"partner"}),
+        token_id=endpoint.transport,
+        channel=CHANNELS[endpoint.transport],
+    )
 
 
 def invalid(message_fr: str, message_en: str) -> Problem:

@@ -21,9 +21,8 @@ from typing import Final
 
 from adapters import registry as adapters
 from gateway.acknowledgement import acknowledge
-from gateway.auth.caller import Caller
 from gateway.delivery import endpoints
-from gateway.delivery.base import CHANNELS, Answer, Endpoint, Outcome, Result, Transport
+from gateway.delivery.base import Answer, Endpoint, Outcome, Result, Transport, caller_of
 from gateway.delivery.settlement import expire, settle
 from gateway.errors import Problem
 from gateway.exchange import deliver
@@ -118,7 +117,7 @@ class Dispatcher:
     async def hand_over(self, endpoint: Endpoint) -> tuple[bool, Endpoint]:
         """Hand over one lease's worth; says whether there may be more, and how the endpoint is after."""
         services, transport = self._services, self._transports[endpoint.transport]
-        caller = _caller(endpoint)
+        caller = caller_of(endpoint)
         if not await waiting(caller, services, endpoint.kinds):
             return False, endpoint
         handed = await deliver(
@@ -152,7 +151,7 @@ class Dispatcher:
     async def _record(self, endpoint: Endpoint, answer: Answer) -> None:
         try:
             await acknowledge(
-                _caller(endpoint),
+                caller_of(endpoint),
                 answer.about,
                 self._services,
                 refusal=answer.refusal,
@@ -171,16 +170,3 @@ class Dispatcher:
                 task.cancel()
             with suppress(asyncio.CancelledError):
                 await asyncio.gather(*waits, return_exceptions=True)
-
-
-def _caller(endpoint: Endpoint) -> Caller:
-    """The system to which something is handed over, as the flow knows those that come for it."""
-    return Caller(
-        client_id=endpoint.client_id,
-        partner=endpoint.partner,
-        system=endpoint.client_id,
-        scopes=frozenset(),
-        roles=frozenset({"partner"}),
-        token_id=endpoint.transport,
-        channel=CHANNELS[endpoint.transport],
-    )

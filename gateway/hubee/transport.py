@@ -1,7 +1,8 @@
 """
 What we put in HubEE for a partner's system.
 
-    role OSL    a referral is a folder with one case for the recipient: described, its file sent, then completed, which tells the recipient
+    role OSL    a referral is a folder with one case for the recipient: described, its files sent (the document, then what is
+                attached to it), then completed, which tells the recipient
     role SI     a status is an event of the case that the referral came by, and the case's new state
 
 The hub takes the folder's number from nobody: it is kept before the folder is completed, so that a handing over that was cut goes on
@@ -18,6 +19,7 @@ from typing import Any, Final
 
 import orjson
 
+from gateway.delivery.attached import Attached, Awaited, File
 from gateway.delivery.base import Answer, Configuration, Endpoint, Outcome, Result, invalid
 from gateway.handover import Handover, Parcel
 from gateway.hubee.access import Access, AccessInvalid, configured
@@ -42,9 +44,11 @@ class HubeeTransport:
     patience = timedelta(0)
     look_every = None
 
-    def __init__(self, client: SafeClient, database: Database, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, client: SafeClient, database: Database, attached: Attached, clock: Callable[[], datetime]
+    ) -> None:
         """`client` is the only way out; `database` keeps what our deliveries are called in the hub."""
-        self._client, self._database, self._clock = client, database, clock
+        self._client, self._database, self._attached, self._clock = client, database, attached, clock
         self._tokens = Tokens(clock)
 
     def configure(self, asked: Mapping[str, Any], current: Endpoint) -> Configuration:
@@ -71,7 +75,7 @@ class HubeeTransport:
     async def hand_over(self, endpoint: Endpoint, handed: Handover) -> Mapping[str, Outcome]:
         """See `Transport.hand_over`: one after the other."""
         hub = self._hub(endpoint)
-        return {parcel.taken.delivery_id: await self._carry(hub, parcel) for parcel in handed.parcels}
+        return {parcel.taken.delivery_id: await self._carry(hub, endpoint, parcel) for parcel in handed.parcels}
 
     async def collect(self, endpoint: Endpoint) -> Sequence[Answer]:
         """See `Transport.collect`: what the recipient does after comes as events (`gateway.hubee.connector`)."""
@@ -97,33 +101,39 @@ class HubeeTransport:
         access = Access.of(endpoint.settings, endpoint.secrets, endpoint.partner, endpoint.allowance)
         return Hub(self._client, access, self._tokens)
 
-    async def _carry(self, hub: Hub, parcel: Parcel) -> Outcome:
+    async def _carry(self, hub: Hub, endpoint: Endpoint, parcel: Parcel) -> Outcome:
         began, kind = monotonic(), parcel.taken.kind
         try:
             if hub.access.role == "OSL" and kind is Kind.REFERRAL:
-                await self._file(hub, parcel)
+                await self._file(hub, endpoint, parcel)
             elif hub.access.role == "SI" and kind is Kind.STATUS:
                 if not await self._tell(hub, parcel):
                     return Outcome(Result.REFUSED, "not_in_hub", milliseconds=_since(began), final=True)
             else:
                 return Outcome(Result.REFUSED, "kind_not_carried", milliseconds=_since(began), final=True)
+        except Awaited:
+            return Outcome(Result.REFUSED, "attachment_awaited", milliseconds=_since(began))
         except PullFailed as failure:
             its_own = failure.code in {"http_400", "http_404"}
             return Outcome(Result.REFUSED if its_own else Result.FAILED, failure.code, milliseconds=_since(began))
         return Outcome(Result.TAKEN, "http_200", milliseconds=_since(began))
 
-    async def _file(self, hub: Hub, parcel: Parcel) -> None:
+    async def _file(self, hub: Hub, endpoint: Endpoint, parcel: Parcel) -> None:
         delivery, content = parcel.taken.delivery_id, orjson.dumps(_document(parcel))
+        # The hub takes the list of the files with the folder: what the document announces must be there first.
+        files = {_name(rank, file): file for rank, file in enumerate(await self._attached.files(endpoint, delivery), 1)}
         known = await reference(self._database, delivery)
         folder = await hub.folder(known) if known else None
         if folder is None:
-            folder = await hub.create_folder(_folder(hub.access, parcel, len(content)))
+            folder = await hub.create_folder(_folder(hub.access, parcel, len(content), files))
             await remember(self._database, delivery, parcel.taken.recipient, str(folder["id"]), self._clock())
         if folder.get("globalStatus") != "HUBEE_RECEIVED":
             return  # completed before the last handing over was cut
         for each in folder.get("attachments") or []:
             if each.get("status") != "RECEIVED":
-                await hub.put_attachment(str(folder["id"]), str(each["id"]), content)
+                file = files.get(str(each.get("fileName")))
+                body = await self._attached.content(endpoint, file) if file else content
+                await hub.put_attachment(str(folder["id"]), str(each["id"]), body)
         await hub.complete_folder(str(folder["id"]))
 
     async def _tell(self, hub: Hub, parcel: Parcel) -> bool:
@@ -164,11 +174,20 @@ def _event_said(parcel: Parcel) -> Mapping[str, Any]:
     return event if isinstance(event, dict) else {"message": record.get("comment") if isinstance(record, dict) else ""}
 
 
-def _folder(access: Access, parcel: Parcel, size: int) -> dict[str, Any]:
+def _name(rank: int, file: File) -> str:
+    """What a file is called in its folder, where two may have one name."""
+    return f"{rank}-{file.name}"[:255]
+
+
+def _folder(access: Access, parcel: Parcel, size: int, files: Mapping[str, File]) -> dict[str, Any]:
     document, delivery = _document(parcel), parcel.taken.delivery_id
     person = document["subject"]
     emails = person.get("emails") or []
     recipient = {"type": "SI", "companyRegister": parcel.taken.recipient, "branchCode": access.branch}
+    described = [
+        (_FILE, size, "application/json"),
+        *((name, each.size, each.media_type) for name, each in files.items()),
+    ]
     return {
         "processCode": access.processes[0],
         "externalId": folder_number(delivery),
@@ -180,12 +199,13 @@ def _folder(access: Access, parcel: Parcel, size: int) -> dict[str, Any]:
         "cases": [{"externalId": case_number(delivery), "recipient": recipient}],
         "attachments": [
             {
-                "fileName": _FILE,
+                "fileName": name,
                 "type": access.processes[0],
-                "size": size,
-                "mimeType": "application/json",
+                "size": bytes_of,
+                "mimeType": media_type,
                 "recipients": [case_number(delivery)],
             }
+            for name, bytes_of, media_type in described
         ],
     }
 

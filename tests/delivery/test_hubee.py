@@ -7,6 +7,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -282,6 +283,29 @@ async def test_a_referral_leaves_as_a_folder_and_its_events_come_back(
         query = sa.select(exchanges.c.document_id).where(exchanges.c.id == (await world.row(delivery)).exchange_id)
         assert (await tx.execute(query)).scalar_one() == found.about
     assert "RECEIVED" == case["events"][0]["status"]
+
+
+async def test_the_files_of_a_referral_leave_with_it(world: Any, hub: HubServer, eventually: Any) -> None:
+    """The folder waits for the file that was announced, has it whole under a name of its own, and each disclosure is recorded."""
+    partner = await sending_system(world, hub)
+    content = b"%PDF-1.7\n" + os.urandom(1_500_000)
+    said = {"name": "piece.pdf", "media_type": "application/pdf", "size": len(content)}
+    announced = [said | {"sha256": hashlib.sha256(content).hexdigest()}]
+    body = await world.caf.done("POST", "/v1/referrals", json=world.referral(partner, attachments=announced))
+    exchange, delivery = body["exchanges"][0]["exchange"], body["exchanges"][0]["recipients"][0]["delivery"]
+
+    async def is_told() -> bool:
+        return bool((await world.row(delivery)).last_error == "attachment_awaited")
+
+    await eventually(is_told)
+    assert {} == hub.folders
+    told = await world.caf.done("POST", f"/v1/exchanges/{exchange}/attachments", content=content)
+    await world.becomes(delivery, "acknowledged", 30)
+    [folder] = hub.folders.values()
+    files = {each["fileName"]: hub.contents[each["id"]] for each in folder["attachments"]}
+    assert ({"orientation.json", "1-piece.pdf"}, content) == (files.keys(), files["1-piece.pdf"])
+    disclosed = [each.body.get("attachment_id") for each in await world.events(delivery)]
+    assert 1 == disclosed.count(told["id"])
 
 
 def waiting_for(hub: HubServer, kind: str) -> int:
