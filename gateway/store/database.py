@@ -184,7 +184,7 @@ def _look_after_a_pause(engine: AsyncEngine) -> None:
             return
         try:
             engine.dialect.do_ping(connection)
-        except engine.dialect.loaded_dbapi.Error as error:
+        except (engine.dialect.loaded_dbapi.Error, OSError) as error:
             raise sa.exc.DisconnectionError from error  # the pool opens another one
 
 
