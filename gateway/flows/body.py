@@ -7,6 +7,7 @@ are deleted as soon as the flow ended.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import io
 import zlib
@@ -16,7 +17,6 @@ from typing import Any, Final
 
 import orjson
 import sqlalchemy as sa
-from anyio import from_thread
 
 from gateway.services import Services
 from gateway.store.database import Transaction
@@ -68,13 +68,16 @@ async def keep(flow_id: str, content: AsyncIterator[bytes], services: Services) 
 
 
 class Body(io.RawIOBase):
-    """The bytes of a flow as a file, read in a worker thread of anyio; a piece is fetched when the last one was read."""
+    """
+    The bytes of a flow as a file, made in the event loop and read in another thread; a piece is fetched when the last one was read.
+    """
 
     def __init__(self, flow_id: str, pieces: int, services: Services) -> None:
         super().__init__()
         self._flow_id = flow_id
         self._pieces = pieces
         self._services = services
+        self._loop = asyncio.get_running_loop()
         self._next = 0
         self._left = memoryview(b"")
 
@@ -85,7 +88,7 @@ class Body(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         """The next bytes; 0 at the end. Raises `NoResultFound` once the flow was cancelled and its bytes are gone."""
         if not self._left and self._next < self._pieces:
-            sealed = from_thread.run(self._fetch, self._next)
+            sealed = asyncio.run_coroutine_threadsafe(self._fetch(self._next), self._loop).result()
             plain = self._services.vault.own.open(sealed, _place(self._flow_id, BODY, self._next))
             self._left, self._next = memoryview(plain), self._next + 1
         part = self._left[: len(buffer)]

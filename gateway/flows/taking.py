@@ -14,12 +14,10 @@ import uuid
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import timedelta
 from io import BufferedReader
-from itertools import islice
 from time import monotonic
 from typing import Any, Final
 
 import sqlalchemy as sa
-from anyio import to_thread
 from sqlalchemy.exc import IntegrityError, NoResultFound
 
 from adapters.base import FileRefused, Record, Streaming
@@ -28,6 +26,7 @@ from gateway import admission
 from gateway.errors import Problem
 from gateway.flows import body, outcome
 from gateway.flows.outcome import Prepared, Stopped
+from gateway.flows.reading import Reading, reading
 from gateway.flows.task import OPEN, caller_of
 from gateway.pressure import Pressure
 from gateway.services import Services
@@ -135,30 +134,31 @@ class _Work:
             return self._adapter.records(source, context)
 
         if self._flow.state == "reading":
-            await self._count(records())
+            await self._count(records)
         position = 0
-        reading = records()
-        while found := await self._next(reading):
-            start, position = position, position + len(found)
-            if position > self._flow.cursor:
-                skipped = max(0, self._flow.cursor - start)
-                await self._take(start + skipped, found[skipped:], sender)
+        async with reading(records) as source:
+            while found := await self._next(source):
+                start, position = position, position + len(found)
+                if position > self._flow.cursor:
+                    skipped = max(0, self._flow.cursor - start)
+                    await self._take(start + skipped, found[skipped:], sender)
         await self.end("done")
 
-    async def _count(self, reading: Iterator[Record]) -> None:
+    async def _count(self, records: Callable[[], Iterator[Record]]) -> None:
         """Read to the end, which tells that the file is whole, and keep the number of its records."""
         total = 0
-        while found := await self._next(reading):
-            total += len(found)
+        async with reading(records) as source:
+            while found := await self._next(source):
+                total += len(found)
         await self._change({"state": "running", "total": total})
         self._services.fault_point("flow.read")
 
-    async def _next(self, reading: Iterator[Record]) -> list[Record]:
+    async def _next(self, source: Reading) -> Sequence[Record]:
         if self._stop.is_set():
             raise _Lost
         if monotonic() - self._renewed > _RENEW:
             await self._change({})
-        return await to_thread.run_sync(lambda: list(islice(reading, _BATCH)))
+        return await source.next(_BATCH)
 
     async def _take(self, start: int, found: Sequence[Record], sender: dict[str, Any]) -> None:
         """Take some records in, waiting as long as the gateway is closed, full, or the sender at its limit."""
