@@ -68,18 +68,41 @@ class Unmapped:
 
 
 @dataclass(frozen=True, slots=True)
+class Records:
+    """
+    What became of the records of a file: how many were read, gave a document, gave none for a reason told in an issue.
+
+    `set_aside` is where each record was that no rule takes (a `when` that does not hold, an empty list): nothing else
+    tells them. `read` is the sum of the three.
+    """
+
+    used: int
+    refused: int
+    set_aside: tuple[Source, ...]
+
+    @property
+    def read(self) -> int:
+        """
+        How many records the file has.
+        """
+        return self.used + self.refused + len(self.set_aside)
+
+
+@dataclass(frozen=True, slots=True)
 class Translation:
     """
     What a whole file gave: its documents, what the sender should know, and what became of each element.
 
     An issue's `pointer` is the path of the partner's element (`/Racine/InfosFoyerRSA/…`, `/NOMNAI`), its `line` the
-    line of the file. An issue never carries a value: neither a name nor a number of a person.
+    line of the file. An issue never carries a value: neither a name nor a number of a person. `records` is None for an
+    adapter that does not count them.
     """
 
     documents: tuple[Translated, ...]
     issues: tuple[Issue, ...]
     coverage: Coverage
     unmapped: tuple[Unmapped, ...] = ()
+    records: Records | None = None
 
 
 class Adapter(Protocol):

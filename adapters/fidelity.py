@@ -102,7 +102,7 @@ def written_exactly(sitting: Sitting) -> Iterator[Finding]:
 
 def told_exactly(sitting: Sitting) -> Iterator[Finding]:
     """
-    (5) A sample tells its `issues.json`, nothing when there is none.
+    (5) A sample tells its `issues.json`, nothing when there is none; a record that no rule takes is told there too.
     """
     for case in sitting.inbound:
         told = told_by(*sitting.translated(case.partner))

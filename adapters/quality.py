@@ -144,7 +144,7 @@ def _refusals_shown(subject: Subject) -> list[str]:
 
 
 def _warnings_shown(subject: Subject) -> list[str]:
-    shown = any(case.shared is not None and case.told for case in subject.cases)
+    shown = any(case.shared is not None and case.told.keys() - {"set_aside"} for case in subject.cases)
     return [] if shown or not subject.adapter.kinds_in else ["samples/warnings-…"]
 
 

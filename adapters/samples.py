@@ -51,7 +51,8 @@ class Case:
     @property
     def told(self) -> dict[str, Any]:
         """
-        What the sender is told: `refused`, `issues`, `unknown`, each optional.
+        What the sender is told: `refused`, `issues`, `unknown`, each optional; and `set_aside`, the records that no
+        rule takes, by rank and line.
         """
         raw = self._read("issues")
         return {} if raw is None else dict(json.loads(raw))
@@ -80,6 +81,11 @@ def told_by(translation: Translation | None, refusal: AdapterError | None) -> di
         told["refused"] = {name: getattr(refusal, name) for name in names}
     if translation and translation.issues:
         told["issues"] = [plain_issue(issue) for issue in translation.issues]
+    if translation and translation.records and translation.records.set_aside:
+        told["set_aside"] = [
+            {"record": int(each.reference or 0)} | ({"line": each.line} if each.line else {})
+            for each in translation.records.set_aside
+        ]
     if translation and (unknown := {line.path: line.count for line in translation.coverage.unknown}):
         told["unknown"] = unknown
     return told

@@ -4,7 +4,7 @@ Correspondences of codes as files: a partner's value, the shared value, a note.
 
 import csv
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.resources.abc import Traversable
 from io import StringIO
@@ -16,6 +16,21 @@ OTHERWISE: Final = "*"
 """The partner's value of the row that stands for every value which the table does not name."""
 
 AMBIGUOUS: Final = "\0"
+
+HEADER: Final = ("partner_value", "shared_value", "note")
+"""The names on the first line of a table."""
+
+
+class TableRefused(ValueError):
+    """
+    A table cannot be read: `line` (from 1) and a sentence in each language, which says what to do.
+    """
+
+    def __init__(self, line: int, message_fr: str, message_en: str) -> None:
+        super().__init__(f"{message_fr} / {message_en}")
+        self.line = line
+        self.message_fr = message_fr
+        self.message_en = message_en
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,20 +88,22 @@ class Table:
     @classmethod
     def read(cls, source: Traversable, code_list: str, partner_list: str | None = None) -> Self:
         """
-        Read a table (CSV, UTF-8, comma). Raises `ValueError` when a partner's value comes twice, or when a shared code
-        that the partner has no word for has no reason.
+        Read a table: CSV in UTF-8 or, as spreadsheets save it in French, Windows-1252; commas or semicolons. Raises
+        `TableRefused`, also when a partner's value comes twice, or when a shared code that the partner has no word for has
+        no reason.
         """
         rows: dict[str, str] = {}
         notes: dict[str, str] = {}
         unwritten: dict[str, str] = {}
         preferred: dict[str, str] = {}
-        reader = csv.DictReader(StringIO(source.read_text(encoding="utf-8"), newline=""), strict=True)
-        for row in reader:
-            value, shared, note = row["partner_value"], row["shared_value"], row["note"]
+        for line, row in _lines(source.read_bytes()):
+            value, shared, note = (row[name] or "" for name in HEADER)
             if not value:
                 if not (shared and note):
-                    raise ValueError(
-                        f"{source.name}: a row without a partner's value has no reason, line {reader.line_num}"
+                    raise TableRefused(
+                        line,
+                        "Une ligne sans valeur du partenaire dit un code commun, et dans « note » pourquoi il n'a pas de mot pour lui.",
+                        "A row without a partner's value says a shared code, and in “note” why the partner has no word for it.",
                     )
                 unwritten[shared] = note
                 continue
@@ -94,7 +111,11 @@ class Table:
                 preferred[shared] = value
                 continue
             if value in rows:
-                raise ValueError(f"{source.name}: a value comes twice, line {reader.line_num}")
+                raise TableRefused(
+                    line,
+                    "Cette valeur du partenaire y est déjà, plus haut : gardez une seule des deux lignes.",
+                    "This partner's value is already there, above: keep one of the two rows.",
+                )
             rows[value] = shared
             notes[value] = note
         return cls(source.name.removesuffix(".csv"), code_list, rows, notes, unwritten, partner_list, preferred)
@@ -130,3 +151,43 @@ class Table:
 
 def _fold(value: str) -> str:
     return " ".join(unicodedata.normalize("NFC", value).casefold().split())
+
+
+def _lines(raw: bytes) -> Iterator[tuple[int, dict[str, str | None]]]:
+    """
+    The rows of a table that hold something, each with its line.
+    """
+    try:
+        text = _decoded(raw)
+    except UnicodeDecodeError:
+        raise TableRefused(
+            1,
+            "L'encodage n'est ni UTF-8 ni Windows-1252 : enregistrez le fichier en « CSV UTF-8 ».",
+            "The encoding is neither UTF-8 nor Windows-1252: save the file as “CSV UTF-8”.",
+        ) from None
+    first = text.partition("\n")[0]
+    reader = csv.DictReader(StringIO(text, newline=""), delimiter=";" if ";" in first else ",", strict=True)
+    try:
+        reader.fieldnames = [name.strip().casefold() for name in reader.fieldnames or ()]
+        if not set(HEADER) <= set(reader.fieldnames):
+            raise TableRefused(
+                1,
+                f"La première ligne doit être « {','.join(HEADER)} » (ou avec des points-virgules).",
+                f"The first line must be “{','.join(HEADER)}” (or with semicolons).",
+            )
+        for row in reader:
+            if any(value for name, value in row.items() if name):
+                yield reader.line_num, row
+    except csv.Error:
+        raise TableRefused(
+            max(reader.reader.line_num, 1),
+            "Cette ligne n'est pas du CSV : un guillemet y est ouvert ou fermé au mauvais endroit.",
+            "This line is not CSV: a quotation mark is opened or closed in the wrong place.",
+        ) from None
+
+
+def _decoded(raw: bytes) -> str:
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return raw.decode("windows-1252")

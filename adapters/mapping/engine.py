@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.resources.abc import Traversable
 from typing import Any, Final
 
-from adapters.base import AdapterError, Context, Source, Translated, Translation
+from adapters.base import AdapterError, Context, Records, Source, Translated, Translation
 from adapters.mapping.elements import field_rules, used_sources
 from adapters.mapping.flat import FlatReader
 from adapters.mapping.json_tree import JsonReader
@@ -61,13 +61,13 @@ class MappingAdapter:
     """
     The adapter that a folder describes; its name is the folder's, `_` becoming `-`.
 
-    Raises `MappingRefused`, with lines and sentences, when the files cannot be used.
+    Raises `MappingRefused`, with lines and sentences, when the files cannot be used. `missing`: see `load_mapping`.
     """
 
-    def __init__(self, folder: Traversable, name: str | None = None) -> None:
+    def __init__(self, folder: Traversable, name: str | None = None, missing: list[str] | None = None) -> None:
         self.folder = folder
         self.name = name or folder.name.replace("_", "-")
-        self.mapping: MappingFile = load_mapping(folder, self.name)
+        self.mapping: MappingFile = load_mapping(folder, self.name, missing)
         self.title = self.mapping.title
         self.tables: tuple[Table, ...] = tuple(self.mapping.tables.values())
         self.fields: Mapping[str, FieldRule] = field_rules(self.mapping)
@@ -91,15 +91,23 @@ class MappingAdapter:
             run.warn(ENCODING_GUESSED)
         compiler = Compiler(self.mapping, reader)
         rules = [compiler.document(rule) for rule in self.mapping.documents]
-        documents = [
-            Translated(document, Source(record.line, f"{rank}"))
-            for rank, record in enumerate(reader.records(), 1)
-            for rule in rules
-            for document in translate(rule, record, run)
-        ]
+        documents: list[Translated] = []
+        used = refused = 0
+        set_aside: list[Source] = []
+        for rank, record in enumerate(reader.records(), 1):
+            documents_before, left_out_before = len(documents), run.left_out
+            source = Source(record.line, f"{rank}")
+            documents += (Translated(document, source) for rule in rules for document in translate(rule, record, run))
+            if len(documents) > documents_before:
+                used += 1
+            elif run.left_out > left_out_before:
+                refused += 1
+            else:
+                set_aside.append(source)
         tally = Tally(self.fields)
         reader.count(tally)
-        return Translation(tuple(documents), tuple(run.issues), tally.coverage(), run.unmapped())
+        counted = Records(used, refused, tuple(set_aside))
+        return Translation(tuple(documents), tuple(run.issues), tally.coverage(), run.unmapped(), counted)
 
     def explain(self, raw: bytes, context: Context, row: int) -> Explained | None:
         """

@@ -16,7 +16,7 @@ from adapters.mapping.problems import MappingRefused, Problem, Problems
 from adapters.mapping.rules import RuleReader, as_tuple, read_conditions
 from adapters.mapping.steps import FUNCTIONS
 from adapters.mapping.yaml_lines import YamlRefused, read_yaml
-from adapters.tables import Table
+from adapters.tables import HEADER, Table, TableRefused
 from schemas import Kind, code_list
 from schemas.diagnosis import Diagnosis
 from schemas.references import References
@@ -27,11 +27,12 @@ _MAX_BYTES: Final = 500_000
 _LINE_ENDS: Final = {"lf": "\n", "crlf": "\r\n"}
 
 
-def load_mapping(folder: Traversable, name: str) -> MappingFile:
+def load_mapping(folder: Traversable, name: str, missing: list[str] | None = None) -> MappingFile:
     """
     The mapping of a folder: `mapping.yaml`, `tables/*.csv`.
 
-    `name` is the adapter's word. Raises `MappingRefused` with everything that is wrong.
+    `name` is the adapter's word. Tables without a file are refused too, or, given a list `missing`, put in it and read as
+    empty: a file can then be tried to see which values they need. Raises `MappingRefused` with everything that is wrong.
     """
     source = folder / FILE
     raw = source.read_bytes()
@@ -47,7 +48,7 @@ def load_mapping(folder: Traversable, name: str) -> MappingFile:
     _check_shape(plain, problems)
     if problems.found:
         raise MappingRefused(problems.found)
-    tables = dict(_tables(folder, plain.get("tables", {}), problems))
+    tables = dict(_tables(folder, plain.get("tables", {}), problems, missing))
     mapping = _mapping(plain, name, tables, problems)
     if problems.found:
         raise MappingRefused(problems.found)
@@ -129,7 +130,18 @@ def _source(plain: Mapping[str, Any], problems: Problems) -> SourceFormat:
     )
 
 
-def _tables(folder: Traversable, declared: Mapping[str, Any], problems: Problems) -> Iterator[tuple[str, Table]]:
+def _tell_missing(name: str, list_name: str, problems: Problems) -> None:
+    problems.add(
+        ("tables", name),
+        f"Il manque le fichier tables/{name}.csv : une première ligne « {','.join(HEADER)} », puis une ligne par valeur du "
+        f"partenaire. « tdu adapter try » donne celles d'un fichier. Codes de la liste {list_name} : {', '.join(code_list(list_name))}.",
+        f"The file tables/{name}.csv is missing: a first line {','.join(HEADER)}, then a line for each value.",
+    )
+
+
+def _tables(
+    folder: Traversable, declared: Mapping[str, Any], problems: Problems, missing: list[str] | None
+) -> Iterator[tuple[str, Table]]:
     for name, said in declared.items():
         list_name, partner_list = (said, None) if isinstance(said, str) else (said["codes"], said.get("partner"))
         if isinstance(said, dict) and "crosswalk" in said:
@@ -144,19 +156,17 @@ def _tables(folder: Traversable, declared: Mapping[str, Any], problems: Problems
             continue
         source = folder / "tables" / f"{name}.csv"
         if not source.is_file():
-            known = ", ".join(code_list(list_name))
-            problems.add(
-                ("tables", name),
-                f"Il manque le fichier tables/{name}.csv : une première ligne « partner_value,shared_value,note », puis une ligne par "
-                f"valeur du partenaire. « tdu adapter try » donne celles d'un fichier. Codes de la liste {list_name} : {known}.",
-                f"The file tables/{name}.csv is missing: a first line partner_value,shared_value,note, then a line for each value.",
-            )
+            if missing is None:
+                _tell_missing(name, list_name, problems)
+            else:
+                missing.append(name)
             yield name, Table(name, list_name, {}, {})
             continue
         try:
             table = Table.read(source, list_name, partner_list)
-        except (ValueError, KeyError) as error:
-            problems.add(("tables", name), f"tables/{name}.csv ne se lit pas : {error}.", "This table cannot be read.")
+        except TableRefused as error:
+            problems.found.append(Problem(f"tables/{name}.csv", error.line, 1, error.message_fr, error.message_en))
+            yield name, Table(name, list_name, {}, {})  # declared all the same: the rules that name it are not wrong
             continue
         codes = code_list(list_name)
         for number, shared in enumerate((*table.rows.values(), *table.preferred), 2):

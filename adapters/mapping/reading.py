@@ -234,7 +234,7 @@ def translate(
         key = compiled.key(item)
         if not any(key):
             run.at(record, compiled.rule.key[0] if compiled.rule.key else ITSELF, f"/{'/'.join(compiled.rule.key)}")
-            run.warn(KEY_MISSING)
+            run.leave_out(KEY_MISSING)
             continue
         kind = compiled.rule.kind
         filling = Filling(run, _envelope(run, kind, key), trace=trace)
@@ -242,13 +242,13 @@ def translate(
             for apply in compiled.apply:
                 apply(item, filling)
         except Missing:
-            run.warn(REQUIRED_MISSING)
+            run.leave_out(REQUIRED_MISSING)
             run.keep_literals({})
             continue
         run.keep_literals(filling.document)
         if wrong := validate(kind, filling.document):
             run.at(item, ITSELF, "")
-            run.warn(record_invalid(wrong[0]))
+            run.leave_out(record_invalid(wrong[0]))
             continue
         yield filling.document
 

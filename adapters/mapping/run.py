@@ -83,6 +83,7 @@ class Run:
         self._reader = reader
         self.context = context
         self.issues: list[Issue] = []
+        self.left_out = 0
         self._unmapped: dict[tuple[str, str, str, bool], int] = {}
         self._numbers: set[str] = set()
         self._literals: dict[str, str] = {}
@@ -110,6 +111,13 @@ class Run:
         self.issues.append(
             Issue(reason.code, self._pointer, reason.message_fr, reason.message_en, line=line, column=column)
         )
+
+    def leave_out(self, reason: Reason) -> None:
+        """
+        Tell why what is being read gives no document, and count it (`left_out`).
+        """
+        self.left_out += 1
+        self.warn(reason)
 
     def number_in_text(self) -> None:
         """

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -107,16 +108,25 @@ def try_adapter(
     file = Path(second if second is not None else first)
     if not file.is_file():
         say.fail(f"{file} n'est pas un fichier.", f"{file} is not a file.", 2)
-    adapter = find_adapter(first) if second is not None else trying.guess(file)
+    missing: list[str] = []
+    adapter = find_adapter(first, missing) if second is not None else trying.guess(file, missing)
+    if missing:
+        trying.tables_to_write(adapter, file, missing)
     if row is not None and isinstance(adapter, MappingAdapter):
         showing.explained(trying.explained(adapter, file, row), file, as_json=as_json)
         raise typer.Exit(0)
     translation = trying.translated(adapter, file)
     shown = translation.documents if row is None else translation.documents[row - 1 : row]
-    say.result([translated.document for translated in shown])
+    documents = [translated.document for translated in shown]
+    faults = sum(bool(validate(Kind(each.document["kind"]), each.document)) for each in translation.documents)
+    if as_json:
+        told = [asdict(issue) for issue in translation.issues]
+        say.result({"documents": documents, "issues": told, "records": showing.records_json(translation.records)})
+        raise typer.Exit(1 if faults else 0)
+    say.result(documents)
     showing.issues(translation.issues, file)
     showing.unmapped(translation.unmapped)
-    faults = sum(bool(validate(Kind(each.document["kind"]), each.document)) for each in translation.documents)
+    showing.records(translation.records, file)
     say.stderr.print(
         f"{len(translation.documents)} documents, {len(translation.issues)} remarques, {faults} non conformes."
     )
@@ -202,7 +212,7 @@ def report(
         showing.elements(find_adapter(name), as_json=as_json)
     else:
         translation = trying.translated(find_adapter(name), file)
-        showing.coverage(translation.coverage, as_json=as_json)
+        showing.coverage(translation, as_json=as_json)
         showing.unmapped(translation.unmapped)
 
 

@@ -13,12 +13,13 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from adapters.base import Adapter, Unmapped
+from adapters.base import Adapter, Records, Translation, Unmapped
 from adapters.coverage import FormatCoverage
 from adapters.exam import Result
 from adapters.mapping.engine import Explained
+from adapters.mapping.run import MAX_ISSUES
 from adapters.quality import Level
-from adapters.report import Coverage, Treatment, count_rules
+from adapters.report import Treatment, count_rules
 from ops.commands import say
 from schemas import Issue
 
@@ -88,6 +89,36 @@ def issues(found: Iterable[Issue], file: Path) -> None:
         say.stderr.print(f"{place} {issue.pointer} : {issue.message_fr}", markup=False, soft_wrap=True)
 
 
+def records(found: Records | None, file: Path) -> None:
+    """Name each record that no rule takes, then say how many were read, taken over, left out; nothing when not counted."""
+    if found is None:
+        return
+    for source in found.set_aside[:MAX_ISSUES]:
+        say.stderr.print(
+            f"{file.name}:{source.line or '?'} : l'enregistrement {source.reference} ne donne aucun document, aucune règle ne le "
+            "prend (« when » de mapping.yaml). / No document: no rule takes this record.",
+            markup=False,
+            soft_wrap=True,
+        )
+    say.stderr.print(records_text(found))
+
+
+def records_text(found: Records) -> str:
+    """The records of a file as one sentence."""
+    return (
+        f"{found.read} enregistrement(s) lu(s) : {found.used} repris, {found.refused} refusé(s), "
+        f"{len(found.set_aside)} écarté(s) par « when »."
+    )
+
+
+def records_json(found: Records | None) -> dict[str, Any] | None:
+    """The records of a file as plain values."""
+    if found is None:
+        return None
+    aside = [{"record": each.reference, "line": each.line} for each in found.set_aside]
+    return {"read": found.read, "used": found.used, "refused": found.refused, "set_aside": aside}
+
+
 def unmapped(found: Sequence[Unmapped]) -> None:
     """Show the values without a shared code, the most frequent first; this screen is the partner's own."""
     if not found:
@@ -125,11 +156,19 @@ def elements(adapter: Adapter, *, as_json: bool) -> None:
     say.stdout.print(table)
 
 
-def coverage(found: Coverage, *, as_json: bool) -> None:
-    """Show what became of each element of a file."""
+def coverage(translation: Translation, *, as_json: bool) -> None:
+    """Show what became of each element of a file; the elements of a record that is left out were read, and are counted."""
+    found, counted = translation.coverage, translation.records
     if as_json:
-        say.result(found.as_document())
+        say.result(found.as_document() | {"records": records_json(counted)})
         return
+    if counted:
+        say.stdout.print(records_text(counted))
+        if counted.used < counted.read:
+            say.stdout.print(
+                "Les nombres ci-dessous sont ceux du fichier lu, enregistrements non repris compris. "
+                "/ The counts below are those of the whole file."
+            )
     table = Table("Élément", "Traitement", "Nombre", "Vers, ou raison", title=_totals(found.totals()))
     lines = [line for line in found.lines if line.treatment is not Treatment.GROUP]
     for line in lines[:_ELEMENTS_SHOWN]:

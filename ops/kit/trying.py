@@ -4,23 +4,30 @@ A partner's own file, tried on an adapter: which one reads it, what it gives, wh
 
 from __future__ import annotations
 
+import csv
 import uuid
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from io import StringIO
 from pathlib import Path
 from typing import NoReturn
+
+import typer
 
 from adapters import registry
 from adapters.base import Adapter, AdapterError, Context, Translation
 from adapters.mapping.engine import Explained, MappingAdapter
+from adapters.tables import HEADER
 from ops.commands import say
 from ops.kit.folders import enclosing
+from schemas import code_list
 
 
-def guess(file: Path) -> Adapter:
+def guess(file: Path, missing: list[str] | None = None) -> Adapter:
     """
-    The adapter in whose folder the file is, else the only one that does not refuse it.
+    The adapter in whose folder the file is, else the only one that does not refuse it; `missing`: see `find_adapter`.
     """
-    if found := enclosing(file):
+    if found := enclosing(file, missing):
         return found
     raw, accepting = file.read_bytes(), []
     for adapter in registry.ADAPTERS.values():
@@ -57,6 +64,31 @@ def translated(adapter: Adapter, file: Path) -> Translation:
         return adapter.to_shared(file.read_bytes(), _context())
     except AdapterError as error:
         _refused(file, error)
+
+
+def tables_to_write(adapter: Adapter, file: Path, missing: Sequence[str]) -> NoReturn:
+    """
+    Give the whole text of each table without a file, from the values of a partner's file, and end the command.
+    """
+    seen = translated(adapter, file).unmapped
+    lists = {table.name: table.code_list for table in adapter.tables}
+    for name in missing:
+        say.stderr.print(
+            f"\nIl manque tables/{name}.csv. À coller, un code de la liste {lists[name]} au milieu (vide : laissée exprès ; "
+            f"codes : {', '.join(code_list(lists[name]))}) :",
+            markup=False,
+            soft_wrap=True,
+        )
+        text = StringIO()
+        rows = csv.writer(text, delimiter=";", lineterminator="\n")
+        rows.writerow(HEADER)
+        rows.writerows((value, "", "") for value in dict.fromkeys(each.value for each in seen if each.table == name))
+        typer.echo(text.getvalue(), nl=False)
+    count = len(missing)
+    say.fail(
+        f"{count} table{'s' if count > 1 else ''} à écrire avant d'essayer ce fichier.",
+        f"{count} table{'s' if count > 1 else ''} to write before this file can be tried.",
+    )
 
 
 def explained(adapter: MappingAdapter, file: Path, row: int) -> Explained:

@@ -5,7 +5,7 @@ The coverage report counts what became of each element, and a file does not choo
 import pytest
 
 from adapters.report import FieldRule, Tally, Treatment, shown_name
-from adapters.tables import Table
+from adapters.tables import Table, TableRefused
 
 RULES = {
     path: FieldRule(path, treatment, "/x", "because")
@@ -75,5 +75,29 @@ def test_a_table_with_a_value_twice_is_not_read(tmp_path):
     """Which of the two would win is not left to chance."""
     source = tmp_path / "t.csv"
     source.write_text("partner_value,shared_value,note\nA,x,\nA,y,\n", encoding="utf-8")
-    with pytest.raises(ValueError, match="twice, line 3"):
+    with pytest.raises(TableRefused, match="already there") as refused:
         Table.read(source, "reason")
+    assert 3 == refused.value.line
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "windows-1252"])
+@pytest.mark.parametrize("separator", [",", ";"])
+def test_a_table_saved_by_a_spreadsheet_in_french_is_read(tmp_path, encoding, separator):
+    """Windows-1252 or UTF-8 with its mark, semicolons, and the empty lines that a spreadsheet leaves at the end."""
+    source = tmp_path / "t.csv"
+    lines = ["partner_value,shared_value,note", "Hébergé,housing,", ",,"]
+    source.write_bytes("\r\n".join(lines).replace(",", separator).encode(encoding))
+    assert {"Hébergé": "housing"} == Table.read(source, "reason").rows
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [(b"valeur;code\nA;x\n", "première ligne"), (b"\xff\x81\n", "enregistrez"), (b"", "première ligne")],
+)
+def test_a_table_that_is_none_says_what_to_do(tmp_path, raw, said):
+    """A first line without the three names, an encoding that is neither, an empty file."""
+    source = tmp_path / "t.csv"
+    source.write_bytes(raw)
+    with pytest.raises(TableRefused) as refused:
+        Table.read(source, "reason")
+    assert said in refused.value.message_fr

@@ -89,6 +89,62 @@ def test_a_whole_file_shows_its_documents_its_remarks_and_its_unmapped_values(fo
     assert "1 documents, 4 remarques, 0 non conformes." in shown.stderr
 
 
+@pytest.fixture
+def losing(folder: Path) -> Path:
+    """A file of three records: one is taken, one has no date of birth, one the mapping's `when` leaves out (line 4)."""
+    mapping = folder / "mapping.yaml"
+    text = mapping.read_text(encoding="utf-8")
+    mapping.write_text(
+        text.replace("    key: DOSSIER", "    when: { from: MOTIFS, not: RIEN }\n    key: DOSSIER"), encoding="utf-8"
+    )
+    file = folder / "samples" / "perdus" / "partner.csv"
+    file.parent.mkdir()
+    head = "DOSSIER;NOM;PRENOMS;NAISSANCE;TELEPHONE;COURRIEL;MOTIFS;OBSERVATIONS;IBAN"
+    rows = ["A-1;UN;Ana;12/05/1961;;;BILAN;;", "A-2;DEUX;Ana;bientôt;;;BILAN;;", "A-3;TROIS;Ana;12/05/1961;;;RIEN;;"]
+    file.write_text("\n".join([head, *rows, ""]), encoding="utf-8")
+    return file
+
+
+def test_the_records_that_give_no_document_are_counted_and_told(folder: Path, losing: Path) -> None:
+    """`try` and `report` say how many were read, taken over and left out, and the line of the one that no rule takes."""
+    shown = tdu("try", folder, losing)
+    assert "3 enregistrement(s) lu(s) : 1 repris, 1 refusé(s), 1 écarté(s) par « when »." in shown.stderr
+    assert "partner.csv:4 : l'enregistrement 3 ne donne aucun document" in shown.stderr
+    expected = {"read": 3, "used": 1, "refused": 1, "set_aside": [{"record": "3", "line": 4}]}
+    found = json.loads(tdu("try", folder, losing, "--json").stdout)
+    assert (1, expected) == (len(found["documents"]), found["records"])
+    assert "required_missing" in {issue["code"] for issue in found["issues"]}
+    assert expected == json.loads(tdu("report", folder, losing, "--json").stdout)["records"]
+    assert "1 écarté(s) par « when »" in tdu("report", folder, losing).stdout
+
+
+def test_the_exam_wants_the_records_that_no_rule_takes_to_be_told(folder: Path, losing: Path) -> None:
+    """`issues.json` says which they are; without that, the sample fails."""
+    tdu("accept", folder)
+    told = losing.with_name("issues.json")
+    assert [{"record": 3, "line": 4}] == json.loads(told.read_text(encoding="utf-8"))["set_aside"]
+    assert 0 == tdu("exam", folder).exit_code
+    told.write_text(told.read_text(encoding="utf-8").replace('"line": 4', '"line": 3'), encoding="utf-8")
+    failed = tdu("exam", folder)
+    assert 1 == failed.exit_code and "/set_aside/0/line" in failed.stdout
+
+
+def test_the_tables_to_write_are_given_all_at_once_ready_to_paste(folder: Path) -> None:
+    """Two tables without a file: the values of the partner's file for each; pasted as they are, they can be read."""
+    mapping = folder / "mapping.yaml"
+    text = mapping.read_text(encoding="utf-8").replace("  motif: reason", "  ville: reason\n  motif: reason")
+    mapping.write_text(text, encoding="utf-8")
+    table, file = folder / "tables" / "motif.csv", folder / "samples" / "remarques" / "partner.csv"
+    table.unlink()
+    told = tdu("try", folder, file)
+    head = "partner_value;shared_value;note\n"
+    assert (1, f"{head}{head}FAIM;;\nINTERNE;;\n") == (told.exit_code, told.stdout)
+    assert "tables/ville.csv" in told.stderr and "2 tables à écrire" in told.stderr
+    table.write_text(f"{head}FAIM;;\nINTERNE;;\n", encoding="windows-1252")
+    (folder / "tables" / "ville.csv").write_text(head, encoding="utf-8")
+    assert 0 == tdu("try", folder, file).exit_code
+
+
 def test_the_adapter_of_a_file_is_found_when_only_one_reads_it(tmp_path: Path) -> None:
     """A file that stands in no adapter's folder: the only format that accepts it, or the list of those that exist."""
     file = tmp_path / "export.csv"

@@ -73,11 +73,19 @@ def test_a_table_is_checked_against_its_shared_list(make: Callable[..., Any]) ->
 
 
 def test_a_missing_table_and_one_read_twice_are_told(make: Callable[..., Any]) -> None:
-    """The file that is not there, and the value that comes twice, each at the place where the table is declared."""
+    """The file that is not there, at the place where the table is declared; the value that comes twice, at its line."""
     text = HEAD + "tables:\n  motif: reason\n  autre: reason\n" + DOCUMENT + "      notes: A\n"
     found = problems(make, text, motif="A,housing,\nA,debt,\n")
-    assert [4, 5] == sorted(problem.line for problem in found)
-    assert any("comes twice" in problem.message_fr for problem in found)
+    assert [("mapping.yaml", 5), ("tables/motif.csv", 3)] == sorted((problem.file, problem.line) for problem in found)
+    assert any("est déjà, plus haut" in problem.message_fr for problem in found)
+
+
+def test_a_table_that_cannot_be_read_is_the_only_thing_told(make: Callable[..., Any]) -> None:
+    """Its sentence is French and says what to write; the rule that uses the table is not said to be wrong as well."""
+    rule = "      reasons[scheme=reason].code: {from: A, table: motif}\n"
+    found = problems(make, HEAD + "tables: {motif: reason}\n" + DOCUMENT + rule, motif='"A,housing,\n')
+    assert [("tables/motif.csv", 2)] == [(problem.file, problem.line) for problem in found]
+    assert "guillemet" in found[0].message_fr
 
 
 def test_words_stay_words(make: Callable[..., Any]) -> None:
