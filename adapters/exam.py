@@ -21,13 +21,21 @@ __all__ = ["EXAM_CONTEXT", "QUESTIONS", "Answer", "Ask", "Finding", "Result", "S
 @dataclass(frozen=True, slots=True)
 class Answer:
     """
-    The findings of one question; none when it is passed.
+    The findings of one question; none when it is passed. `answered` is false when there was no sample to look at.
     """
 
     question: str
     title_fr: str
     title_en: str
     findings: tuple[Finding, ...]
+    answered: bool = True
+
+    @property
+    def passed(self) -> bool:
+        """
+        Whether the question was answered as it should be.
+        """
+        return self.answered and not self.findings
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +54,7 @@ class Result:
         """
         Whether every question was passed.
         """
-        return not any(answer.findings for answer in self.answers)
+        return all(answer.passed for answer in self.answers)
 
 
 def sit(sitting: Sitting) -> Result:
@@ -54,10 +62,11 @@ def sit(sitting: Sitting) -> Result:
     The whole exam. An exception of the adapter other than a refusal is a finding, not an end.
     """
     answers = tuple(
-        Answer(name, question.title_fr, question.title_en, tuple(_asked(question.ask, sitting)))
+        Answer(name, question.title_fr, question.title_en, found, bool(found or question.answerable(sitting)))
         for name, question in QUESTIONS.items()
+        for found in [tuple(_asked(question.ask, sitting))]
     )
-    passed = not any(answer.findings for answer in answers)
+    passed = all(answer.passed for answer in answers)
     missing = unmet(sitting.subject) if passed else {}
     level = level_of(missing) if passed else Level.NONE
     following = next((each for each in Level if each.rank == level.rank + 1), Level.GOLD)
@@ -105,12 +114,20 @@ def quality_true(sitting: Sitting) -> Iterator[Finding]:
 @dataclass(frozen=True, slots=True)
 class Question:
     """
-    One question of the exam, by what a good adapter does.
+    One question of the exam, by what a good adapter does; `of_samples`: it is answered by looking at samples.
     """
 
     title_fr: str
     title_en: str
     ask: Ask
+    of_samples: bool = True
+
+    def answerable(self, sitting: Sitting) -> bool:
+        """
+        Whether there is something to look at: without a sample, nothing can be found wrong, and nothing is shown right.
+        """
+        shown = any(case.partner is not None or case.shared is not None for case in sitting.cases)
+        return shown or not self.of_samples
 
 
 QUESTIONS: Final[dict[str, Question]] = {
@@ -121,8 +138,12 @@ QUESTIONS: Final[dict[str, Question]] = {
     "told_exactly": Question("l'émetteur est prévenu exactement", "the sender is told exactly", fidelity.told_exactly),
     "nothing_lost": Question("rien de perdu en silence", "nothing lost in silence", fidelity.nothing_lost),
     "deterministic": Question("même entrée, même réponse", "same input, same answer", fidelity.deterministic),
-    "tables_known": Question("les tables donnent des codes communs", "tables give shared codes", fidelity.tables_known),
-    "hostile_refused": Question("entrées hostiles refusées", "hostile input refused", resistance.hostile_refused),
+    "tables_known": Question(
+        "les tables donnent des codes communs", "tables give shared codes", fidelity.tables_known, of_samples=False
+    ),
+    "hostile_refused": Question(
+        "entrées hostiles refusées", "hostile input refused", resistance.hostile_refused, of_samples=False
+    ),
     "damage_survived": Question(
         "fichiers abîmés : traduits ou refusés", "damaged files: translated or refused", resistance.damage_survived
     ),

@@ -3,12 +3,15 @@ The questions of the exam about the samples: translated exactly, written exactly
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from adapters.base import AdapterError
 from adapters.report import Treatment
-from adapters.samples import Case, differences, told_by
+from adapters.samples import Case, Sentence, differences, not_written, told_by
 from adapters.sitting import Finding, Sitting
 from schemas import Kind, code_list, validate
+
+_CASES_SHOWN: Final = 5
 
 
 def kinds_shown(sitting: Sitting) -> Iterator[Finding]:
@@ -32,17 +35,32 @@ def kinds_shown(sitting: Sitting) -> Iterator[Finding]:
             if announced
             else "in a sample, but the adapter does not say that it reads it",
         )
+    because = _not_written(sitting) if not written else ("", "")
     for kind in sorted(sitting.adapter.kinds_out ^ written):
         announced = kind in sitting.adapter.kinds_out
         yield Finding(
             kind,
-            "écrit, mais aucun exemple : il manque samples/<cas>/back.* (« tdu adapter accept » l'écrit)"
+            f"écrit, mais aucun exemple : il manque samples/<cas>/back.* (« tdu adapter accept » l'écrit{because[0]})"
             if announced
             else "dans un exemple réécrit, mais l'adaptateur ne dit pas l'écrire",
-            "written, but no sample: samples/<case>/back.* is missing (“tdu adapter accept” writes it)"
+            f"written, but no sample: samples/<case>/back.* is missing (“tdu adapter accept” writes it{because[1]})"
             if announced
             else "in a written sample, but the adapter does not say that it writes it",
         )
+
+
+def _not_written(sitting: Sitting) -> Sentence:
+    """
+    Why no sample has a `back.*`, case by case, to be put after “accept writes it”.
+    """
+    found = [(case.name, not_written(sitting.adapter, case.shared, case.told)) for case in sitting.cases[:_CASES_SHOWN]]
+    told = [(name, reason) for name, reason in found if reason]
+    if not told or len(told) < len(found):
+        return "", ""
+    return (
+        " pour un exemple ordinaire ; " + " ; ".join(f"{name} : {reason[0]}" for name, reason in told),
+        " for an ordinary sample; " + "; ".join(f"{name}: {reason[1]}" for name, reason in told),
+    )
 
 
 def translated_exactly(sitting: Sitting) -> Iterator[Finding]:

@@ -3,13 +3,16 @@ The samples of an adapter, one folder a case: `partner.*`, `shared.json`, `back.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.resources.abc import Traversable
 from typing import Any
 
-from adapters.base import AdapterError, FileRefused, Translation
+from adapters.base import Adapter, AdapterError, FileRefused, Translation
 from schemas import Document, Issue
+
+Sentence = tuple[str, str]
+"""A sentence in French, then in English."""
 
 
 class Case:
@@ -89,6 +92,31 @@ def told_by(translation: Translation | None, refusal: AdapterError | None) -> di
     if translation and (unknown := {line.path: line.count for line in translation.coverage.unknown}):
         told["unknown"] = unknown
     return told
+
+
+def not_written(adapter: Adapter, documents: Sequence[Document] | None, told: Mapping[str, Any]) -> Sentence | None:
+    """
+    Why a sample cannot be the first whose documents are written again (`back.*`), in French and in English; None when it
+    can. A sample with remarks is not an ordinary one: what is written again would lack what they tell.
+    """
+    if not documents:
+        return "aucun document, il n'y a rien à réécrire", "no document, there is nothing to write again"
+    if issues := told.get("issues"):
+        codes = ", ".join(sorted({issue["code"] for issue in issues}))
+        return (
+            f"il a des remarques à la lecture ({len(issues)} : {codes}), et back.* n'est écrit que pour un exemple qui n'en a pas",
+            f"it has remarks when read ({len(issues)}: {codes}), and back.* is written only for a sample that has none",
+        )
+    if unknown := told.get("unknown"):
+        return (
+            f"il a des éléments inconnus ({', '.join(list(unknown)[:5])}) : reprenez-les, ou écartez-les avec leur raison",
+            f"it has unknown elements ({', '.join(list(unknown)[:5])}): carry them, or leave them out with a reason",
+        )
+    try:
+        adapter.to_partner(documents)
+    except AdapterError as error:
+        return f"l'écriture est refusée : {error.message_fr}", f"writing is refused: {error.message_en}"
+    return None
 
 
 def plain_issue(issue: Issue) -> dict[str, object]:

@@ -19,7 +19,7 @@ from adapters.mapping.engine import MappingAdapter
 from adapters.mapping.loading import FILE
 from ops.commands import say
 from ops.kit import certificate, scaffold, showing, trying
-from ops.kit.acceptance import accept
+from ops.kit.acceptance import accept, unwritten
 from ops.kit.folders import find_adapter, real_folder
 from schemas import Kind, validate
 
@@ -143,6 +143,8 @@ def accept_samples(
     folder = real_folder(adapter)
     for file in accept(adapter, folder, case):
         typer.echo(file.relative_to(folder))
+    for reason in unwritten(adapter, folder):
+        say.stderr.print(reason, markup=False, soft_wrap=True)
 
 
 @app.command("exam")

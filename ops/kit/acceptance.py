@@ -11,7 +11,7 @@ from typing import Any
 
 from adapters.base import Adapter, AdapterError
 from adapters.exam import Sitting
-from adapters.samples import told_by
+from adapters.samples import not_written, told_by
 
 _EXTENSIONS = {
     "text/csv": "csv",
@@ -26,7 +26,8 @@ _EXTENSIONS = {
 def accept(adapter: Adapter, folder: Path, only: str | None = None) -> Iterator[Path]:
     """
     Write `shared.json` and `issues.json` of each case that has a `partner.*`, and each `back.*` that is there, from what the
-    adapter does today; when no case has a `back.*` yet, those without a remark get one. Gives the files that changed.
+    adapter does today; when no case has a `back.*` yet, those without a remark get one (`unwritten` says why others do not).
+    Gives the files that changed.
     """
     sitting = Sitting(adapter, folder)
     first_time = adapter.kinds_out and not any(case.back is not None for case in sitting.cases)
@@ -34,20 +35,32 @@ def accept(adapter: Adapter, folder: Path, only: str | None = None) -> Iterator[
         if only not in {None, case.name}:
             continue
         place = folder / "samples" / case.name
-        documents, ordinary = case.shared, case.partner is None
+        documents, told = case.shared, dict[str, Any]()
         if case.partner is not None:
             translation, refusal = sitting.translated(case.partner)
             told = told_by(translation, refusal)
             documents = [each.document for each in translation.documents] if translation else None
-            ordinary = bool(documents) and not told
             yield from _write(place / "shared.json", None if documents is None else _json(documents))
             yield from _write(place / "issues.json", _json(told) if told else None)
-        if documents and (case.back is not None or (first_time and ordinary)):
+        first = first_time and not not_written(adapter, documents, told)
+        if documents and (case.back is not None or first):
             try:
                 written = adapter.to_partner(documents)
             except AdapterError:
                 continue
             yield from _write(next(place.glob("back.*"), place / f"back.{_extension(adapter)}"), written)
+
+
+def unwritten(adapter: Adapter, folder: Path) -> Iterator[str]:
+    """
+    Why each case has no `back.*`, in French then English, when no case of an adapter that writes has one.
+    """
+    sitting = Sitting(adapter, folder)
+    if not adapter.kinds_out or any(case.back is not None for case in sitting.cases):
+        return
+    for case in sitting.cases:
+        if reason := not_written(adapter, case.shared, case.told):
+            yield f"{case.name} : pas de back.*, {reason[0]}. / no back.*: {reason[1]}."
 
 
 def _extension(adapter: Adapter) -> str:

@@ -29,7 +29,7 @@ def certificate_text(adapter: Adapter, folder: Path, result: Result, now: dateti
     lines = {
         "adapter": adapter.name,
         "level": result.level.value,
-        "questions": f"{sum(not answer.findings for answer in result.answers)}/{len(QUESTIONS)}",
+        "questions": f"{sum(answer.passed for answer in result.answers)}/{len(QUESTIONS)}",
         "elements": ", ".join(
             f"{counts[t.value]} {t.value}" for t in (Treatment.MAPPED, Treatment.KEPT, Treatment.IGNORED)
         ),

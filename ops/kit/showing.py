@@ -38,10 +38,12 @@ def made(folder: Path) -> None:
 def exam(result: Result) -> int:
     """Show an exam; gives the exit code, 0 when every question was passed."""
     for answer in result.answers:
-        mark = "[red]✗[/red]" if answer.findings else "[green]✓[/green]"
+        mark = "[red]✗[/red]" if answer.findings else "[green]✓[/green]" if answer.answered else "–"
         say.stdout.print(f"{mark} {answer.title_fr} [dim]· {answer.title_en}[/dim]")
         for finding in answer.findings:
             say.stdout.print(f"    {escape(finding.where)} : {escape(finding.message_fr)}")
+    if not all(answer.answered for answer in result.answers):
+        say.stdout.print("– : aucun exemple à regarder, rien n'est montré · no sample to look at, nothing is shown")
     say.stdout.print(f"{result.adapter} : niveau {_LEVELS[result.level]} · level {result.level.value}")
     if result.next_steps:
         say.stdout.print("Pour le niveau suivant · for the next level:")

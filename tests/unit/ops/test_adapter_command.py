@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -63,6 +64,9 @@ def test_a_draft_from_a_partner_s_file_says_what_to_write_next(tmp_path: Path) -
     export.write_text("N° dossier;Nom;Prénom;Zone\n1;X;Y;Est\n", encoding="utf-8")
     made = tdu("new", "mon-logiciel", "--from", export, "--into", tmp_path)
     assert 1 == made.exit_code and "posez samples/<cas>/partner.*" in made.stdout
+    marks = [line[0] for line in made.stdout.splitlines() if line[:2] in {"✗ ", "✓ ", "– "}]
+    assert (1, 2) == (marks.count("✗"), marks.count("✓")) and "aucun exemple à regarder" in made.stdout
+    assert "niveau aucun" in made.stdout
     assert "Zone: À décider" in (tmp_path / "mon_logiciel" / "mapping.yaml").read_text(encoding="utf-8")
 
 
@@ -181,6 +185,17 @@ def test_a_change_fails_the_exam_until_it_is_accepted(folder: Path) -> None:
     assert 1 == tdu("exam", folder).exit_code
     tdu("accept", folder)
     assert 0 == tdu("exam", folder).exit_code
+
+
+def test_a_sample_that_is_not_written_again_says_why(folder: Path) -> None:
+    """With only samples that have remarks or are refused, `accept` writes no `back.csv`: it says why, and the exam too."""
+    shutil.rmtree(folder / "samples" / "deux-personnes")
+    for back in folder.glob("samples/*/back.csv"):
+        back.unlink()
+    said = tdu("accept", folder).stderr
+    assert "remarques : pas de back.*, il a des remarques à la lecture (4 : " in said and "code_unknown" in said
+    assert "rien à réécrire" in said
+    assert "remarques : il a des remarques à la lecture (4 : " in " ".join(tdu("exam", folder).stdout.split())
 
 
 def test_a_dropped_column_must_say_why(folder: Path) -> None:
