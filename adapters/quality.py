@@ -164,7 +164,23 @@ def _round_trip(subject: Subject) -> list[str]:
     if not any(case.partner is not None and case.back is not None for case in subject.cases):
         return ["samples/…/back.*"]
     lost = losses(subject.adapter, subject.cases, subject.context)
-    return [f"{pointer} ({case})" for pointer, case in lost.items() if pointer not in subject.claims.lost]
+    return [
+        " ← ".join([pointer, *_elements_of(pointer, subject.adapter)][:4]) + f" ({case})"
+        for pointer, case in lost.items()
+        if pointer not in subject.claims.lost
+    ]
+
+
+def _elements_of(pointer: str, adapter: Adapter) -> list[str]:
+    """
+    The partner's elements (columns) that give a place of the shared document, or a part of it.
+    """
+    return [
+        rule.path
+        for rule in adapter.fields.values()
+        if any(f"{target}/".startswith(f"{pointer}/") or f"{pointer}/".startswith(f"{target}/")
+               for target in rule.target.split() if target != "/")
+    ]  # fmt: skip
 
 
 def _tables_total(subject: Subject) -> list[str]:
@@ -256,8 +272,8 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
             Level.GOLD,
             "l'aller-retour ne perd rien d'autre que ce qui est dit",
             "a round trip loses nothing but what is said",
-            "reprenez ces champs dans les deux sens, ou dites-le dans [lost]",
-            "carry these fields both ways, or say so in [lost]",
+            'reprenez ces champs dans les deux sens, ou dites-le dans quality.toml, sous [lost], avec la raison ("/subject/emails" = "…")',
+            'carry these fields both ways, or say so in quality.toml, under [lost], with the reason ("/subject/emails" = "…")',
             _round_trip,
         ),
         "tables_total": Rule(

@@ -24,7 +24,7 @@ from gateway.auth.errors import Forbidden, TooMany, Unauthorized
 from gateway.auth.jose import CLIENT_ALGORITHMS, MAX_CHARACTERS, Unreadable
 from gateway.auth.metadata import TOKEN
 from gateway.auth.replay import Use
-from gateway.auth.scopes import WHOLE, Scopes
+from gateway.auth.scopes import WHOLE, Scopes, opened_by
 from gateway.limits import Exceeded
 from gateway.store import wall
 
@@ -225,11 +225,11 @@ def _credentials(auth: Auth, request: Request) -> tuple[str, str]:
 
 
 def _insufficient(auth: Auth, scopes: tuple[Scopes, ...]) -> Forbidden:
-    names = " ".join(sorted(scopes))
+    names, (how_fr, how_en) = " ".join(sorted(scopes)), opened_by(scopes)
     return Forbidden(
         "insufficient_scope",
-        f"Le jeton n'ouvre pas cette opération. Demandez-en un avec : {names}.",
-        f"The token does not open this operation. Ask for one with: {names}.",
+        f"Le jeton n'ouvre pas cette opération. Demandez-en un avec : {names}.{how_fr}",
+        f"The token does not open this operation. Ask for one with: {names}.{how_en}",
         {"WWW-Authenticate": f'Bearer realm="{auth.issuer}", error="insufficient_scope", scope="{names}"'},
     )
 

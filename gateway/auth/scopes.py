@@ -4,6 +4,7 @@ The closed list of scopes: what a token may open. Which of them a system gets co
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final
 
@@ -96,3 +97,20 @@ WHOLE: Final = frozenset({Scopes.LEDGER_READ, Scopes.PERSON_MANAGE})
 
 SMART: Final = frozenset({Scopes.SYSTEM_SERVICE_REQUEST, Scopes.SYSTEM_TASK})
 """What FHIR clients ask for (SMART App Launch 2, section "Scopes for requesting FHIR resources"); each is a part of exchange:read."""
+
+SENDING: Final = frozenset({Scopes.REFERRAL_SEND, Scopes.BILAN_SEND, Scopes.STATUS_SEND, Scopes.INBOUND_SEND})
+"""What only a convention in force opens, by a flow from the partner."""
+
+
+def opened_by(scopes: Iterable[str]) -> tuple[str, str]:
+    """
+    What opens scopes that are not granted, in French and English, to be put after a sentence; empty when no convention does.
+    """
+    wanted = SENDING.intersection(scopes)
+    if not wanted:
+        return "", ""
+    names = " ".join(sorted(wanted))
+    return (
+        f" {names} : il faut une convention en vigueur, avec un flux de ce genre (orientation ou bilan pour inbound:send) dont votre organisation est l'émettrice.",
+        f" {names}: it takes a convention in force, with a flow of that kind (referral or bilan for inbound:send) whose sender is your organisation.",
+    )

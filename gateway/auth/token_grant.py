@@ -17,7 +17,7 @@ from gateway.auth.profile import Method
 from gateway.auth.refusal import Refusal
 from gateway.auth.registry import System
 from gateway.auth.rights import Granted
-from gateway.auth.scopes import SMART, Scopes
+from gateway.auth.scopes import SMART, Scopes, opened_by
 
 _KIND_SCOPES = {"referral": Scopes.REFERRAL_SEND, "bilan": Scopes.BILAN_SEND, "status": Scopes.STATUS_SEND}
 
@@ -130,10 +130,10 @@ def narrowed(asked: str | None, granted: frozenset[str], one_off: Scopes | None 
         )
     wanted = frozenset((asked or "").split(" ")) - {""} or granted - SMART
     if not wanted <= granted:
-        names = " ".join(sorted(granted))
+        names, (how_fr, how_en) = " ".join(sorted(granted)), opened_by(wanted - granted)
         raise Refusal(
             "invalid_scope",
-            f"Une portée demandée est inconnue ou n'est pas accordée. Accordées à ce système : {names}.",
-            f"A requested scope is unknown or not granted. Granted to this client: {names}.",
+            f"Une portée demandée est inconnue ou n'est pas accordée. Accordées à ce système : {names}.{how_fr}",
+            f"A requested scope is unknown or not granted. Granted to this client: {names}.{how_en}",
         )
     return " ".join(sorted(wanted))

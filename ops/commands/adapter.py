@@ -187,8 +187,11 @@ def verify_certificate(
     adapter = find_adapter(name)
     try:
         say.result(certificate.verify(file.read_bytes(), vkey, adapter, real_folder(adapter)))
-    except ValueError as error:
-        say.fail(f"Ce certificat ne vaut pas pour ces fichiers : {error}.", f"This certificate does not hold: {error}.")
+    except certificate.CertificateRefused as error:
+        say.fail(
+            f"Ce certificat ne vaut pas pour ces fichiers : {error.message_fr}.",
+            f"This certificate does not hold: {error.message_en}.",
+        )
 
 
 @app.command("report")

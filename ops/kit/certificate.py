@@ -12,13 +12,31 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Final
 
 from adapters.base import Adapter
 from adapters.exam import QUESTIONS, Result
 from adapters.report import Treatment, count_rules
-from consent.ledger.note import Note, Signer, Verifier
+from consent.ledger.note import Note, NoteInvalid, Signer, Verifier
 
 TITLE = "trait-dunion adapter certificate v1"
+
+_NOTE_WRONG: Final = {
+    "malformed": "ce fichier n'est pas un certificat, ou il est coupé",
+    "signature": "sa signature est fausse ; son texte a été changé",
+    "unsigned": "il n'est pas signé par cette clé",
+}
+
+
+class CertificateRefused(ValueError):
+    """
+    A certificate does not hold, and why, in French and in English, without a full stop.
+    """
+
+    def __init__(self, message_fr: str, message_en: str) -> None:
+        super().__init__(f"{message_fr} / {message_en}")
+        self.message_fr = message_fr
+        self.message_en = message_en
 
 
 def certificate_text(adapter: Adapter, folder: Path, result: Result, now: datetime) -> str:
@@ -51,16 +69,29 @@ def verify(raw: bytes, vkey: str, adapter: Adapter, folder: Path) -> dict[str, s
     """
     What a certificate says, once its signature verifies and the files are still those that it is about.
 
-    Raises `NoteInvalid` (consent.ledger.note), or `ValueError` when the files or the adapter are others.
+    Raises `CertificateRefused`, with what is wrong: the key, the note, its signature, the adapter or its files.
     """
-    note = Note.parse(raw)
-    note.verify([Verifier.parse(vkey)])
+    try:
+        key = Verifier.parse(vkey)
+    except NoteInvalid:
+        raise CertificateRefused(
+            "la clé publique donnée n'en est pas une ; copiez-la entière, comme « exam --certificate » l'a montrée",
+            "the public key given is none; copy it whole, as “exam --certificate” showed it",
+        ) from None
+    try:
+        note = Note.parse(raw)
+        note.verify([key])
+    except NoteInvalid as error:
+        raise CertificateRefused(_NOTE_WRONG[error.code], str(error)) from error
     title, *lines = note.text.splitlines()
     said = dict(line.split(": ", 1) for line in lines)
     if title != TITLE or said.get("adapter") != adapter.name:
-        raise ValueError("the certificate is about something else")
+        raise CertificateRefused("il porte sur un autre adaptateur", "the certificate is about something else")
     if said.get("files") != f"sha256:{folder_digest(folder)}":
-        raise ValueError("the files changed since the certificate was given")
+        raise CertificateRefused(
+            "des fichiers de l'adaptateur ont changé depuis qu'il a été donné ; repassez l'examen avec --certificate",
+            "the files changed since the certificate was given; sit the exam again with --certificate",
+        )
     return said
 
 

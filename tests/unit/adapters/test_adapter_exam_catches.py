@@ -230,6 +230,8 @@ def test_a_loss_of_the_round_trip_is_seen_and_may_be_declared(tmp_path):
     (folder / "samples" / "two-people" / "back.csv").write_bytes(b"")
     sitting = questions.Sitting(Forgetful(), folder)
     assert "/reasons" in losses(sitting.adapter, sitting.cases, sitting.subject.context)
+    named = [each for each in unmet(sitting.subject)["round_trip"] if each.startswith("/reasons ← ")]
+    assert named and all(each.endswith(" (two-people)") for each in named)
     quality = folder / "quality.toml"
     quality.write_text('[lost]\n"/reasons" = "no column"\n"/id" = "depends on the reasons"\n', encoding="utf-8")
     assert "round_trip" not in unmet(questions.Sitting(Forgetful(), folder).subject)

@@ -20,7 +20,7 @@ from typer.testing import CliRunner, Result
 import adapters
 from adapters.exam import Sitting, sit
 from adapters.mapping.engine import MappingAdapter
-from consent.ledger.note import NoteInvalid, Signer
+from consent.ledger.note import Signer
 from ops.cli import app
 from ops.kit import certificate
 
@@ -233,10 +233,16 @@ def test_a_certificate_holds_for_these_files_and_no_others(folder: Path) -> None
 
     said = certificate.verify(raw, signer.vkey, adapter, folder)
     assert ("mon-logiciel", "silver", "14/14") == (said["adapter"], said["level"], said["questions"])
-    with pytest.raises(NoteInvalid):
-        certificate.verify(raw.replace(b"silver", b"gold"), signer.vkey, adapter, folder)
-    with pytest.raises(NoteInvalid):
-        certificate.verify(raw, Signer("gateway.example", Ed25519PrivateKey.generate()).vkey, adapter, folder)
+    other = Signer("gateway.example", Ed25519PrivateKey.generate()).vkey
+    for wrong, key, why in (
+        (raw.replace(b"silver", b"gold"), signer.vkey, "signature est fausse"),
+        (raw, other, "pas signé par cette clé"),
+        (raw[:40], signer.vkey, "coupé"),
+        (raw, signer.vkey[:-4], "clé publique"),
+    ):
+        with pytest.raises(certificate.CertificateRefused) as refused:
+            certificate.verify(wrong, key, adapter, folder)
+        assert why in refused.value.message_fr
     (folder / "tables" / "motif.csv").write_text("partner_value,shared_value,note\n", encoding="utf-8")
     with pytest.raises(ValueError, match="changed"):
         certificate.verify(raw, signer.vkey, adapter, folder)

@@ -241,6 +241,15 @@ async def test_a_wrong_request_of_a_good_client_is_refused_with_its_own_code(des
     assert (400, error) == (response.status_code, response.json()["error"])
 
 
+async def test_a_scope_to_send_that_is_not_granted_says_what_opens_it(desk: Any) -> None:
+    """No convention has a flow of that kind from the partner: the refusal says so, in both languages; not for other scopes."""
+    response = await desk.ask(desk.form(scope="inbound:send"))
+    assert "convention en vigueur" in response.json()["message_fr"]
+    assert "convention in force" in response.json()["error_description"]
+    other = await desk.ask(desk.form(scope="ledger:read"))
+    assert "convention" not in other.json()["error_description"]
+
+
 async def test_a_system_without_any_right_gets_no_token(desk: Any) -> None:
     """A token that opens nothing is not issued: the partner learns at once that no convention covers it."""
     response = await desk.ask(desk.form(desk.assertion(client="relais-neuf")))
