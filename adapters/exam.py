@@ -6,7 +6,7 @@ The exam that every adapter sits, as a program: questions, what was found, what 
 """
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -111,38 +111,42 @@ def quality_true(sitting: Sitting) -> Iterator[Finding]:
             )
 
 
+def _samples_shown(sitting: Sitting) -> bool:
+    return any(case.partner is not None or case.shared is not None for case in sitting.cases)
+
+
+def _writing_shown(sitting: Sitting) -> bool:
+    return not sitting.adapter.kinds_out or any(case.back is not None for case in sitting.cases)
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """
-    One question of the exam, by what a good adapter does; `of_samples`: it is answered by looking at samples.
+    One question of the exam, by what a good adapter does; `answerable` says whether there is something to look at: without
+    a sample nothing can be found wrong, and nothing is shown right.
     """
 
     title_fr: str
     title_en: str
     ask: Ask
-    of_samples: bool = True
-
-    def answerable(self, sitting: Sitting) -> bool:
-        """
-        Whether there is something to look at: without a sample, nothing can be found wrong, and nothing is shown right.
-        """
-        shown = any(case.partner is not None or case.shared is not None for case in sitting.cases)
-        return shown or not self.of_samples
+    answerable: Callable[[Sitting], bool] = _samples_shown
 
 
 QUESTIONS: Final[dict[str, Question]] = {
     "kinds_shown": Question("un exemple par genre", "a sample for every kind", fidelity.kinds_shown),
     "translated_exactly": Question("traduit exactement", "translated exactly", fidelity.translated_exactly),
     "valid_documents": Question("documents valables", "valid documents", fidelity.valid_documents),
-    "written_exactly": Question("réécrit à l'octet près", "written byte for byte", fidelity.written_exactly),
+    "written_exactly": Question(
+        "réécrit à l'octet près", "written byte for byte", fidelity.written_exactly, _writing_shown
+    ),
     "told_exactly": Question("l'émetteur est prévenu exactement", "the sender is told exactly", fidelity.told_exactly),
     "nothing_lost": Question("rien de perdu en silence", "nothing lost in silence", fidelity.nothing_lost),
     "deterministic": Question("même entrée, même réponse", "same input, same answer", fidelity.deterministic),
     "tables_known": Question(
-        "les tables donnent des codes communs", "tables give shared codes", fidelity.tables_known, of_samples=False
+        "les tables donnent des codes communs", "tables give shared codes", fidelity.tables_known, lambda _: True
     ),
     "hostile_refused": Question(
-        "entrées hostiles refusées", "hostile input refused", resistance.hostile_refused, of_samples=False
+        "entrées hostiles refusées", "hostile input refused", resistance.hostile_refused, lambda _: True
     ),
     "damage_survived": Question(
         "fichiers abîmés : traduits ou refusés", "damaged files: translated or refused", resistance.damage_survived
