@@ -64,11 +64,12 @@ def _by_arrays(
     insert = postgresql.insert(table).from_select(list(columns), sa.select(*values).order_by(given.c.rank))
     insert = insert.on_conflict_do_nothing() if ignore else insert
     statement = insert.returning(*(table.c[name] for name in returning)) if returning else insert
-    return statement, tuple(_json if json else _as_it_is for json in is_json)
+    return statement, tuple(json_text if json else _as_it_is for json in is_json)
 
 
-def _json(value: Any) -> str:
-    return orjson.dumps(value).decode()
+def json_text(value: Any) -> str:
+    """Write a value of a JSON column; names that are enumerations or numbers are written as their texts, as everywhere."""
+    return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
 def _as_it_is(value: Any) -> Any:

@@ -19,6 +19,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from consent.rows import json_text
 from gateway.store import wall
 
 Transaction = AsyncConnection
@@ -33,7 +34,7 @@ _COMMAND_SECONDS = 60
 _PAUSE_SECONDS = 1.0
 
 _JSON: Final[Mapping[str, Any]] = {
-    "json_serializer": lambda value: orjson.dumps(value).decode(),
+    "json_serializer": json_text,
     "json_deserializer": orjson.loads,
 }
 
