@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
@@ -14,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from adapters import registry
+from adapters.cnaf_rsa.fictitious import fictitious_people
 from consent.tables import ledger_events
 from gateway.acknowledgement import acknowledge
 from gateway.auth.caller import Caller
@@ -24,6 +24,8 @@ from gateway.services import Services
 from gateway.store.database import instant
 from gateway.store.idempotency import Attempt
 from gateway.store.tables import deliveries
+from ops.demo.documents import referral
+from ops.demo.partner import Partner
 
 pytestmark = pytest.mark.anyio
 
@@ -33,27 +35,13 @@ _RECIPIENT = Caller(
     "departement", DEPARTEMENT, "logiciel", frozenset({"mailbox:read"}), frozenset({"partner"}), "token"
 )
 _MODEL = (files("consent") / "models" / "tznr-caf-departement.yaml").read_bytes()
+_PEOPLE = iter(fictitious_people(20, seed=7))
 _HOUR, _SOON = timedelta(hours=1), 30
 
 
-async def _send(services: Services) -> str:
+async def _send(caf: Partner, services: Services) -> str:
     """Send a referral about a new person; gives its exchange."""
-    document = {
-        "kind": "referral",
-        "schema_version": "1.0",
-        "id": str(uuid.uuid4()),
-        "created_at": "2026-11-23T09:00:00+01:00",
-        "sender": {"siret": CAF},
-        "recipients": [{"siret": DEPARTEMENT}],
-        "purpose": "inform_about_rights",
-        "subject": {
-            "birth_name": f"Valrose-{'abcdefghij'[uuid.uuid4().int % 10]}",
-            "given_names": ["Camille"],
-            "birth_date": "1980-05-17",
-            "sex": "female",
-        },
-        "rights": [{"right": "rsa", "state": "to_request"}],
-    }
+    document = referral(next(_PEOPLE), caf, DEPARTEMENT)
     acceptance = await receive(
         json.dumps(document).encode(),
         adapter=registry.get("shared-json"),
@@ -97,21 +85,21 @@ async def test_nothing_is_lost_when_the_clock_jumps(in_process: Callable[..., An
         await caf.sign(_MODEL)
         await departement.sign(_MODEL)
         services: Services = started.runtime.services
-        before = await _send(services)
+        before = await _send(caf, services)
         first = await _handed(services, 1)
 
         jump = _HOUR
-        meanwhile = await _send(services)
+        meanwhile = await _send(caf, services)
         second = await _handed(services, 2)
         with pytest.raises(Problem) as late:
             await acknowledge(_RECIPIENT, first.lease, services)
         assert ({before, meanwhile}, "not_found") == (_exchanges(second), late.value.code)
         assert 2 == len(await acknowledge(_RECIPIENT, second.lease, services))
-        leased = await _send(services)
+        leased = await _send(caf, services)
         third = await _handed(services, 1)
 
         jump = timedelta()
-        after = await _send(services)
+        after = await _send(caf, services)
         fourth = await _handed(services, 1)
         assert ({leased}, {after}) == (_exchanges(third), _exchanges(fourth))
         for handed in (third, fourth):

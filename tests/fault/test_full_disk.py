@@ -15,6 +15,8 @@ from typing import Any
 import httpx
 import pytest
 
+from adapters.cnaf_rsa.fictitious import fictitious_people
+from ops.demo.documents import referral
 from ops.demo.gateway_process import started
 from ops.demo.partner import Partner
 
@@ -23,25 +25,6 @@ pytestmark = pytest.mark.anyio
 CAF, DEPARTEMENT = "99900001100018", "99900002900010"
 _CONVENTION = (files("consent") / "models" / "tznr-caf-departement.yaml").read_bytes()
 _BEFORE, _DURING, _SOON = 6, 8, 60.0
-
-
-def _referral(number: int) -> dict[str, Any]:
-    return {
-        "kind": "referral",
-        "schema_version": "1.0",
-        "id": str(uuid.uuid4()),
-        "created_at": "2026-11-23T09:00:00+01:00",
-        "sender": {"siret": CAF},
-        "recipients": [{"siret": DEPARTEMENT}],
-        "purpose": "inform_about_rights",
-        "subject": {
-            "birth_name": "Valrose",
-            "given_names": ["Camille"],
-            "birth_date": f"198{number % 10}-05-1{number // 10}",
-            "sex": "female",
-        },
-        "rights": [{"right": "rsa", "state": "to_request"}],
-    }
 
 
 @contextmanager
@@ -76,7 +59,8 @@ async def test_what_was_promised_outlives_a_full_disk(tmp_path: Path, strace: st
             await caf.propose(_CONVENTION)
             await caf.sign(_CONVENTION)
             await departement.sign(_CONVENTION)
-            sendings = [(str(uuid.uuid4()), _referral(number)) for number in range(_BEFORE + _DURING)]
+            people = fictitious_people(_BEFORE + _DURING, seed=7)[: _BEFORE + _DURING]
+            sendings = [(str(uuid.uuid4()), referral(person, caf, DEPARTEMENT)) for person in people]
 
             async def send(sending: tuple[str, dict[str, Any]], *expect: int) -> httpx.Response:
                 key, document = sending
