@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any, NoReturn, TypeVar
 
 import typer
@@ -18,6 +18,8 @@ from gateway.keys import Keys, KeysMissing
 from gateway.settings import Settings
 
 T = TypeVar("T")
+
+_WIDEST = 60
 
 stderr = Console(stderr=True, highlight=False)
 stdout = Console(highlight=False, soft_wrap=True)
@@ -32,6 +34,18 @@ def fail(message_fr: str, message_en: str, code: int = 1) -> NoReturn:
 def result(value: Any) -> None:
     """Print one JSON object, for programs."""
     typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def rows(found: Sequence[Sequence[str]], *, title: str = "", to_stderr: bool = False) -> None:
+    """
+    Print one line for each row, in columns: nothing is cut, in a narrow window or in a file; the last column is as long as it is.
+    """
+    widths = [min(max(map(len, column)), _WIDEST) for column in zip(*found, strict=True)][:-1]
+    if title:
+        typer.echo(title, err=to_stderr)
+    for row in found:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+        typer.echo("  ".join([*cells, row[-1]]).rstrip(), err=to_stderr)
 
 
 def settings() -> Settings:

@@ -13,9 +13,8 @@ from typing import Annotated, Any, BinaryIO
 import typer
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
-from ops.commands import say
+from ops.commands import say, vocabulary
 from ops.language import history as published
 from ops.language.own_files import check_own_files
 from ops.language.report import Report
@@ -32,6 +31,10 @@ app = typer.Typer(no_args_is_help=True, help="Le langage commun. / The shared la
 Json = Annotated[bool, typer.Option("--json", help="Pour un programme. / For a program.")]
 
 _LINES = {".ndjson", ".jsonl"}
+
+
+app.command("places")(vocabulary.places)
+app.command("codes")(vocabulary.codes)
 
 
 @app.command("check")
@@ -166,10 +169,7 @@ def _show(report: Report) -> None:
 
 def _table(title: str, counts: list[tuple[str, str, int]]) -> None:
     if counts:
-        table = Table("Règle", "Endroit", "Nombre", title=title)
-        for code, pointer, count in counts:
-            table.add_row(code, pointer or "/", str(count))
-        say.stdout.print(table)
+        say.rows([(code, pointer or "/", str(count)) for code, pointer, count in counts], title=title)
 
 
 def _check_own_files(as_json: bool) -> None:
