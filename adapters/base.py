@@ -87,6 +87,33 @@ class Records:
         """
         return self.used + self.refused + len(self.set_aside)
 
+    @property
+    def sentences(self) -> tuple[str, str]:
+        """
+        The counts as one sentence, in French and in English.
+        """
+        aside = len(self.set_aside)
+        return (
+            f"{self.read} enregistrement(s) lu(s) : {self.used} repris, {self.refused} refusé(s), {aside} écarté(s) par « when ».",
+            f"{self.read} record(s) read: {self.used} used, {self.refused} refused, {aside} set aside by a “when”.",
+        )
+
+    def as_document(self, shown: int | None = None) -> dict[str, object]:
+        """
+        The same as plain values for JSON: `{message, message_en, read, used, refused, set_aside_count, set_aside: [{record, line}]}`;
+        of those set aside, at most `shown` are named.
+        """
+        french, english = self.sentences
+        return {
+            "message": french,
+            "message_en": english,
+            "read": self.read,
+            "used": self.used,
+            "refused": self.refused,
+            "set_aside_count": len(self.set_aside),
+            "set_aside": [{"record": each.reference, "line": each.line} for each in self.set_aside[:shown]],
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Translation:

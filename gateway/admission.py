@@ -35,6 +35,7 @@ from schemas import Document, Issue, Kind
 from schemas import validate as validate_document
 from schemas.remarks import flagged
 
+_PLACES_TOLD = 200
 CARRIED = frozenset({Kind.REFERRAL, Kind.BILAN, Kind.STATUS})
 """The kinds that pass through `receive`; a consent is recorded by `gateway.agreements`, a convention by its own addresses."""
 
@@ -94,11 +95,14 @@ def validate(translation: Translation, sender: Document, caller: Caller, service
         crossings.append(Crossing(_kind(document), document, line, issues))
     if not any(crossing.open for crossing in crossings):
         issues = [issue for crossing in crossings for issue in crossing.issues] or list(translation.issues)
+        counted = records_told(translation)
+        french, english = translation.records.sentences if translation.records else ("", "")
         raise Problem(
             "document_invalid",
-            "Rien n'a été pris : corrigez les points listés et renvoyez.",
-            "Nothing was taken in: correct the points listed and send again.",
+            f"Rien n'a été pris : corrigez les points listés et renvoyez. {french}".rstrip(),
+            f"Nothing was taken in: correct the points listed and send again. {english}".rstrip(),
             issues=issues,
+            extra={"records": counted} if counted else None,
         )
     one_off.check(crossings, caller)
     return crossings
@@ -224,7 +228,15 @@ def _answer(crossings: Sequence[Crossing], translation: Translation) -> dict[str
         "exchanges": [_told(crossing) for crossing in crossings],
         "warnings": [issue_body(issue) for issue in translation.issues[:200]],
         "warning_count": len(translation.issues),
+        "records": records_told(translation),
     }
+
+
+def records_told(translation: Translation) -> dict[str, object] | None:
+    """
+    Say what became of the records of a file, those that no rule takes by their place; None when its format does not count.
+    """
+    return translation.records.as_document(_PLACES_TOLD) if translation.records else None
 
 
 def _waiting(arrivals: Sequence[Arrival]) -> list[Crossing]:

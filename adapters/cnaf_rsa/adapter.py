@@ -9,7 +9,7 @@ from importlib.resources import files
 from io import BytesIO
 from typing import BinaryIO, Final
 
-from adapters.base import AdapterError, Context, FileRefused, Record, Translated, Translation
+from adapters.base import AdapterError, Context, FileRefused, Record, Records, Source, Translated, Translation
 from adapters.cnaf_rsa.documents import documents_of
 from adapters.cnaf_rsa.flow import Flow, Household
 from adapters.cnaf_rsa.instruction import demand_documents
@@ -86,7 +86,7 @@ class CnafRsa:
         reading = self.read(BytesIO(raw), context)
         documents = tuple(reading)
         issues = sorted(reading.issues, key=lambda issue: issue.line or 0)
-        return Translation(documents, tuple(issues), reading.coverage())
+        return Translation(documents, tuple(issues), reading.coverage(), records=reading.counted())
 
     def to_partner(self, documents: Sequence[Document]) -> bytes:
         """
@@ -124,20 +124,22 @@ class Reading:
         self._values = Values({table.name: table for table in adapter.tables}, self.issues)
         self._flow = Flow(source, adapter.fields, self.issues, limits)
         self._seen: set[str] = set()
+        self._used = self._refused = 0
+        self._set_aside: list[Source] = []
 
     def __iter__(self) -> Iterator[Translated]:
         """
         The documents in the order of the file. Raises `FileRefused`, at the end as anywhere before.
         """
         for household in self._households():
-            yield from self._documents(household)
+            yield from self._taken(household)
 
     def records(self) -> Iterator[Record]:
         """
         The households in the order of the file, each with what was told of it, which is then forgotten. Raises as above.
         """
         for household in self._households():
-            documents = tuple(self._documents(household))
+            documents = self._taken(household)
             issues = tuple(self.issues)
             self.issues.clear()
             self._values.forget_told()
@@ -149,6 +151,26 @@ class Reading:
         except FileRefused as refusal:
             refusal.quarantine = refusal.quarantine and self._flow.storable
             raise
+
+    def _taken(self, household: Household) -> tuple[Translated, ...]:
+        """
+        The documents of one household, which is counted: used, left out for a reason that is told, or concerned by nothing.
+        """
+        before = self._values.tellings
+        documents = tuple(self._documents(household))
+        if documents:
+            self._used += 1
+        elif not household.stated or self._values.tellings > before:
+            self._refused += 1
+        else:
+            self._set_aside.append(Source(household.block.line, str(household.rank)))
+        return documents
+
+    def counted(self) -> Records:
+        """
+        What became of the households read so far.
+        """
+        return Records(self._used, self._refused, tuple(self._set_aside))
 
     def _documents(self, household: Household) -> Iterator[Translated]:
         """

@@ -69,6 +69,7 @@ class Values:
         self._issues = issues
         self._told: set[Issue] = set()
         self.records = HOUSEHOLD
+        self.tellings = 0
 
     def code(self, block: Block, where: str, element: str, local: Local, table: str | None = None) -> str | None:
         """
@@ -143,6 +144,7 @@ class Values:
         """
         Tell the sender something about one element, once, without its value.
         """
+        self.tellings += 1
         pointer = pointer.replace(HOUSEHOLD, self.records, 1)
         issue = warning(code, pointer, message_fr, message_en, line=line)
         if issue not in self._told:

@@ -97,7 +97,10 @@ class MappingAdapter:
         for rank, record in enumerate(reader.records(), 1):
             documents_before, left_out_before = len(documents), run.left_out
             source = Source(record.line, f"{rank}")
-            documents += (Translated(document, source) for rule in rules for document in translate(rule, record, run))
+            run.begin_record()
+            for rule in rules:
+                run.begin_document()
+                documents += (Translated(document, source) for document in translate(rule, record, run))
             if len(documents) > documents_before:
                 used += 1
             elif run.left_out > left_out_before:
@@ -127,8 +130,11 @@ class MappingAdapter:
 
         for rank, record in enumerate(reader.records(), 1):
             if rank == row:
-                documents = [document for rule in rules for document in translate(rule, record, run, trace)]
-                return Explained(reader.plain(record), record.line, tuple(documents), tuple(given), tuple(run.issues))
+                made: list[Document] = []
+                for rule in rules:
+                    run.begin_document()
+                    made += translate(rule, record, run, trace)
+                return Explained(reader.plain(record), record.line, tuple(made), tuple(given), tuple(run.issues))
         return None
 
     def to_partner(self, documents: Sequence[Document]) -> bytes:

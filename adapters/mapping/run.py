@@ -85,11 +85,28 @@ class Run:
         self.issues: list[Issue] = []
         self.left_out = 0
         self._unmapped: dict[tuple[str, str, str, bool], int] = {}
+        # What was told of this record by the document rule that is applied, and by those before it.
+        self._told: set[tuple[object, ...]] = set()
+        self._told_before: set[tuple[object, ...]] = set()
         self._numbers: set[str] = set()
         self._literals: dict[str, str] = {}
         self._record: Record | None = None
         self._source = ""
         self._pointer = ""
+
+    def begin_record(self) -> None:
+        """
+        Say that the next record begins.
+        """
+        self._told = set()
+        self._told_before = set()
+
+    def begin_document(self) -> None:
+        """
+        Say that the next document rule begins on this record: what the earlier ones told of a cell is not told again.
+        """
+        self._told_before |= self._told
+        self._told = set()
 
     def at(self, record: Record, source: str, pointer: str) -> None:
         """
@@ -103,14 +120,20 @@ class Run:
         """
         Tell the sender something about the value being read.
         """
+        line, column = self._reader.place(self._record, self._source) if self._record else (1, None)
+        if not self._is_new(reason.code, self._pointer, line, column):
+            return
         if len(self.issues) >= MAX_ISSUES:
             if len(self.issues) == MAX_ISSUES:
                 self.issues.append(warning(TOO_MANY.code, "", TOO_MANY.message_fr, TOO_MANY.message_en))
             return
-        line, column = self._reader.place(self._record, self._source) if self._record else (1, None)
         self.issues.append(
             Issue(reason.code, self._pointer, reason.message_fr, reason.message_en, line=line, column=column)
         )
+
+    def _is_new(self, *told: object) -> bool:
+        self._told.add(told)
+        return told not in self._told_before
 
     def leave_out(self, reason: Reason) -> None:
         """
@@ -143,7 +166,8 @@ class Run:
         if shared is None:
             known = table.knows(value)
             count = (table.name, self._pointer, value[:80], known)
-            self._unmapped[count] = self._unmapped.get(count, 0) + 1
+            if self._is_new(*count):
+                self._unmapped[count] = self._unmapped.get(count, 0) + 1
             if not known:
                 if len(self._literals) < _LITERALS:
                     self._literals.setdefault(field_name(self._source), value[:1000])

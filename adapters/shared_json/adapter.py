@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import orjson
 
-from adapters.base import AdapterError, Context, FileRefused, Source, Translated, Translation
+from adapters.base import AdapterError, Context, FileRefused, Records, Source, Translated, Translation
 from adapters.report import FieldRule, Tally, Treatment, shown_name
 from adapters.tables import Table
 from schemas import Document, Kind, MalformedJson, fields, parse_json
@@ -65,7 +65,7 @@ class SharedJson:
             kind = _kind_of(value, line)
             self._count(value, f"/{kind}", self._known[kind], tally)
             documents.append(Translated(value, Source(line, None)))
-        return Translation(tuple(documents), (), tally.coverage())
+        return Translation(tuple(documents), (), tally.coverage(), records=Records(len(documents), 0, ()))
 
     def to_partner(self, documents: Sequence[Document]) -> bytes:
         """

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import Final
 
-from adapters.base import AdapterError, Context, Source, Translated, Translation, warning
+from adapters.base import AdapterError, Context, Records, Source, Translated, Translation, warning
 from adapters.csv_cells import decode, read_rows, write_rows
 from adapters.report import Tally, read_rules, shown_name
 from adapters.tables import Table
@@ -68,6 +68,7 @@ class WebrsaOrientation:
         rows = read_rows(text, COLUMNS)
         _, header = next(rows)
         documents = []
+        refused = 0
         for number, (line, found) in enumerate(rows, 1):
             for name, cell in zip(header, found, strict=True):
                 if cell and name in COLUMNS:
@@ -78,7 +79,10 @@ class WebrsaOrientation:
             document = referral(row, context)
             if document:
                 documents.append(Translated(document, Source(line, f"row {number}")))
-        return Translation(tuple(documents), tuple(issues), tally.coverage())
+            else:  # never without an issue that says why
+                refused += 1
+        counted = Records(len(documents), refused, ())
+        return Translation(tuple(documents), tuple(issues), tally.coverage(), records=counted)
 
     def to_partner(self, documents: Sequence[Document]) -> bytes:
         """

@@ -15,7 +15,7 @@ from typing import Any, Final
 import orjson
 
 from adapters import registry
-from adapters.base import AdapterError, Context
+from adapters.base import Adapter, AdapterError, Context, Records
 from adapters.mapping.engine import MappingAdapter
 from schemas import Issue
 
@@ -41,6 +41,7 @@ class Tried:
     What a record became: each document as text, the rules, what its sender is told; or why the file is refused.
 
     Formats that are programs, not mappings, have no rules to show: then `record` is the rank of a document in the file.
+    `records` counts those of the whole file; None when the file is refused further on, or its format does not count.
     """
 
     documents: tuple[str, ...] = ()
@@ -48,6 +49,7 @@ class Tried:
     issues: tuple[Issue, ...] = ()
     refused: AdapterError | None = None
     absent: bool = False
+    records: Records | None = None
 
 
 def formats() -> list[tuple[str, str]]:
@@ -69,12 +71,21 @@ def attempt(name: str, raw: bytes, record: int, siret: str, now: datetime) -> Tr
             if explained is None:
                 return Tried(absent=True)
             rules = tuple(Rule(each.target, _text(each.value), each.source, each.line) for each in explained.given)
-            return Tried(tuple(_text(each) for each in explained.documents), rules, explained.issues)
+            shown = tuple(_text(each) for each in explained.documents)
+            return Tried(shown, rules, explained.issues, records=_counted(adapter, raw, context))
         found = adapter.to_shared(raw, context)
     except AdapterError as error:
         return Tried(refused=error)
     chosen = found.documents[record - 1 : record]
-    return Tried(tuple(_text(each.document) for each in chosen), (), found.issues, absent=not chosen)
+    shown = tuple(_text(each.document) for each in chosen)
+    return Tried(shown, (), found.issues, absent=not chosen, records=found.records)
+
+
+def _counted(adapter: Adapter, raw: bytes, context: Context) -> Records | None:
+    try:
+        return adapter.to_shared(raw, context).records
+    except AdapterError:
+        return None
 
 
 def _text(value: Any) -> str:

@@ -14,6 +14,7 @@ from fastapi.openapi.utils import get_openapi
 from adapters.registry import ADAPTERS
 from gateway.delivery.base import BOUNDS
 from gateway.delivery.lookup import KINDS, REPLAYABLE
+from gateway.http.answer_schemas import ANSWERS
 
 _JSON: Final = "application/json"
 _FILES: Final = sorted({media_type for adapter in ADAPTERS.values() for media_type in adapter.media_types})
@@ -271,6 +272,11 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
     if method in ("post", "put") and path in BODIES:
         content = {media_type: {"schema": schema} for media_type, schema in BODIES[path].items()}
         operation["requestBody"] = {"required": True, "content": content}
+    if method == "post" and path in ANSWERS:
+        status, schema = ANSWERS[path]
+        operation["responses"][status] = operation["responses"].get(status, {"description": "Pris."}) | {
+            "content": {_JSON: {"schema": schema}}
+        }
     problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     operation["responses"].pop("422", None)
     operation["responses"]["4XX"] = {"description": "Refusé, avec la raison (RFC 9457)", "content": problem}

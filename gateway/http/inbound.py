@@ -63,6 +63,7 @@ async def try_adapter(
     return {
         "documents": [{"line": each.source.line, "document": each.document} for each in translation.documents],
         "warnings": [issue_body(issue) for issue in translation.issues],
+        "records": admission.records_told(translation),
     }
 
 

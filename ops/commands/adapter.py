@@ -121,7 +121,8 @@ def try_adapter(
     faults = sum(bool(validate(Kind(each.document["kind"]), each.document)) for each in translation.documents)
     if as_json:
         told = [asdict(issue) for issue in translation.issues]
-        say.result({"documents": documents, "issues": told, "records": showing.records_json(translation.records)})
+        counted = translation.records.as_document() if translation.records else None
+        say.result({"documents": documents, "issues": told, "records": counted})
         raise typer.Exit(1 if faults else 0)
     say.result(documents)
     showing.issues(translation.issues, file)

@@ -102,23 +102,7 @@ def records(found: Records | None, file: Path) -> None:
             markup=False,
             soft_wrap=True,
         )
-    say.stderr.print(records_text(found))
-
-
-def records_text(found: Records) -> str:
-    """The records of a file as one sentence."""
-    return (
-        f"{found.read} enregistrement(s) lu(s) : {found.used} repris, {found.refused} refusé(s), "
-        f"{len(found.set_aside)} écarté(s) par « when »."
-    )
-
-
-def records_json(found: Records | None) -> dict[str, Any] | None:
-    """The records of a file as plain values."""
-    if found is None:
-        return None
-    aside = [{"record": each.reference, "line": each.line} for each in found.set_aside]
-    return {"read": found.read, "used": found.used, "refused": found.refused, "set_aside": aside}
+    say.stderr.print(found.sentences[0])
 
 
 def unmapped(found: Sequence[Unmapped]) -> None:
@@ -162,10 +146,10 @@ def coverage(translation: Translation, *, as_json: bool) -> None:
     """Show what became of each element of a file; the elements of a record that is left out were read, and are counted."""
     found, counted = translation.coverage, translation.records
     if as_json:
-        say.result(found.as_document() | {"records": records_json(counted)})
+        say.result(found.as_document() | {"records": counted.as_document() if counted else None})
         return
     if counted:
-        say.stdout.print(records_text(counted))
+        say.stdout.print(counted.sentences[0])
         if counted.used < counted.read:
             say.stdout.print(
                 "Les nombres ci-dessous sont ceux du fichier lu, enregistrements non repris compris. "

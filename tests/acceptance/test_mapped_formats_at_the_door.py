@@ -16,6 +16,7 @@ import pytest
 import adapters
 from adapters.mapping.yaml_lines import read_yaml
 from adapters.registry import ADAPTERS
+from gateway.http.answer_schemas import ANSWERS
 
 FOLDER = Path(adapters.__file__).parent
 SAMPLES = {
@@ -49,6 +50,31 @@ def test_a_mapped_file_is_tried_and_nothing_is_kept(desk: Any, name: str) -> Non
     )
     subjects = [each["document"]["subject"] for each in answer["documents"]]
     assert ("OLIVARDE", ["Zoé", "Ana"]) == (subjects[0]["birth_name"], subjects[0]["given_names"])
+
+
+def test_the_sender_is_told_how_many_records_no_rule_takes(desk: Any) -> None:
+    """Sent or only tried: those that a `when` leaves out are counted and placed, as the API's description says."""
+    raw = (FOLDER / "ccas_suivi" / "samples" / "orientations" / "partner.xlsx").read_bytes()
+    headers = {"Content-Type": ADAPTERS["ccas-suivi"].media_types[0]}
+    described = {path: jsonschema.Draft202012Validator(schema) for path, (_, schema) in ANSWERS.items()}
+    for path in ("/v1/inbound/{adapter_name}", "/v1/adapters/{adapter_name}/translate"):
+        answer = desk.done("ccas", "POST", path.format(adapter_name="ccas-suivi"), content=raw, headers=headers)
+        assert [] == list(described[path].iter_errors(answer))
+        records = answer["records"]
+        assert [{"record": "3", "line": 6}] == records["set_aside"]
+        assert records["read"] == records["used"] + records["refused"] + records["set_aside_count"]
+        assert "1 écarté(s) par « when »." in records["message"]
+
+
+def test_a_file_of_which_no_rule_takes_anything_says_so(desk: Any, refused: Callable[..., dict[str, Any]]) -> None:
+    """Nothing is taken in, and the reason is not a list of faults: every record was set aside."""
+    lines = (FOLDER / "cnaf_contacts" / "samples" / "hubee" / "partner.csv").read_bytes().splitlines(keepends=True)
+    answer = desk.call(
+        "caf", "POST", "/v1/inbound/cnaf-contacts", content=lines[0] + lines[3], headers={"Content-Type": "text/csv"}
+    )
+    body = refused(answer, 422, "document_invalid")
+    assert "1 enregistrement(s) lu(s) : 0 repris, 0 refusé(s), 1 écarté(s) par « when »." in body["detail"]
+    assert [{"record": "1", "line": 2}] == body["records"]["set_aside"]
 
 
 def test_a_damaged_table_is_answered_with_places(desk: Any, refused: Callable[..., dict[str, Any]]) -> None:

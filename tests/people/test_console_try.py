@@ -76,3 +76,14 @@ async def test_a_program_shows_its_documents_and_remarks(house: Callable[..., An
     assert answer.status_code == 200
     assert "&#34;kind&#34;: &#34;referral&#34;" in answer.text
     assert "DIFSOC" in answer.text
+
+
+async def test_the_records_that_no_rule_takes_are_counted_and_placed(house: Callable[..., Any]) -> None:
+    """Whichever record is shown, the page counts those of the whole file and says where those set aside are."""
+    raw = (files("adapters") / "cnaf_contacts" / "samples" / "hubee" / "partner.csv").read_bytes()
+    async with house() as home:
+        claire = await home.signed_in("claire", "operator", partner=PARTNER)
+        answer = await claire.upload("/console/try", {"format": "cnaf-contacts", "record": "1"}, raw)
+    assert answer.status_code == 200
+    assert "1 écarté(s) par « when »." in answer.text
+    assert "n° 3 (ligne 4)." in answer.text

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import Final
 
-from adapters.base import AdapterError, Context, Source, Translated, Translation, warning
+from adapters.base import AdapterError, Context, Records, Source, Translated, Translation, warning
 from adapters.csv_cells import decode, read_rows, write_rows
 from adapters.report import Tally, read_rules, shown_name
 from adapters.tables import Table
@@ -46,6 +46,7 @@ class Template:
         rows = read_rows(text, COLUMNS)
         _, header = next(rows)
         documents = []
+        refused = 0
         for line, found in rows:
             # Count every cell: what the list does not name is told, never lost in silence.
             for name, cell in zip(header, found, strict=True):
@@ -56,7 +57,11 @@ class Template:
             document = self._referral(dict(zip(header, found, strict=True)), line, issues, context)
             if document:
                 documents.append(Translated(document, Source(line, None)))
-        return Translation(tuple(documents), tuple(issues), tally.coverage())
+            else:
+                refused += 1
+        # Each row gave a document or was refused with an issue; a row left out without one would be counted as set aside.
+        counted = Records(len(documents), refused, ())
+        return Translation(tuple(documents), tuple(issues), tally.coverage(), records=counted)
 
     def to_partner(self, documents: Sequence[Document]) -> bytes:
         """

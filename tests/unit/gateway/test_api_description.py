@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from gateway.app import create_app
 from gateway.composition import assemble
+from gateway.http.answer_schemas import ANSWERS
 from gateway.http.description import BODIES
 from gateway.keys import Keys, generate
 from gateway.settings import Settings
@@ -38,6 +40,16 @@ def test_every_described_body_belongs_to_a_route_that_exists(description: dict[s
     for path in BODIES:
         operations = description["paths"][path]
         assert "requestBody" in (operations.get("post") or operations["put"])
+
+
+def test_every_described_answer_belongs_to_a_route_that_exists(description: dict[str, Any]) -> None:
+    """The answers to what is sent are described, the counts of records included; a large file has an answer of its own."""
+    for path, (status, schema) in ANSWERS.items():
+        jsonschema.Draft202012Validator.check_schema(schema)
+        content = description["paths"][path]["post"]["responses"][status]["content"]
+        assert {"application/json": {"schema": schema}} == content
+    taken, kept = ANSWERS["/v1/inbound/{adapter_name}"][1]["anyOf"]
+    assert "records" in taken["properties"] and "progress" in kept["required"]
 
 
 CREATES_NOTHING = {
