@@ -8,53 +8,82 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-COMMANDS: Mapping[str, tuple[str, str]] = {
-    "serve": ("serve", "app"),
-    "demo": ("demo", "app"),
-    "init": ("doctor", "init_app"),
-    "migrate": ("doctor", "migrate_app"),
-    "doctor": ("doctor", "app"),
-    "partner": ("partner", "app"),
-    "system": ("system", "app"),
-    "connect": ("connect", "app"),
-    "exchange": ("exchange", "app"),
-    "keys": ("keys", "app"),
-    "user": ("user", "app"),
-    "convention": ("convention", "app"),
-    "gate": ("gate", "app"),
-    "adapter": ("adapter", "app"),
-    "quarantine": ("quarantine", "app"),
-    "ledger": ("ledger", "app"),
-    "directory": ("directory", "app"),
-    "person": ("person", "app"),
-    "schema": ("schema", "app"),
-    "bench": ("bench", "app"),
-    "faults": ("faults", "app"),
+
+class Entry(NamedTuple):
+    """A command: the file of `ops/commands` it is in, its name there, and its title, which the list of commands shows."""
+
+    module: str
+    name: str
+    title: str
+
+
+COMMANDS: Mapping[str, Entry] = {
+    "serve": Entry("serve", "app", "Démarrer la passerelle (réglages : variables TDU_…). / Start the gateway."),
+    "demo": Entry(
+        "demo",
+        "app",
+        "Raconter le travail principal avec trois partenaires fictifs. / Tell the main job with three fictitious partners.",
+    ),
+    "init": Entry(
+        "doctor",
+        "init_app",
+        "Créer les clés qui manquent et préparer la base. / Make the missing keys and prepare the database.",
+    ),
+    "migrate": Entry(
+        "doctor", "migrate_app", "Mettre la base à la dernière version. / Bring the database to the newest version."
+    ),
+    "doctor": Entry(
+        "doctor",
+        "app",
+        "Dire ce qui ne va pas : réglages, clés, base, bus. / Say what is wrong: settings, keys, database, bus.",
+    ),
+    "partner": Entry("partner", "app", "Les organisations de l'échange. / The organisations in the exchange."),
+    "system": Entry("system", "app", "Les logiciels des organisations. / The organisations' software."),
+    "connect": Entry("connect", "app", "Chez le partenaire : essayer le raccordement. / Try the connection."),
+    "exchange": Entry("exchange", "app", "Suivre et rejouer les échanges. / Follow and replay exchanges."),
+    "keys": Entry("keys", "app", "Les clés de la passerelle. / The gateway's own keys."),
+    "user": Entry("user", "app", "Les personnes de la console. / The people of the console."),
+    "convention": Entry("convention", "app", "Les conventions de partage. / The sharing agreements."),
+    "gate": Entry("gate", "app", "La porte : ce qui peut sortir. / The gate: what may leave."),
+    "adapter": Entry("adapter", "app", "Les formats des partenaires. / The partners' formats."),
+    "quarantine": Entry("quarantine", "app", "Les fichiers refusés, gardés pour aider. / Refused files, kept to help."),
+    "ledger": Entry("ledger", "app", "Le journal des preuves. / The ledger of proofs."),
+    "directory": Entry("directory", "app", "L'annuaire des services. / The directory of services."),
+    "person": Entry("person", "app", "Les droits d'une personne. / A person's rights."),
+    "schema": Entry("schema", "app", "Le langage commun. / The shared language."),
+    "bench": Entry(
+        "bench",
+        "app",
+        "Mesurer ; les chiffres d'un même passage se comparent entre eux. / Measure; figures of one run compare.",
+    ),
+    "faults": Entry("faults", "app", "Les pannes provoquées. / Faults made on purpose."),
 }
-"""Each command, the file of `ops/commands` it is in, and its name there."""
+"""Each command; a test says that the titles are those that the files give themselves."""
 
 
 class Commands(TyperGroup):
-    """Reads a command's file when the command is used: verifying a log does not load a web server."""
+    """Reads a command's file when the command is used: neither the list of commands nor verifying a log loads a web server."""
 
-    def list_commands(self, ctx: Any) -> list[str]:
-        """Name the commands, in the order of the table."""
-        return list(COMMANDS)
+    def __init__(self, **attributes: Any) -> None:
+        """Hold the titles; `attributes` are Typer's."""
+        titles = {name: TyperCommand(name, help=entry.title) for name, entry in COMMANDS.items()}
+        super().__init__(**{**attributes, "commands": titles})
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Find one command, or None."""
-        if cmd_name not in COMMANDS:
-            return None
-        module, name = COMMANDS[cmd_name]
-        command = get_command(getattr(import_module(f"ops.commands.{module}"), name))
-        command.name = cmd_name
-        return command
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command that was typed, whole."""
+        name, titled, rest = super().resolve_command(ctx, args)
+        if name is None:
+            return name, titled, rest
+        entry = COMMANDS[name]
+        command = get_command(getattr(import_module(f"ops.commands.{entry.module}"), entry.name))
+        command.name = name
+        return name, command, rest
 
 
 app = typer.Typer(

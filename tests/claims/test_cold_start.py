@@ -1,0 +1,37 @@
+"""What a process loads before it works: a command reads its own file, and a role what it needs, because reading costs seconds."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib import import_module
+
+from typer.main import get_command
+
+from ops.cli import COMMANDS
+
+
+def _loaded(program: str) -> set[str]:
+    """The packages that a fresh interpreter holds once it ran `program`."""
+    told = "import sys; print(*{name.split('.')[0] for name in sys.modules})"
+    code = f"{program}\n{told}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_the_list_of_commands_reads_no_command() -> None:
+    """`tdu --help` shows the titles with neither a web server, nor a database, nor a file of any command."""
+    loaded = _loaded(
+        "from typer.testing import CliRunner\nfrom ops.cli import app\nCliRunner().invoke(app, ['--help'])"
+    )
+    assert {"typer", "ops"} <= loaded
+    assert loaded.isdisjoint({"gateway", "adapters", "consent", "schemas", "fastapi", "sqlalchemy", "pydantic"})
+
+
+def test_the_list_of_commands_says_what_the_commands_say() -> None:
+    """The title of each command in the list is the one that its own help begins with."""
+    own = {
+        name: get_command(getattr(import_module(f"ops.commands.{entry.module}"), entry.name)).help
+        for name, entry in COMMANDS.items()
+    }
+    assert own == {name: entry.title for name, entry in COMMANDS.items()}
