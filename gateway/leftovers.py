@@ -23,6 +23,7 @@ from gateway.store.tables import (
     assertion_jtis,
     deliveries,
     delivery_attempts,
+    directory_capacities,
     documents,
     elsewhere,
     flow_pieces,
@@ -63,7 +64,10 @@ async def person_sessions(services: Services, now: datetime, _limit: int) -> int
 
 
 async def answers(services: Services, now: datetime, limit: int) -> int:
-    """Forget the answers kept for idempotency, messages taken long ago, counts of past days, and names elsewhere of what is gone."""
+    """
+    Forget the answers kept for idempotency, messages taken long ago, counts of past days, names elsewhere of what is gone, and
+    places that were declared until a day that is over.
+    """
     gone = ~sa.or_(
         sa.exists().where(documents.c.id == elsewhere.c.id), sa.exists().where(deliveries.c.id == elsewhere.c.id)
     )
@@ -76,6 +80,8 @@ async def answers(services: Services, now: datetime, limit: int) -> int:
         done += await delete_rows(services, table, column < instant(now - days * _DAY), limit)
     # Days and minutes both begin with their date.
     old = volumes.c.period < instant(now - _VOLUME_DAYS * _DAY)[:10]
+    over = directory_capacities.c.until < instant(now - _DAY)[:10]
+    done += await delete_rows(services, directory_capacities, over, limit)
     return done + await delete_rows(services, volumes, old, limit)
 
 

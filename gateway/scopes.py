@@ -33,13 +33,16 @@ _OF_ROLE = {
             Scopes.DELIVERY_MANAGE,
             Scopes.EXCHANGE_READ,
             Scopes.DIRECTORY_READ,
+            Scopes.DIRECTORY_WRITE,
             Scopes.CONVENTION_WRITE,
             Scopes.CONSENT_SEND,
             Scopes.VALIDATE,
         }
     ),
     "auditor": frozenset({Scopes.LEDGER_READ, Scopes.BREAK_GLASS_REVIEW}),
-    "administrator": frozenset({Scopes.CONVENTION_WRITE, Scopes.PERSON_MANAGE, Scopes.VALIDATE}),
+    "administrator": frozenset(
+        {Scopes.CONVENTION_WRITE, Scopes.PERSON_MANAGE, Scopes.VALIDATE, Scopes.DIRECTORY_READ, Scopes.DIRECTORY_WRITE}
+    ),
 }
 
 _OF_KIND = {

@@ -229,9 +229,11 @@ class InProcess:
     http: httpx.AsyncClient
     app: FastAPI
 
-    async def partner(self, siret: str, name: str, client_id: str, adapter: str = "shared-json") -> Partner:
+    async def partner(
+        self, siret: str, name: str, client_id: str, adapter: str = "shared-json", roles: Sequence[str] = ("partner",)
+    ) -> Partner:
         """Register an organisation with one software, with keys of its own."""
-        return await Partner.registered(self.gateway, self.http, siret, name, client_id, adapter)
+        return await Partner.registered(self.gateway, self.http, siret, name, client_id, adapter, roles=roles)
 
 
 @pytest.fixture

@@ -54,6 +54,11 @@ class Scopes(StrEnum):
         "Chercher un service dans l'annuaire",
         "Look for a service in the directory",
     )
+    DIRECTORY_WRITE = (
+        "directory:write",
+        "Déclarer les places libres de ses services",
+        "Declare the open places of one's services",
+    )
     CONVENTION_WRITE = (
         "convention:write",
         "Proposer, signer et révoquer des conventions",

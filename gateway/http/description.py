@@ -14,6 +14,7 @@ from fastapi.openapi.utils import get_openapi
 from adapters.registry import ADAPTERS
 from gateway.delivery.base import BOUNDS
 from gateway.delivery.lookup import KINDS, REPLAYABLE
+from gateway.directory.capacity import MOST
 from gateway.http.answer_schemas import ANSWERS
 
 _JSON: Final = "application/json"
@@ -182,6 +183,15 @@ _OVERLAP: Final = {
     "properties": {"overlap_hours": {"type": "integer", "minimum": 0, "maximum": 168, "default": 24}},
 }
 
+_CAPACITY: Final = {
+    "type": "object",
+    "required": ["places", "until"],
+    "properties": {
+        "places": {"type": "integer", "minimum": 0, "maximum": MOST},
+        "until": {"type": "string", "format": "date", "description": "Dernier jour compris, d'ici un an au plus."},
+    },
+}
+
 _PERSON: Final[dict[str, Any]] = {
     "subject": {"description": "La personne, ou {pseudonym} avec partner.", "$ref": "/schemas/person/v1.json"},
     "partner": {"type": "string", "description": "SIRET de l'organisation qui connaît le pseudonyme."},
@@ -225,6 +235,7 @@ BODIES: Final[dict[str, dict[str, Any]]] = {
     "/v1/sources/{client_id}": {_JSON: _SOURCE},
     "/v1/sources/{client_id}/secret": {_JSON: _RENEWED_SECRET},
     "/v1/hooks/{client_id}": {_JSON: _OBJECT},
+    "/v1/services/{service_id}/capacity": {_JSON: _CAPACITY},
     "/v1/validate/{kind}": {_JSON: _OBJECT},
     "/v1/inbound/{adapter_name}": {key: {"type": "string", "format": "binary"} for key in _FILES},
     "/v1/adapters/{adapter_name}/translate": {key: {"type": "string", "format": "binary"} for key in _FILES},

@@ -491,3 +491,13 @@ directory_facets = sa.Table(
     sa.Column("value", sa.String(120), primary_key=True),
     sa.Column("service_id", sa.String(200), primary_key=True, index=True),
 )
+
+directory_capacities = sa.Table(
+    "directory_capacities",
+    metadata,
+    sa.Column("service_id", sa.String(200), primary_key=True, comment="kept when its source is imported again"),
+    sa.Column("places", sa.Integer, nullable=False, comment="open when it was declared"),
+    sa.Column("until", sa.String(10), nullable=False, index=True, comment="last day on which it holds (Paris)"),
+    sa.Column("declared_by", sa.String(14), nullable=False),
+    sa.Column("declared_at", Instant, nullable=False),
+)

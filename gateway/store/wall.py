@@ -58,6 +58,7 @@ SHARED: Final[Mapping[str, str]] = {
     "directory_structures": "public data, about nobody",
     "directory_services": "as directory_structures",
     "directory_facets": "as directory_structures",
+    "directory_capacities": "as directory_structures: declared to be seen by all",
     "ledger_tiles": "public",
     "ledger_checkpoints": "public",
     "ledger_policies": "public",

@@ -14,7 +14,7 @@ from adapters.cnaf_rsa.fictitious import fictitious_flow
 
 CAF, DEPARTEMENT, ASSOCIATION, CCAS = "99900001100018", "99900002900010", "99900003700013", "99900004500016"
 
-NOBODYS = {"adapter_name": "shared-json", "kind": "referral"}
+NOBODYS = {"adapter_name": "shared-json", "kind": "referral", "service_id": "source--1"}
 """Parameters of addresses that identify nothing of a partner."""
 
 OFFICES = {"ledger:read", "person:manage"}

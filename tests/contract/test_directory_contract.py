@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from gateway.crossing import Crossing
+from gateway.directory.capacity import Declaration, declare, today, withdraw
 from gateway.directory.naming import name_recipients
 from gateway.directory.reading import read
-from gateway.directory.store import replace, search
-from gateway.store.database import Database
+from gateway.directory.store import UNKNOWN, replace, search
+from gateway.errors import Problem
+from gateway.store.database import Database, instant
 from gateway.store.tables import metadata
 from schemas import Kind
 
@@ -41,6 +44,9 @@ def service(number: int, source: str = "valombre", **more: Any) -> dict[str, Any
     }
 
 
+NOW = datetime(2026, 11, 30, 23, 30, tzinfo=UTC)
+"""It is 1 December in France."""
+TODAY = today(NOW)
 STRUCTURES = [structure(1, siret="99900004500016", code_insee="39300"), structure(2)]
 SERVICES = [
     service(
@@ -76,7 +82,7 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 
 async def ids(database: Database, **asked: Any) -> list[str]:
     async with database.read() as tx:
-        criteria = {"theme": None, "public": None, "commune": None, "after": "", "limit": 50} | asked
+        criteria = {"today": TODAY, "limit": 50} | asked
         return [each["id"].removeprefix("valombre--") for each in await search(tx, **criteria)]
 
 
@@ -100,10 +106,66 @@ async def test_a_search_finds_what_serves(database: Database, asked: dict[str, A
     assert expected == await ids(database, **asked)
 
 
+async def test_declared_places_are_found_until_their_day(database: Database) -> None:
+    """At least so many places, declared and in force; what is over is unknown as what was never declared; a new word replaces it."""
+    async with database.write() as tx:
+        for number, places, until in (
+            (1, 2, "2026-12-01"),
+            (2, 0, "2026-12-31"),
+            (3, 9, "2026-12-31"),
+            (3, 4, "2026-12-31"),
+        ):
+            await declare(tx, f"valombre--{number}", Declaration(places, until), "99900004500016", NOW)
+        await declare(tx, "valombre--4", Declaration(5, "2026-11-30"), "99900004500016", NOW)
+    found = {asked: await ids(database, capacity=asked) for asked in ("0", "1", "4", "5", UNKNOWN)}
+    assert {"0": ["1", "2", "3"], "1": ["1", "3"], "4": ["3"], "5": [], UNKNOWN: ["4"]} == found
+    assert ["1"] == await ids(database, capacity="1", public="familles")
+    assert (["3"], ["1", "4"]) == (
+        await ids(database, capacity="1", today="2026-12-02"),
+        await ids(database, capacity=UNKNOWN, today="2026-12-02"),
+    )
+    assert ["1", "2", "3", "4"] == await ids(database)
+
+
+async def test_declared_places_stay_when_their_source_is_imported_again(database: Database) -> None:
+    """They are not the source's: a new file replaces records, and not what organisations declared."""
+    async with database.write() as tx:
+        await declare(tx, "valombre--1", Declaration(2, "2026-12-31"), "99900004500016", NOW)
+        await replace(tx, read(json.dumps(STRUCTURES).encode(), json.dumps(SERVICES[:2]).encode()))
+        shown = [each["capacity"] for each in await search(tx, today=TODAY, limit=2)]
+        declared = {"places": 2, "until": "2026-12-31", "declared_by": "99900004500016", "declared_at": instant(NOW)}
+        assert [declared, None] == shown
+        assert [True, False] == [await withdraw(tx, "valombre--1") for _ in range(2)]
+    assert ["1", "2"] == await ids(database, capacity=UNKNOWN)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"places": -1},
+        {"places": 10_001},
+        {"places": True},
+        {"places": "4"},
+        {"until": "2026-11-30"},
+        {"until": "2027-12-03"},
+        {"until": "31/12/2026"},
+        {"until": "20261231"},
+        {"until": None},
+    ],
+    ids=str,
+)
+def test_a_declaration_that_cannot_be_true_is_refused(wrong: dict[str, Any]) -> None:
+    """Places are a number, and the day is today at the earliest, a year ahead at the latest."""
+    right = {"places": 0, "until": "2026-12-01"}
+    assert Declaration(0, "2026-12-01") == Declaration.of(right, NOW)
+    with pytest.raises(Problem, match="malformed_request"):
+        Declaration.of(right | wrong, NOW)
+
+
 async def test_the_name_of_a_contact_is_left_at_the_door(database: Database) -> None:
     """What is kept is the record without the natural person in it, beside its structure."""
     async with database.read() as tx:
-        [first, *_] = await search(tx, theme=None, public=None, commune=None, after="", limit=1)
+        [first] = await search(tx, today=TODAY, limit=1)
     assert "contact_nom_prenom" not in first
     assert {"id": "valombre--s1", "nom": "Structure fictive 1", "siret": "99900004500016"} == first["structure"]
 

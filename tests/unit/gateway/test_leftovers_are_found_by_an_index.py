@@ -9,10 +9,16 @@ import sqlalchemy as sa
 
 from gateway.leftovers import deletion
 from gateway.store.database import Database
-from gateway.store.tables import delivery_attempts, idempotency_keys, inbox, volumes
+from gateway.store.tables import delivery_attempts, directory_capacities, idempotency_keys, inbox, volumes
 from ops.migrations import migrate
 
-DUE = (idempotency_keys.c.created_at, inbox.c.received_at, delivery_attempts.c.attempted_at, volumes.c.period)
+DUE = (
+    idempotency_keys.c.created_at,
+    inbox.c.received_at,
+    delivery_attempts.c.attempted_at,
+    volumes.c.period,
+    directory_capacities.c.until,
+)
 
 pytestmark = pytest.mark.anyio
 

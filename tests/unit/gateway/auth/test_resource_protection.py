@@ -272,6 +272,7 @@ def test_every_scope_says_in_two_languages_what_it_opens() -> None:
         "delivery:manage",
         "exchange:read",
         "directory:read",
+        "directory:write",
         "convention:write",
         "ledger:read",
         "person:manage",
