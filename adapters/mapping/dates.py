@@ -111,14 +111,14 @@ def with_time(zone: str = "Europe/Paris") -> Step:
 
 def as_rank(zone: str = "Europe/Paris") -> Step:
     """
-    Dates with an hour as a rank that grows with time, the count of ten minutes since 2020: the shared `sequence` of a
-    status that its partner does not number. It stays under a million until 2039. Raises `ValueError` for an unknown zone.
+    Dates with an hour as a rank that grows with time, the seconds since 2020: the shared `sequence` of a status that its
+    partner does not number. It stays in 32 bits, as the schema wants, until 2088. Raises `ValueError` for an unknown zone.
     """
     read_time = with_time(zone).read
 
     def read(text: str, notes: Notes) -> int:
         since = datetime.fromisoformat(read_time(text, notes)) - _RANK_EPOCH
-        return max(0, int(since.total_seconds()) // 600)
+        return max(0, int(since.total_seconds()))
 
     return Step(read, lambda value: "")
 

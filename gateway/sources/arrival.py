@@ -66,41 +66,54 @@ async def take_in(raw: bytes, adapter: str, who: Sender, services: Services) -> 
     """
     Take one message in; durable when it returns what became of it. Bringing it again changes nothing.
 
-    Raises `Problem`: `is_final` says whether the message itself is refused, and it is then in quarantine.
+    Raises `Problem`: `is_final` says whether the message itself is refused, and it is then in quarantine, unless it is a status
+    that a newer one replaced.
     """
     if isinstance(adapters.get(adapter), Streaming) and len(raw) > services.settings.sync_file_bytes:
         return await _for_a_task(raw, adapter, who, services)
-    organisation = {"siret": who.caller.partner, "name": who.name}
     digest = services.vault.request_digest(who.caller.client_id.encode(), adapter.encode(), raw)
     attempt = Attempt(who.caller.client_id, digest.hex(), digest)
     try:
-        for _ in range(5):
-            try:
-                acceptance = await receive(
-                    raw,
-                    adapter=adapters.get(adapter),
-                    sender=organisation,
-                    caller=who.caller,
-                    attempt=attempt,
-                    services=services,
-                )
-            except Problem as problem:
-                if problem.code != STALE:
-                    raise
-                # A number that we gave, and that another update took in the meantime: it is ours to give the next.
-                continue
-            if acceptance.body["invalid"]:
-                await set_aside(raw, adapter, "document_invalid", who.caller, services)
-            return dict(acceptance.body)
-        raise busy()
+        body = await _received(raw, adapter, who, attempt, services)
+        if body["invalid"]:
+            await set_aside(raw, adapter, "document_invalid", who.caller, services)
+        return body
     except FileRefused as refusal:
         told = admission.refused(refusal)
         told.extra["quarantine"] = await set_aside(raw, adapter, refusal.code, who.caller, services)
         raise told from refusal
     except Problem as problem:
-        if is_final(problem):
+        if is_final(problem) and problem.code != STALE:  # what a newer status replaced has nothing to be examined
             problem.extra["quarantine"] = await set_aside(raw, adapter, problem.code, who.caller, services)
         raise
+
+
+async def _received(raw: bytes, adapter: str, who: Sender, attempt: Attempt, services: Services) -> dict[str, Any]:
+    """
+    Hand a message to `receive`, again when a number that we gave its status was taken by another one in the meantime.
+
+    Raises `Problem`: stale_status when it is the system itself that numbers, and this status is older than what was sent.
+    """
+    organisation = {"siret": who.caller.partner, "name": who.name}
+    told = ""
+    for _ in range(5):
+        try:
+            acceptance = await receive(
+                raw,
+                adapter=adapters.get(adapter),
+                sender=organisation,
+                caller=who.caller,
+                attempt=attempt,
+                services=services,
+            )
+        except Problem as problem:
+            # Refused twice for the same newest number: ours would have been the one after it.
+            if problem.code != STALE or problem.detail_en == told:
+                raise
+            told = problem.detail_en
+        else:
+            return dict(acceptance.body)
+    raise busy()
 
 
 async def _for_a_task(raw: bytes, adapter: str, who: Sender, services: Services) -> dict[str, Any]:

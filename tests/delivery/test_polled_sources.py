@@ -16,7 +16,7 @@ import pytest
 import sqlalchemy as sa
 
 from gateway.sources import store
-from gateway.store.tables import exchanges
+from gateway.store.tables import deliveries, exchanges, quarantine
 from ops.services.authority import Authority
 from ops.services.receiver import Call, Receiver, Response, receiving
 
@@ -54,7 +54,7 @@ class Dora:
         return 200, {}, json.dumps(body).encode()
 
 
-def row(referral: str, status: str, minutes: int) -> dict[str, Any]:
+def row(referral: str, status: str, minutes: float) -> dict[str, Any]:
     """A change, some minutes from now."""
     at = (datetime.now(UTC) + timedelta(minutes=minutes)).isoformat()
     return {"emplois_sync_uid": referral, "status": status, "processing_date": at, "updated_at": at}
@@ -118,6 +118,17 @@ async def referred(world: Any, partner: Any, person: dict[str, Any] | None = Non
     return str(next(each["document"]["id"] for each in box["deliveries"] if each["id"] == delivery))
 
 
+async def referred_by_hand(world: Any, partner: Any) -> str:
+    """A referral that was handed over, in a world whose loops do not run: its delivery is carried by the test."""
+    delivery = await world.send(partner)
+    services = world.runtime.services
+    async with services.database.write() as tx:
+        await tx.execute(sa.update(deliveries).where(deliveries.c.id == delivery).values(state="available"))
+    box = await partner.done("GET", "/v1/mailbox")
+    await partner.done("POST", f"/v1/mailbox/{delivery}/ack")
+    return str(next(each["document"]["id"] for each in box["deliveries"] if each["id"] == delivery))
+
+
 async def ask(world: Any, partner: Any) -> None:
     """Ask a partner's system once, to the end."""
     await world.runtime.collector.ask(partner.client_id)
@@ -152,6 +163,33 @@ async def test_changes_are_asked_from_the_last_one_and_taken_once(
     last = datetime.fromisoformat(dora.rows[5]["updated_at"])
     assert last - timedelta(seconds=3) == datetime.fromisoformat(dora.asked[0]["updated_after"][0])
     assert [*referrals, referrals[1]] == [each.about for each in await sent_by(world, partner)]
+
+
+async def test_changes_that_follow_closely_all_leave_and_an_older_one_stops_nothing(
+    sleeping_world: Any, server: Receiver
+) -> None:
+    """Two changes a second apart are two statuses; one that comes after a newer one is left, and what is behind it is taken."""
+    world, dora = sleeping_world, Dora()
+    server.answer = dora.answer
+    partner = await asked_system(world, server, "dora", token="jeton-de-dora")
+    services = world.runtime.services
+    first, second = [await referred_by_hand(world, partner) for _ in range(2)]
+    dora.rows = [row(first, "OUVERTE", -100)]
+    await ask(world, partner)
+    dora.rows = [row(first, "VALIDÉE", -100 + 1 / 60)]
+    await ask(world, partner)
+    assert [first, first] == [each.about for each in await sent_by(world, partner)]
+    before_last = datetime.fromisoformat(dora.rows[0]["updated_at"]) - timedelta(seconds=2)
+    late = row(first, "REFUSÉE", 0) | {"updated_at": before_last.isoformat()}
+    dora.rows = [late, row(second, "VALIDÉE", -90)]
+    await ask(world, partner)
+    shown = await partner.done("GET", f"/v1/sources/{partner.client_id}")
+    assert ([first, first, second], None) == (
+        [each.about for each in await sent_by(world, partner)],
+        shown["last_error"],
+    )
+    async with services.database.read() as tx:
+        assert not (await tx.execute(sa.select(quarantine).where(quarantine.c.sender == partner.siret))).all()
 
 
 async def test_a_run_that_was_cut_goes_on_where_it_was_left(sleeping_world: Any, server: Receiver) -> None:
