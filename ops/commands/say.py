@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 _WIDEST = 60
 
-stderr = Console(stderr=True, highlight=False)
+stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 stdout = Console(highlight=False, soft_wrap=True)
 
 

@@ -18,6 +18,7 @@ from adapters.base import AdapterError
 from adapters.csv_cells import decode, raw_rows
 from adapters.hardened_xlsx import read_sheet
 from adapters.mapping.grammar import mapping_schema
+from ops.kit.hints import hint
 from schemas.identity import fold
 
 NAME: Final = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
@@ -50,12 +51,19 @@ _PROPOSALS: Final[dict[str, Proposal]] = {
         ("adresse rue adresse1", "subject.address.lines[]", "{}"),
         ("codepostal cp", "subject.address.postcode", "{{ from: {}, do: code_postal }}"),
         ("ville commune", "subject.address.commune", "{{ from: {}, do: texte }}"),
-        ("matricule matriculecaf numeroallocataire numerocaf ncaf nallocataire allocataire",
+        ("matricule matriculecaf numeroallocataire numeroallocatairecaf numerocaf ncaf nallocataire nallocatairecaf allocataire",
          "subject.identifiers[scheme=caf_matricule].value", "{{ from: {}, do: {{ zeros: 7 }} }}"),
         ("observations observation commentaire commentaires remarques", "notes", "{{ from: {}, do: texte_long }}"),
     )
     for word in words.split()
 }  # fmt: skip
+
+
+_TO_DECIDE: Final = (
+    "# Chaque colonne ci-dessous attend votre choix : lui donner une place dans « fields », ou écrire pourquoi elle est laissée.",
+    "# Toutes les places : tdu schema places referral ; celles d'un mot : tdu schema places referral --search naissance",
+    "ignored:",
+)
 
 
 def make(name: str, form: str, into: Path) -> Path:
@@ -207,7 +215,7 @@ def _draft_text(title: str, form: str, described: str, columns: list[str]) -> st
     key = next((each for each in left if "dossier" in fold(each) or fold(each).startswith("id")), columns[0])
     if key in left:  # written too, so that what comes back is recognised
         fields.insert(0, f"      reference: {_quoted(key)}")
-    ignored = [f"  {_quoted(column)}: À décider, avec le partenaire" for column in left if column != key]
+    ignored = [f"  {_quoted(column)}: À décider, avec le partenaire{hint(column)}" for column in left if column != key]
     return "\n".join(
         [
             "# yaml-language-server: $schema=../mapping.schema.json",
@@ -223,7 +231,7 @@ def _draft_text(title: str, form: str, described: str, columns: list[str]) -> st
             "    fields:",
             *(fields or ["      # aucune colonne n'a un nom habituel : choisissez une place pour chacune",
                          f"      subject.birth_name: {_quoted(columns[0])}"]),
-            *(["ignored:", *ignored] if ignored else []),
+            *([*_TO_DECIDE, *ignored] if ignored else []),
             "",
         ]
     )  # fmt: skip

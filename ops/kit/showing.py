@@ -5,18 +5,20 @@ How `tdu adapter` speaks to people: the exam, the explanation of a record, the c
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from rich.markup import escape
-from rich.table import Table
 
 from adapters.base import Adapter, Records, Translation, Unmapped
 from adapters.coverage import FormatCoverage
 from adapters.exam import Result
 from adapters.mapping.engine import Explained
+from adapters.mapping.loading import FILE
 from adapters.mapping.run import MAX_ISSUES
 from adapters.quality import Level
 from adapters.report import Treatment, count_rules
@@ -24,6 +26,13 @@ from ops.commands import say
 from schemas import Issue
 
 _ELEMENTS_SHOWN = 40
+_TREATMENTS = {
+    Treatment.MAPPED: "repris",
+    Treatment.KEPT: "gardé",
+    Treatment.IGNORED: "écarté",
+    Treatment.GROUP: "groupe",
+    Treatment.UNKNOWN: "inconnu",
+}
 _LEVELS = {Level.NONE: "aucun", Level.BRONZE: "bronze", Level.SILVER: "argent", Level.GOLD: "or"}
 
 
@@ -33,6 +42,26 @@ def made(folder: Path) -> None:
     for file in sorted(folder.rglob("*")):
         if file.is_file() and "__pycache__" not in file.parts:
             say.stderr.print(f"  {file.relative_to(folder)}", markup=False)
+
+
+def next_steps(adapter: str, folder: Path, file: Path) -> None:
+    """After a draft was made from a file: what to do, in order, with the commands as they are to be typed."""
+    typed = sys.argv[0] if Path(sys.argv[0]).name == "tdu" else "tdu"
+    tdu = "tdu" if shutil.which("tdu") == typed else typed
+    steps = (
+        f"Relisez {folder / FILE} : donnez une place à chaque colonne d'« ignored », ou une raison.",
+        f"  {tdu} schema places referral --search MOT ; {tdu} schema codes LISTE",
+        f"Essayez un enregistrement, puis tout le fichier : {tdu} adapter try {adapter} {file} --row 1",
+        f"  {tdu} adapter try {adapter} {file}",
+        f"Posez des exemples fictifs : {folder / 'samples'}/ordinaire/partner{file.suffix}, puis remarques/ et refus/.",
+        f"  {tdu} adapter accept {adapter} ; relisez ce qui est écrit à côté de chaque exemple",
+        f"Passez l'examen : {tdu} adapter exam {adapter}",
+    )
+    say.stderr.print("\nEt maintenant · Next (adapters/README.md) :", markup=False)
+    number = 0
+    for step in steps:
+        number += not step.startswith(" ")
+        say.stderr.print(step if step.startswith(" ") else f"{number}. {step}", markup=False)
 
 
 def exam(result: Result) -> int:
@@ -70,13 +99,11 @@ def explained(found: Explained, file: Path, *, as_json: bool) -> None:
         return
     say.stdout.print(f"{file.name}:{found.line or '?'}", markup=False)
     say.stdout.print(json.dumps(found.record, ensure_ascii=False, indent=2), markup=False)
-    table = Table()
-    for title in ("Place commune", "Valeur", "Vient de", "Règle (mapping.yaml)"):
-        table.add_column(title, overflow="fold")
+    rows = [("Place commune", "Règle", "Vient de", "Valeur")]
     for given in found.given:
         value = given.value if isinstance(given.value, str) else json.dumps(given.value, ensure_ascii=False)
-        table.add_row(escape(given.target), escape(value), escape(given.source), f"ligne {given.line}")
-    say.stdout.print(table)
+        rows.append((given.target, f"{FILE}:{given.line}", given.source or "–", value))
+    say.rows(rows)
     for document in found.documents:
         say.stdout.print(json.dumps(document, ensure_ascii=False, indent=2), markup=False)
     issues(found.issues, file)
@@ -109,11 +136,13 @@ def unmapped(found: Sequence[Unmapped]) -> None:
     """Show the values without a shared code, the most frequent first; this screen is the partner's own."""
     if not found:
         return
-    table = Table("Table", "Élément", "Valeur", "Nombre", "", title="Valeurs sans code commun")
+    rows = [("Table", "Élément", "Nombre", "", "Valeur")]
     for each in found[:_ELEMENTS_SHOWN]:
         said = "vue, laissée exprès" if each.known else "absente de la table"
-        table.add_row(f"tables/{each.table}.csv", escape(each.path), escape(each.value), str(each.count), said)
-    say.stderr.print(table)
+        rows.append((f"tables/{each.table}.csv", each.path, str(each.count), said, each.value))
+    say.rows(rows, title="Valeurs sans code commun", to_stderr=True)
+    if len(found) > _ELEMENTS_SHOWN:
+        say.stderr.print(f"… et {len(found) - _ELEMENTS_SHOWN} autres. / and {len(found) - _ELEMENTS_SHOWN} more.")
 
 
 def formats(found: Sequence[FormatCoverage], *, as_json: bool) -> None:
@@ -121,12 +150,12 @@ def formats(found: Sequence[FormatCoverage], *, as_json: bool) -> None:
     if as_json:
         say.result([each.as_document() for each in found])
         return
-    table = Table("Format", "Sens", "Niveau", "Repris", "Gardés", "Écartés", "Codes", "Perdus", title="Couverture")
+    rows: list[tuple[str, ...]] = [("Format", "Sens", "Niveau", "Repris", "Gardés", "Écartés", "Codes", "Perdus")]
     for each in found:
         counts = [str(each.elements[t.value]) for t in (Treatment.MAPPED, Treatment.KEPT, Treatment.IGNORED)]
         lost = str(len(each.lost)) if each.direction == "⇄" else ""
-        table.add_row(each.adapter.name, each.direction, _LEVELS[each.level], *counts, str(each.codes), lost)
-    say.stdout.print(table)
+        rows.append((each.adapter.name, each.direction, _LEVELS[each.level], *counts, str(each.codes), lost))
+    say.rows(rows, title="Couverture")
 
 
 def elements(adapter: Adapter, *, as_json: bool) -> None:
@@ -135,11 +164,9 @@ def elements(adapter: Adapter, *, as_json: bool) -> None:
     if as_json:
         say.result({"totals": count_rules(adapter.fields), "elements": [asdict(rule) for rule in rules]})
         return
-    table = Table("Élément", "Traitement", "Vers, ou raison", title=_totals(count_rules(adapter.fields)))
-    for rule in rules:
-        if rule.treatment is not Treatment.GROUP:
-            table.add_row(escape(rule.path), rule.treatment.value, escape(rule.target or rule.reason))
-    say.stdout.print(table)
+    shown = [rule for rule in rules if rule.treatment is not Treatment.GROUP]
+    rows = [(rule.path, _TREATMENTS[rule.treatment], rule.target or rule.reason) for rule in shown]
+    say.rows([("Élément", "Traitement", "Vers, ou raison"), *rows], title=_totals(count_rules(adapter.fields)))
 
 
 def coverage(translation: Translation, *, as_json: bool) -> None:
@@ -155,11 +182,10 @@ def coverage(translation: Translation, *, as_json: bool) -> None:
                 "Les nombres ci-dessous sont ceux du fichier lu, enregistrements non repris compris. "
                 "/ The counts below are those of the whole file."
             )
-    table = Table("Élément", "Traitement", "Nombre", "Vers, ou raison", title=_totals(found.totals()))
     lines = [line for line in found.lines if line.treatment is not Treatment.GROUP]
-    for line in lines[:_ELEMENTS_SHOWN]:
-        table.add_row(escape(line.path), line.treatment.value, str(line.count), escape(line.target or line.reason))
-    say.stdout.print(table)
+    shown = lines[:_ELEMENTS_SHOWN]
+    rows = [(each.path, _TREATMENTS[each.treatment], str(each.count), each.target or each.reason) for each in shown]
+    say.rows([("Élément", "Traitement", "Nombre", "Vers, ou raison"), *rows], title=_totals(found.totals()))
     if len(lines) > _ELEMENTS_SHOWN:
         say.stderr.print(
             f"… et {len(lines) - _ELEMENTS_SHOWN} autres : --json les donne tous. / --json gives them all."
@@ -167,4 +193,4 @@ def coverage(translation: Translation, *, as_json: bool) -> None:
 
 
 def _totals(counts: dict[str, int]) -> str:
-    return ", ".join(f"{treatment} {count}" for treatment, count in counts.items())
+    return ", ".join(f"{_TREATMENTS[Treatment(name)]} {count}" for name, count in counts.items())

@@ -59,15 +59,74 @@ def test_a_name_or_a_format_that_cannot_be_is_refused(tmp_path: Path, arguments:
 
 
 def test_a_draft_from_a_partner_s_file_says_what_to_write_next(tmp_path: Path) -> None:
-    """The mapping names every column; the exam asks for a sample."""
+    """The mapping names every column; what to do next is told in order, with commands that work as they are; then the exam asks for a sample."""
     export = tmp_path / "export.csv"
     export.write_text("N° dossier;Nom;Prénom;Zone\n1;X;Y;Est\n", encoding="utf-8")
     made = tdu("new", "mon-logiciel", "--from", export, "--into", tmp_path)
-    assert 1 == made.exit_code and "posez samples/<cas>/partner.*" in made.stdout
-    marks = [line[0] for line in made.stdout.splitlines() if line[:2] in {"✗ ", "✓ ", "– "}]
-    assert (1, 2) == (marks.count("✗"), marks.count("✓")) and "aucun exemple à regarder" in made.stdout
-    assert "niveau aucun" in made.stdout
-    assert "Zone: À décider" in (tmp_path / "mon_logiciel" / "mapping.yaml").read_text(encoding="utf-8")
+    folder = tmp_path / "mon_logiciel"
+    assert 0 == made.exit_code
+    commands = [
+        f"tdu adapter try {folder} {export} --row 1",
+        f"tdu adapter accept {folder}",
+        f"tdu adapter exam {folder}",
+    ]
+    places = [made.stderr.index(command) for command in commands]
+    assert sorted(places) == places
+    assert "Zone: À décider" in (folder / "mapping.yaml").read_text(encoding="utf-8")
+    exam = tdu("exam", folder)
+    assert 1 == exam.exit_code and "posez samples/<cas>/partner.*" in exam.stdout
+    marks = [line[0] for line in exam.stdout.splitlines() if line[:2] in {"✗ ", "✓ ", "– "}]
+    assert (1, 2) == (marks.count("✗"), marks.count("✓")) and "aucun exemple à regarder" in exam.stdout
+    assert "niveau aucun" in exam.stdout
+
+
+@pytest.mark.parametrize(
+    ("column", "hint"),
+    [
+        (
+            "Civilité",
+            "proche : subject.title (Personne concernée › Civilité) ; une table, codes : tdu schema codes title",
+        ),
+        ("Motif de la demande", "proche : reasons[scheme=reason].code"),
+        ("Code de la commune", "proche : subject.address.cog_commune"),
+        ("Allocation", "proche : rights[].right"),
+        ("Date accord usager", "« - kind: consent » ; places : tdu schema places consent"),
+        ("XZ_42", ""),
+    ],
+)
+def test_a_draft_names_the_nearest_place_of_a_column(tmp_path: Path, column: str, hint: str) -> None:
+    """As a comment beside it, for a person to check; nothing when nothing looks like it, and the file says how to look."""
+    export = tmp_path / "export.csv"
+    export.write_text(f"Dossier;{column}\n1;X\n", encoding="utf-8")
+    tdu("new", "mon-logiciel", "--from", export, "--into", tmp_path)
+    text = (tmp_path / "mon_logiciel" / "mapping.yaml").read_text(encoding="utf-8")
+    line = next(line for line in text.splitlines() if line.lstrip().startswith(column))
+    assert hint in line and ("#" in line) == bool(hint)
+    assert "tdu schema places referral --search" in text
+    assert 0 == tdu("try", tmp_path / "mon_logiciel", export).exit_code
+
+
+def test_a_wide_answer_is_not_cut_in_a_narrow_window(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eighty columns or twenty: each line of `try`, `report` and the exam is whole."""
+    monkeypatch.setenv("COLUMNS", "20")
+    file = folder / "samples" / "remarques" / "partner.csv"
+    rows = tdu("try", folder, file, "--row", 1).stdout.splitlines()
+    assert any(row.split() == ["subject.birth_date", "mapping.yaml:16", "NAISSANCE", "1998-05-25"] for row in rows)
+    assert any(
+        "/subject/birth_date" in row and "/NAISSANCE" in row for row in tdu("report", folder).stdout.splitlines()
+    )
+    assert any("absente de la table" in row and "FAIM" in row for row in tdu("try", folder, file).stderr.splitlines())
+
+
+def test_a_certificate_without_the_gateway_s_key_says_to_make_it(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the exam is sat: the command that makes the key, and that an exam alone needs none."""
+    monkeypatch.setenv("TDU_DATA_DIR", str(tmp_path / "nowhere"))
+    refused = tdu("exam", folder, "--certificate", tmp_path / "certificat.txt")
+    assert (2, "") == (refused.exit_code, refused.stdout)
+    assert "Faites d'abord « tdu init »" in refused.stderr
+    assert not (tmp_path / "certificat.txt").exists()
 
 
 def test_a_row_is_explained_rule_by_rule(folder: Path) -> None:
@@ -75,7 +134,7 @@ def test_a_row_is_explained_rule_by_rule(folder: Path) -> None:
     file = folder / "samples" / "remarques" / "partner.csv"
     shown = tdu("try", file, "--row", 1)
     assert 0 == shown.exit_code
-    assert "TARAVEL" in shown.stdout and "subject.birth_date" in shown.stdout and "ligne 16" in shown.stdout
+    assert "TARAVEL" in shown.stdout and "subject.birth_date" in shown.stdout and "mapping.yaml:16" in shown.stdout
     assert "partner.csv:2:29 /TELEPHONE : Des zéros" in shown.stderr
 
     found = json.loads(tdu("try", folder, file, "--row", 1, "--json").stdout)
