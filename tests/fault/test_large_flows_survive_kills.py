@@ -26,9 +26,9 @@ KILLS = 4
 
 
 @pytest.mark.timeout(280)
-def test_each_household_is_taken_once_whoever_dies(tmp_path: Path) -> None:
+def test_each_household_is_taken_once_whoever_dies(tmp_path: Path, territory_servers: dict[str, Any]) -> None:
     """Killed while it takes households in, the process that comes after goes on from the last that is recorded."""
-    task, report, kept, cursors = asyncio.run(_story(tmp_path))
+    task, report, kept, cursors = asyncio.run(_story(tmp_path, territory_servers))
     summary, *lines = report
     assert ("done", HOUSEHOLDS, 0) == (task["state"], task["records"]["total"], task["records"]["left"])
     assert len(set(cursors)) == KILLS and 0 < min(cursors) and max(cursors) < HOUSEHOLDS, "killed in the middle"
@@ -45,8 +45,10 @@ def test_each_household_is_taken_once_whoever_dies(tmp_path: Path) -> None:
     assert not kept["body"]
 
 
-async def _story(folder: Path) -> tuple[dict[str, Any], list[Any], dict[str, Counter[str]], list[int]]:
-    async with opened(folder, {}, ("api", "courier")) as territory:
+async def _story(
+    folder: Path, servers: dict[str, Any]
+) -> tuple[dict[str, Any], list[Any], dict[str, Counter[str]], list[int]]:
+    async with opened(folder, roles=("api", "courier"), **servers) as territory:
         caf = territory.clients[CAF]
         flow = fictitious_flow(HOUSEHOLDS, 11)
         headers = {"Content_Type": "application/xml", "Prefer": "respond-async"}
