@@ -4,12 +4,10 @@ Send otherwise than by the API: each partner sets how its systems' documents are
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Final
 
-import orjson
 from fastapi import APIRouter, Depends, Request
 
 from consent.ledger.event import EventType
@@ -22,7 +20,7 @@ from gateway.http.exchanges import Id, services_of
 from gateway.records import record_of
 from gateway.services import Services
 from gateway.sources import store
-from gateway.sources.base import API, Connector, Hook, Source, invalid
+from gateway.sources.base import API, Connector, Hook, Source, invalid, told
 from gateway.store.database import Transaction, instant
 
 router = APIRouter(tags=["échanges"])
@@ -60,8 +58,7 @@ async def put_source(client_id: Id, request: Request, caller: Manager) -> dict[s
         current = await _mine(tx, client_id, caller, services, change=True)
         made = way.configure(asked, current) if way is not None else Configuration({}, {}, {})
         await store.configure(tx, current, str(name), made, services.vault, services.clock())
-        told = {"way": name, "settings": hashlib.sha256(orjson.dumps(dict(made.settings))).hexdigest()}
-        await _record(tx, current, "source_set", services, caller, told)
+        await _record(tx, current, "source_set", services, caller, told(str(name), made))
         shown = _shown(await _mine(tx, client_id, caller, services), request)
     services.wake()
     return shown | dict(made.shown)
@@ -122,6 +119,7 @@ def _shown(source: Source, request: Request) -> dict[str, Any]:
     return {
         "client_id": source.client_id,
         "way": source.way,
+        "state": "paused" if source.paused else "active",
         "settings": dict(source.settings),
         **({"url": f"{address}/v1/hooks/{source.client_id}"} if hooked else {}),
         "failures_in_a_row": source.failures,

@@ -52,8 +52,7 @@ class HubeeConnector:
 
     async def pull(self, source: Source) -> AsyncIterator[Found]:
         """See `Connector.pull`: until nothing is left that is for this source."""
-        access = Access.of(source.settings, source.secrets, source.partner, source.allowance)
-        hub, seen, left = Hub(self._client, access, self._tokens), set[str](), 0
+        hub, seen, left = self._hub(source), set[str](), 0
         # What is left in the queue stays at its head: as many more are asked for, or they would hide those behind.
         while new := [each for each in await hub.notifications(_AT_ONCE + left) if each["id"] not in seen]:
             for notification in new:
@@ -62,6 +61,14 @@ class HubeeConnector:
                 async for found in self._read(hub, notification):
                     left -= found.settle is not None
                     yield found
+
+    async def look(self, source: Source) -> int:
+        """See `Connector.look`: the first notifications of the queue, another organisation's and another process's too."""
+        return len(await self._hub(source).notifications(_AT_ONCE))
+
+    def _hub(self, source: Source) -> Hub:
+        access = Access.of(source.settings, source.secrets, source.partner, source.allowance)
+        return Hub(self._client, access, self._tokens)
 
     async def _read(self, hub: Hub, notification: Mapping[str, Any]) -> AsyncIterator[Found]:
         ident, case_id = str(notification["id"]), notification.get("caseId")

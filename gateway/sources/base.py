@@ -14,10 +14,13 @@ same message again, which is recognised.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
+
+import orjson
 
 from gateway.delivery.base import Configuration
 from gateway.errors import Problem
@@ -41,6 +44,7 @@ class Source:
     failures: int = 0
     last_success_at: datetime | None = None
     last_error: str | None = None
+    paused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,9 @@ class Connector(Protocol):
         Raises `PullFailed`. Ends when there is nothing more.
         """
 
+    async def look(self, source: Source) -> int:
+        """Ask once and take nothing, nor tell the system anything; gives how many messages the answer holds. Raises `PullFailed`."""
+
 
 class Hook(Protocol):
     """Knows the messages that a kind of system sends by itself."""
@@ -104,6 +111,11 @@ class Hook(Protocol):
         Give the message of an authenticated call, None when it is about nobody. Raises `Problem` unauthorized, whatever is
         wrong with the signature, before anything of the body is read; and conflict for a message too old to be true.
         """
+
+
+def told(way: str, made: Configuration) -> dict[str, str]:
+    """What the ledger's event says of what was set: a digest of the settings, which shows that two are the same."""
+    return {"way": way, "settings": hashlib.sha256(orjson.dumps(dict(made.settings))).hexdigest()}
 
 
 def every(asked: Mapping[str, Any], *, usual: int) -> dict[str, int]:

@@ -107,8 +107,8 @@ class Collector:
         async for found in self._connectors[source.way].pull(source):
             settled = await self._take(found, who)
             self._services.fault_point("collect.taken")
-            await self._leave(source, found, settled)
-            if stop is not None and stop.is_set():
+            go_on = await self._leave(source, found, settled)
+            if not go_on or (stop is not None and stop.is_set()):
                 return
 
     async def _take(self, found: Found, who: Sender) -> Settled:
@@ -123,10 +123,11 @@ class Collector:
             await attach(str(exchange["exchange"]), found.files, who, self._services)
         return Settled(bool(exchanges) or "flow" in body, tuple(str(each["document"]) for each in exchanges))
 
-    async def _leave(self, source: Source, found: Found, settled: Settled) -> None:
+    async def _leave(self, source: Source, found: Found, settled: Settled) -> bool:
         async with self._services.database.write() as tx:
-            await store.keep_hold(tx, source, self._services.clock() + _HOLD, found.cursor)
+            go_on = await store.keep_hold(tx, source, self._services.clock() + _HOLD, found.cursor)
         self._services.fault_point("collect.remembered")
         if found.settle is not None:
             await found.settle(settled)
         self._services.fault_point("collect.settled")
+        return go_on

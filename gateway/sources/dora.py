@@ -48,18 +48,26 @@ class DoraConnector:
         for at, row in sorted(rows, key=lambda each: each[0]):
             yield Found(orjson.dumps({"results": [row]}), "dora-status", cursor={"updated_after": at.isoformat()})
 
-    async def _rows(self, source: Source) -> AsyncIterator[tuple[datetime, Mapping[str, Any]]]:
-        asked: dict[str, str] = {"page_size": str(_PAGE)}
+    async def look(self, source: Source) -> int:
+        """See `Connector.look`: the first page of the changes since the last one taken."""
+        return len((await self._page(source, 1))["results"])
+
+    async def _page(self, source: Source, page: int) -> dict[str, Any]:
+        # The number of the page, and not the address of the next one that the answer gives: it could lead anywhere.
+        asked = {"page_size": str(_PAGE), "page": str(page)}
         if "updated_after" in source.cursor:
             since = datetime.fromisoformat(source.cursor["updated_after"]) - _TOLERANCE
             asked["updated_after"] = since.isoformat()
         headers = {"Authorization": f"Token {source.secrets['token']}", "Accept": "application/json"}
+        url = f"{source.settings['api_url']}{_PATH}?{urlencode(asked)}"
+        found = calls.parsed(await calls.call(self._client, "GET", url, headers, source.allowance))
+        if not isinstance(found, dict) or not isinstance(found.get("results"), list):
+            raise PullFailed("not_dora")
+        return found
+
+    async def _rows(self, source: Source) -> AsyncIterator[tuple[datetime, Mapping[str, Any]]]:
         for page in range(1, _MOST + 1):
-            # The number of the page, and not the address of the next one that the answer gives: it could lead anywhere.
-            url = f"{source.settings['api_url']}{_PATH}?{urlencode(asked | {'page': str(page)})}"
-            found = calls.parsed(await calls.call(self._client, "GET", url, headers, source.allowance))
-            if not isinstance(found, dict) or not isinstance(found.get("results"), list):
-                raise PullFailed("not_dora")
+            found = await self._page(source, page)
             for row in found["results"]:
                 yield _changed_at(row), row
             if not found.get("next"):

@@ -53,6 +53,10 @@ class IMiloConnector:
                 else:
                     yield Found(raw, "i-milo", settle=settle)
 
+    async def look(self, source: Source) -> int:
+        """See `Connector.look`: the list of events, which stays as it is."""
+        return len(await self._events(source))
+
     async def _events(self, source: Source) -> list[dict[str, Any]]:
         found = calls.parsed(await self._call(source, "GET", "/operateurs/events"))
         if not isinstance(found, list) or not all(isinstance(each, dict) and "identifiant" in each for each in found):

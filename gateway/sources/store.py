@@ -49,6 +49,7 @@ async def get(
         failures=row.failures,
         last_success_at=moment(row.last_success_at) if row.last_success_at else None,
         last_error=row.last_error,
+        paused=row.way != API and row.next_pull_at is None,
     )
 
 
@@ -74,6 +75,17 @@ async def replace_secrets(tx: Transaction, current: Source, made: Configuration,
     await _save(tx, current, {"sealed": _sealed(current, made, vault), "updated_at": instant(now)})
 
 
+async def pause(tx: Transaction, source: Source, now: datetime) -> None:
+    """Ask a source no more until it is resumed or set again; the message that is being taken in is taken to its end."""
+    await _save(tx, source, {"next_pull_at": None, "updated_at": instant(now)})
+
+
+async def resume(tx: Transaction, source: Source, now: datetime) -> None:
+    """Ask a source again, at once and from where it was left."""
+    values = {"next_pull_at": instant(now), "failures": 0, "last_error": None, "updated_at": instant(now)}
+    await _save(tx, source, values)
+
+
 async def claim(tx: Transaction, ways: Sequence[str], now: datetime, hold: timedelta) -> list[str]:
     """Hold for a time the sources that are due to be asked, so that one process alone asks each; gives their systems."""
     free = sa.or_(sources.c.held_until.is_(None), sources.c.held_until <= instant(now))
@@ -82,23 +94,32 @@ async def claim(tx: Transaction, ways: Sequence[str], now: datetime, hold: timed
     return sorted((await tx.execute(held)).scalars())
 
 
-async def keep_hold(tx: Transaction, source: Source, until: datetime, cursor: Mapping[str, Any] | None) -> None:
-    """Remember where a source is left, and hold it for longer."""
+async def keep_hold(tx: Transaction, source: Source, until: datetime, cursor: Mapping[str, Any] | None) -> bool:
+    """Remember where a source is left, and hold it for longer; says whether to go on, which a pause in the meantime forbids."""
     moved = {} if cursor is None else {"cursor": dict(cursor)}
     await _save(tx, source, {"held_until": instant(until), **moved})
+    asked = sa.select(sources.c.next_pull_at).where(sources.c.client_id == source.client_id)
+    return (await tx.execute(asked)).scalar() is not None
 
 
 async def succeeded(tx: Transaction, source: Source, now: datetime, again: datetime) -> None:
     """Record that a source was asked to the end, and when it is asked again."""
     fine = {"failures": 0, "last_error": None, "last_success_at": instant(now)}
-    await _save(tx, source, fine | {"held_until": None, "next_pull_at": instant(again)})
+    await _save(tx, source, fine | {"held_until": None})
+    await _ask_again(tx, source, again)
 
 
 async def failed(tx: Transaction, source: Source, code: str, wait: timedelta, now: datetime) -> None:
     """Record a failure; the wait doubles with each in a row, up to an hour."""
-    pause = max(wait, min(timedelta(seconds=5) * 2 ** min(source.failures, 12), _LONGEST))
-    values = {"failures": source.failures + 1, "last_error": code, "held_until": None}
-    await _save(tx, source, values | {"next_pull_at": instant(now + pause)})
+    wait = max(wait, min(timedelta(seconds=5) * 2 ** min(source.failures, 12), _LONGEST))
+    await _save(tx, source, {"failures": source.failures + 1, "last_error": code, "held_until": None})
+    await _ask_again(tx, source, now + wait)
+
+
+async def _ask_again(tx: Transaction, source: Source, at: datetime) -> None:
+    """Say when a source is asked next, unless it was paused while it was asked."""
+    mine = sa.and_(sources.c.client_id == source.client_id, sources.c.next_pull_at.is_not(None))
+    await tx.execute(sa.update(sources).where(mine).values(next_pull_at=instant(at)))
 
 
 async def _save(tx: Transaction, source: Source, values: dict[str, Any]) -> None:

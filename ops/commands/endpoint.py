@@ -46,8 +46,8 @@ def set_endpoint(
     policy: Annotated[list[str] | None, typer.Option(help="nom=nombre, par exemple refusals=5 / name=number")] = None,
 ) -> None:
     """Régler la remise ; le secret créé n'est montré qu'ici. / Set the delivery; the secret made is shown here only."""
-    asked = dict(_pair(each) for each in setting or [])
-    tried = {name: int(value) if value.isdigit() else value for name, value in map(_pair, policy or [])}
+    asked = dict(pair(each) for each in setting or [])
+    tried = {name: int(value) if value.isdigit() else value for name, value in map(pair, policy or [])}
     say.result(say.run(_set(client_id, transport, asked, frozenset(kind) if kind else None, tried)))
 
 
@@ -101,7 +101,7 @@ def resume(client_id: ClientId) -> None:
 
 
 async def _listed() -> list[dict[str, Any]]:
-    async with _runtime() as runtime, runtime.services.database.read() as tx:
+    async with parts() as runtime, runtime.services.database.read() as tx:
         sirets = (await tx.execute(sa.select(partners.c.siret).order_by(partners.c.siret))).scalars().all()
         vault = runtime.services.vault
         found = [each for siret in sirets for each in await endpoints.of_partner(tx, siret, vault)]
@@ -123,7 +123,7 @@ async def _listed() -> list[dict[str, Any]]:
 async def _set(
     client_id: str, transport: str, asked: dict[str, str], kinds: frozenset[Kind] | None, policy: dict[str, Any]
 ) -> dict[str, Any]:
-    async with _runtime() as runtime:
+    async with parts() as runtime:
         if transport not in {endpoints.PULL, *runtime.transports}:
             known = ", ".join([endpoints.PULL, *sorted(runtime.transports)])
             say.fail(f"Remises possibles ici : {known}.", f"Possible here: {known}.")
@@ -145,7 +145,7 @@ async def _allow(client_id: str, opened: Allowance) -> None:
 
 
 async def _rotate(client_id: str, overlap: timedelta) -> dict[str, Any]:
-    async with _runtime() as runtime:
+    async with parts() as runtime:
         made = Configuration({}, {}, {})
 
         async def rotate(tx: Transaction, current: Endpoint) -> None:
@@ -160,7 +160,7 @@ async def _rotate(client_id: str, overlap: timedelta) -> dict[str, Any]:
 
 
 async def _try(client_id: str) -> Outcome:
-    async with _runtime() as runtime:
+    async with parts() as runtime:
         async with runtime.services.database.read() as tx:
             endpoint = await endpoints.get(tx, client_id, runtime.services.vault)
         if endpoint is None or endpoint.transport not in runtime.transports:
@@ -174,7 +174,7 @@ async def _change(client_id: str, name: str, work: Callable[[Transaction, Endpoi
     """Change one endpoint in a transaction with its event; says what is wrong otherwise."""
     settings = say.settings()
     keys = say.keys(settings)
-    async with _runtime() as runtime:
+    async with parts() as runtime:
         vault = runtime.services.vault
     try:
         async with change(settings, keys, {"change": name, "client_id": client_id, **told}) as tx:
@@ -187,7 +187,7 @@ async def _change(client_id: str, name: str, work: Callable[[Transaction, Endpoi
 
 
 @asynccontextmanager
-async def _runtime() -> AsyncIterator[Runtime]:
+async def parts() -> AsyncIterator[Runtime]:
     """The parts of the gateway, none of them running."""
     settings = say.settings()
     runtime = assemble(settings, say.keys(settings))
@@ -200,7 +200,7 @@ async def _runtime() -> AsyncIterator[Runtime]:
         await runtime.services.database.close()
 
 
-def _pair(text: str) -> tuple[str, str]:
+def pair(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals or not name:
         say.fail("Un réglage s'écrit nom=valeur.", "A setting is written name=value.")

@@ -19,12 +19,13 @@ from gateway.auth.profile import SUBJECT_KINDS, Binding, Method, Profile, Securi
 from gateway.auth.registry import System, add_system, disable_system, get_system
 from gateway.limits import KINDS
 from gateway.store.database import Database
-from ops.commands import endpoint, say
+from ops.commands import endpoint, say, source
 from ops.configuration import change
 from ops.onboarding import snippets
 
 app = typer.Typer(no_args_is_help=True, help="Les logiciels des organisations. / The organisations' software.")
 app.add_typer(endpoint.app, name="endpoint")
+app.add_typer(source.app, name="source")
 
 _PAIR = "nom=valeur / name=value"
 

@@ -223,6 +223,46 @@ async def test_a_run_that_was_cut_goes_on_where_it_was_left(sleeping_world: Any,
     assert source is not None and dora.rows[2]["updated_at"] == source.cursor["updated_after"]
 
 
+async def test_a_source_that_is_paused_while_it_is_asked_stops_and_goes_on_from_there(
+    sleeping_world: Any, server: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message under way is taken to its end, no other is; the operator's pause holds after it, and nothing is lost by it."""
+    world, dora = sleeping_world, Dora()
+    server.answer = dora.answer
+    partner = await asked_system(world, server, "dora", token="jeton-de-dora")
+    referrals = [await referred_by_hand(world, partner) for _ in range(3)]
+    dora.rows = [row(each, "VALIDÉE", -100 + rank) for rank, each in enumerate(referrals)]
+    services, collector, take = world.runtime.services, world.runtime.collector, world.runtime.collector._take
+    path, now = f"/v1/sources/{partner.client_id}", services.clock()
+
+    async def changed(change: Any) -> None:
+        async with services.database.write() as tx:
+            source = await store.get(tx, partner.client_id, services.vault, change=True)
+            assert source is not None
+            await change(tx, source, now)
+
+    async def paused(found: Any, who: Any) -> Any:
+        settled = await take(found, who)
+        await changed(store.pause)
+        return settled
+
+    monkeypatch.setattr(collector, "_take", paused)
+    await ask(world, partner)
+    monkeypatch.setattr(collector, "_take", take)
+    assert (referrals[:1], "paused") == (
+        [each.about for each in await sent_by(world, partner)],
+        (await partner.done("GET", path))["state"],
+    )
+    async with services.database.write() as tx:
+        assert [] == await store.claim(tx, ["dora"], now + timedelta(days=1), timedelta(minutes=1))
+    await changed(store.resume)
+    await ask(world, partner)
+    assert (referrals, "active") == (
+        [each.about for each in await sent_by(world, partner)],
+        (await partner.done("GET", path))["state"],
+    )
+
+
 async def test_a_pause_that_is_asked_for_is_kept(sleeping_world: Any, server: Receiver) -> None:
     """429 with Retry-After, then a wrong token: the partner sees why, and when it fails nothing moves."""
     world, dora = sleeping_world, Dora(pause="120")
