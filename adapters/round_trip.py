@@ -32,7 +32,7 @@ def losses(adapter: Adapter, cases: Sequence[Case], context: Context) -> dict[st
 
 def _lost(documents: Sequence[Document], again: Sequence[Document]) -> Iterator[str]:
     if len(documents) != len(again):
-        yield f"({len(documents) - len(again)} documents)"
+        yield f"(documents: {len(documents)} → {len(again)})"
         return
     for before, after in zip(documents, again, strict=True):
         for pointer in differences(before, after):

@@ -96,7 +96,8 @@ def with_time(zone: str = "Europe/Paris") -> Step:
         day = read_birth_date(match.group(1)) if match else None
         if match is None or day is None or day.precision != "day":
             raise unreadable(
-                "une date et une heure, comme 25/05/2026 14:30", "a date and a time, such as 25/05/2026 14:30"
+                "une date et une heure, comme 25/05/2026 14:30 (une date sans heure se lit avec « minuit »)",
+                "a date and a time, such as 25/05/2026 14:30 (a date without a time is read with “minuit”)",
             )
         hour, minute, second = (int(part or 0) for part in match.groups()[1:4])
         local = datetime.fromisoformat(f"{day.text}T{hour:02}:{minute:02}:{second:02}")

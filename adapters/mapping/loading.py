@@ -134,7 +134,7 @@ def _tell_missing(name: str, list_name: str, problems: Problems) -> None:
     problems.add(
         ("tables", name),
         f"Il manque le fichier tables/{name}.csv : une première ligne « {','.join(HEADER)} », puis une ligne par valeur du "
-        f"partenaire. « tdu adapter try » donne celles d'un fichier. Codes de la liste {list_name} : {', '.join(code_list(list_name))}.",
+        f"partenaire. « tdu adapter try » donne celles d'un fichier, prêtes à coller, « tdu schema codes {list_name} » les codes et leurs libellés.",
         f"The file tables/{name}.csv is missing: a first line {','.join(HEADER)}, then a line for each value.",
     )
 

@@ -142,8 +142,8 @@ FUNCTIONS: Final[Mapping[str, Function]] = MappingProxyType(
             optional=True,
         ),
         "rang": Function(
-            "date et heure comme numéro d'ordre qui croît avec elle, pour le « sequence » d'un suivi ; jamais réécrite",
-            "date and time as a number that grows with it, for the sequence of a status; never written again",
+            "date et heure comme numéro d'ordre qui croît avec elle, pour le « sequence » d'un suivi ; une date sans heure : [minuit, rang] ; jamais réécrite",
+            "date and time as a number that grows with it, for the sequence of a status; a date without a time: [minuit, rang]; never written again",
             dates.as_rank,
             _TEXT,
             optional=True,

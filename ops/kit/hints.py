@@ -70,11 +70,11 @@ def hint(column: str) -> str:
 
 def _nearest(words: frozenset[str]) -> Fillable | None:
     best = max(_titles(), key=lambda each: (_likeness(words, each[0]), -len(each[1].target)), default=None)
-    if best and _likeness(words, best[0]) > _ENOUGH:
-        return best[1]
+    likeness = _likeness(words, best[0]) if best else 0.0
     said = [_BY_WORD[word] for word in sorted(words) if word in _BY_WORD]
-    by_target = {place.target: place for _, place in _titles()}
-    return by_target[said[0]] if said else None
+    if said and likeness < 1:
+        return next(place for _, place in _titles() if place.target == said[0])
+    return best[1] if best and likeness > _ENOUGH else None
 
 
 def _likeness(one: frozenset[str], other: frozenset[str]) -> float:

@@ -20,7 +20,6 @@ from adapters.mapping.engine import Explained, MappingAdapter
 from adapters.tables import HEADER
 from ops.commands import say
 from ops.kit.folders import enclosing
-from schemas import code_list
 
 
 def guess(file: Path, missing: list[str] | None = None) -> Adapter:
@@ -74,10 +73,9 @@ def tables_to_write(adapter: Adapter, file: Path, missing: Sequence[str]) -> NoR
     lists = {table.name: table.code_list for table in adapter.tables}
     for name in missing:
         say.stderr.print(
-            f"\nIl manque tables/{name}.csv. À coller, un code de la liste {lists[name]} au milieu (vide : laissée exprès ; "
-            f"codes : {', '.join(code_list(lists[name]))}) :",
+            f"\nIl manque tables/{name}.csv : collez-y ce qui suit, un code de la liste {lists[name]} au milieu de chaque ligne "
+            f"(vide : laissée exprès). Les codes et leurs libellés : « tdu schema codes {lists[name]} ».",
             markup=False,
-            soft_wrap=True,
         )
         text = StringIO()
         rows = csv.writer(text, delimiter=";", lineterminator="\n")
