@@ -206,6 +206,9 @@ def _check_shape(plain: Any, problems: Problems) -> None:
                 f" Vouliez-vous dire « {near[0]} » ?" if near else ""
             )
             english = f"“{unknown[0]}” is no word of this file." + (f" Did you mean “{near[0]}”?" if near else "")
+            if unknown[0] in FUNCTIONS:
+                french = f"« {unknown[0]} » est une fonction : plusieurs s'écrivent entre crochets, do: [minuit, {unknown[0]}]."
+                english = f"“{unknown[0]}” is a function: several go between brackets, do: [minuit, {unknown[0]}]."
         elif "do" in path:
             french, english = _functions_known(plain, path)
         else:
@@ -220,10 +223,17 @@ def _functions_known(plain: Any, path: tuple[str | int, ...]) -> tuple[str, str]
         value = value[part]
     words = [value] if isinstance(value, str) else list(value) if isinstance(value, list | dict) else []
     unknown = [word for word in words if isinstance(word, str) and word not in FUNCTIONS]
-    near = get_close_matches(unknown[0], FUNCTIONS, n=1) if unknown else []
+    if not unknown:
+        return (
+            "Une fonction de « do » n'a pas le paramètre qu'il lui faut, ou n'est pas écrite comme il faut. Une fonction et son paramètre : "
+            "do: { zeros: 7 } ; plusieurs, dans l'ordre : do: [minuit, rang]. Les fonctions : adapters/mapping/README.md.",
+            "A function of “do” lacks the parameter that it needs, or is not well written. One and its parameter: do: { zeros: 7 }; "
+            "several, in order: do: [minuit, rang]. The functions: adapters/mapping/README.md.",
+        )
+    near = get_close_matches(unknown[0], FUNCTIONS, n=1)
     meant_fr = f" Vouliez-vous dire « {near[0]} » ?" if near else ""
     meant_en = f" Did you mean “{near[0]}”?" if near else ""
     return (
-        f"Fonction inconnue, ou sans le paramètre qu'il lui faut.{meant_fr} Fonctions : {', '.join(FUNCTIONS)}.",
-        f"Unknown function, or without the parameter that it needs.{meant_en} Functions: {', '.join(FUNCTIONS)}.",
+        f"« {unknown[0]} » n'est pas une fonction de « do ».{meant_fr} Les fonctions : adapters/mapping/README.md.",
+        f"“{unknown[0]}” is no function of “do”.{meant_en} The functions: adapters/mapping/README.md.",
     )

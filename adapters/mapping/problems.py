@@ -53,7 +53,9 @@ class Problems:
         """
         Say that something is wrong at a path.
         """
-        self.found.append(Problem(self._file, *self._place(path), message_fr, message_en))
+        problem = Problem(self._file, *self._place(path), message_fr, message_en)
+        if problem not in self.found:  # the same word may break two rules of the grammar
+            self.found.append(problem)
 
     def _place(self, path: Path) -> tuple[int, int]:
         while path and path not in self._positions:

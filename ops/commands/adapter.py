@@ -134,6 +134,7 @@ def try_adapter(
     say.result(documents)
     showing.issues(translation.issues, file)
     showing.unmapped(translation.unmapped)
+    showing.unknown(translation, file)
     showing.records(translation.records, file)
     say.stderr.print(
         f"{len(translation.documents)} documents, {len(translation.issues)} remarques, {faults} non conformes."

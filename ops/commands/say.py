@@ -13,6 +13,7 @@ from typing import Any, NoReturn, TypeVar
 import typer
 from pydantic import ValidationError
 from rich.console import Console
+from rich.markup import escape
 
 from gateway.keys import Keys, KeysMissing
 from gateway.settings import Settings
@@ -26,8 +27,8 @@ stdout = Console(highlight=False, soft_wrap=True)
 
 
 def fail(message_fr: str, message_en: str, code: int = 1) -> NoReturn:
-    """Say what went wrong and stop."""
-    stderr.print(f"[red]Erreur :[/red] {message_fr}", f"[dim]{message_en}[/dim]", sep="\n", soft_wrap=True)
+    """Say what went wrong and stop; brackets in a sentence are its own, such as `do: [minuit, rang]`."""
+    stderr.print(f"[red]Erreur :[/red] {escape(message_fr)}", f"[dim]{escape(message_en)}[/dim]", sep="\n")
     raise typer.Exit(code)
 
 

@@ -33,6 +33,10 @@ _TREATMENTS = {
     Treatment.GROUP: "groupe",
     Treatment.UNKNOWN: "inconnu",
 }
+_UNKNOWN = (
+    "ni place ni raison dans ce format : nommez-le sous « fields » ou « ignored » de mapping.yaml (« * » : un nom avec des espaces, "
+    "des accents ou des chiffres, qui pourrait être une donnée, n'est pas montré ; comparez avec la première ligne du fichier)"
+)
 _LEVELS = {Level.NONE: "aucun", Level.BRONZE: "bronze", Level.SILVER: "argent", Level.GOLD: "or"}
 
 
@@ -145,6 +149,18 @@ def unmapped(found: Sequence[Unmapped]) -> None:
         say.stderr.print(f"… et {len(found) - _ELEMENTS_SHOWN} autres. / and {len(found) - _ELEMENTS_SHOWN} more.")
 
 
+def unknown(found: Translation, file: Path) -> None:
+    """Say that the file has columns or elements that the format does not name: nothing of them is used."""
+    lines = found.coverage.unknown
+    if lines:
+        names = ", ".join(line.path for line in lines[:_ELEMENTS_SHOWN])
+        say.stderr.print(
+            f"{file.name} : {sum(line.count for line in lines)} valeur(s) que ce format ne nomme pas, rien n'en est repris : {names}. "
+            "« tdu adapter report » dit quoi faire. / values that the format does not name; nothing of them is used.",
+            markup=False,
+        )
+
+
 def formats(found: Sequence[FormatCoverage], *, as_json: bool) -> None:
     """Show a line for each format."""
     if as_json:
@@ -184,7 +200,11 @@ def coverage(translation: Translation, *, as_json: bool) -> None:
             )
     lines = [line for line in found.lines if line.treatment is not Treatment.GROUP]
     shown = lines[:_ELEMENTS_SHOWN]
-    rows = [(each.path, _TREATMENTS[each.treatment], str(each.count), each.target or each.reason) for each in shown]
+    rows = [
+        (each.path, _TREATMENTS[each.treatment], str(each.count), each.target or (
+            _UNKNOWN if each.treatment is Treatment.UNKNOWN else each.reason))
+        for each in shown
+    ]  # fmt: skip
     say.rows([("Élément", "Traitement", "Nombre", "Vers, ou raison"), *rows], title=_totals(found.totals()))
     if len(lines) > _ELEMENTS_SHOWN:
         say.stderr.print(

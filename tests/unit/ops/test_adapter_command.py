@@ -344,3 +344,21 @@ def test_the_commands_of_a_documented_example_work(name: str, monkeypatch: pytes
     for command in sorted(set(commands)):
         done = tdu(*shlex.split(command))
         assert 0 == done.exit_code, f"{command}: {done.output}"
+
+
+def test_brackets_of_a_sentence_are_shown(folder: Path) -> None:
+    """What is wrong with a mapping is shown with its brackets, in French and in English."""
+    mapping = folder / "mapping.yaml"
+    text = mapping.read_text(encoding="utf-8")
+    mapping.write_text(text.replace("do: date_naissance", "do: minuit, rang", 1), encoding="utf-8")
+    told = tdu("exam", folder).stderr
+    assert 2 == told.count("do: [minuit, rang]")
+
+
+def test_columns_that_a_mapping_does_not_name_are_told(folder: Path) -> None:
+    """`try` says that something of the file is not used, `report` in French what to do about it."""
+    file = folder / "samples" / "remarques" / "partner.csv"
+    head, *rows = file.read_text(encoding="utf-8").splitlines()
+    file.write_text("\n".join([f"{head};Date accord", *(f"{row};03/06/2026" for row in rows), ""]), encoding="utf-8")
+    assert "que ce format ne nomme pas, rien n'en est repris : /*." in tdu("try", folder, file).stderr
+    assert "nommez-le sous « fields » ou « ignored »" in tdu("report", folder, file).stdout

@@ -27,7 +27,7 @@ def problems(make: Callable[..., Any], text: str, **tables: str) -> list[Problem
         (HEAD + DOCUMENT + "      subject.birthname: NOM\n", 6, 7, "Vouliez-vous dire « subject.birth_name » ?"),
         (HEAD + DOCUMENT + "      subject.birth_name: {requis: NOM}\n", 6, 28, "Vouliez-vous dire « required » ?"),
         (HEAD + DOCUMENT + "      subject.birth_date: {from: DN, do: date_rf}\n", 6, 38, "Vouliez-vous dire « date_fr » ?"),
-        (HEAD + DOCUMENT + "      subject.birth_date: {from: DN, do: [{zeros: x}]}\n", 6, 43, "sans le paramètre qu'il lui faut"),
+        (HEAD + DOCUMENT + "      subject.birth_date: {from: DN, do: [{zeros: x}]}\n", 6, 43, "n'a pas le paramètre qu'il lui faut"),
         (HEAD + DOCUMENT + "      subject.birth_date: {from: DN, do: {date: AAAA}}\n", 6, 38, "il faut AAAA, MM et JJ"),
         (HEAD + DOCUMENT + "      subject.sex: {const: homme}\n", 6, 21, "ne permet pas cette valeur ici"),
         (HEAD + DOCUMENT + "      subject.phones: TEL\n      subject.phones[0: TEL\n", 7, 7, "Cible mal écrite"),
@@ -118,3 +118,26 @@ def test_a_bomb_of_anchors_is_refused(make: Callable[..., Any]) -> None:
     lines = ["a0: &a0 [x,x,x,x,x,x,x,x,x,x]"]
     lines += [f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
     assert "trop grand" in problems(make, "\n".join(lines))[0].message_fr
+
+
+@pytest.mark.parametrize(
+    ("written", "sentence"),
+    [
+        ("do: [minut, rang]", "« minut » n'est pas une fonction de « do ». Vouliez-vous dire « minuit » ?"),
+        ("do: minuit, rang", "« rang » est une fonction : plusieurs s'écrivent entre crochets, do: [minuit, rang]."),
+        ("do: {minuit, rang}", "n'est pas écrite comme il faut. Une fonction et son paramètre : do: { zeros: 7 }"),
+        ("do: zeros", "n'a pas le paramètre qu'il lui faut"),
+    ],
+)
+def test_a_function_that_is_not_well_written_is_told_once_with_what_to_write(
+    make: Callable[..., Any], written: str, sentence: str
+) -> None:
+    """One sentence for one fault: the word that is wrong, or how functions and parameters are written."""
+    with pytest.raises(MappingRefused) as refused:
+        make(
+            "title: Essai\nsource: {format: csv}\ndocuments:\n  - kind: referral\n    fields:\n"
+            f"      notes: {{from: A, {written}}}\n"
+        )
+    (problem,) = refused.value.problems
+    assert sentence in problem.message_fr
+    assert problem.line == 6
