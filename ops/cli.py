@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 import typer
+from typer import rich_utils
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
@@ -22,6 +23,15 @@ class Entry(NamedTuple):
     name: str
     title: str
 
+
+# The fixed strings of Typer's help, in French first. Its sentences of error stay in English: they are only translated by a
+# compiled catalogue chosen by the environment's LANGUAGE, which the processes that a command starts would inherit.
+rich_utils.COMMANDS_PANEL_TITLE = "Commandes / Commands"
+rich_utils.ERRORS_PANEL_TITLE = "Erreur / Error"
+rich_utils.REQUIRED_LONG_STRING = "[obligatoire]"
+rich_utils.DEFAULT_STRING = "[défaut : {}]"
+rich_utils.ABORTED_TEXT = "Abandonné. / Aborted."
+rich_utils.RICH_HELP = "L'aide : [blue]{command_path} {help_option}[/] / Help"
 
 COMMANDS: Mapping[str, Entry] = {
     "serve": Entry("serve", "app", "Démarrer la passerelle (réglages : variables TDU_…). / Start the gateway."),
