@@ -15,9 +15,8 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import httpx
 from sqlalchemy.exc import SQLAlchemyError
 
 from consent.ledger.checkpoint import Checkpoint, open_checkpoint
@@ -39,6 +38,9 @@ from consent.ledger.witness import (
 )
 from gateway.quorum import Quorum
 from gateway.store.database import Database
+
+if TYPE_CHECKING:
+    import httpx
 
 _log = logging.getLogger(__name__)
 
@@ -104,7 +106,7 @@ class Witnessing:
 
         The first time every witness is asked what it holds; one that does not answer stops nothing. Raises SequencerRefused.
         """
-        if not self._examined:
+        if self._witnesses and not self._examined:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_FIRST_LOOK), self._client() as client:
                     await asyncio.gather(*(self._examine(client, witness) for witness in self._witnesses))
@@ -155,6 +157,8 @@ class Witnessing:
         return None
 
     async def _follow(self, client: httpx.AsyncClient, witness: _Followed, stop: asyncio.Event) -> None:
+        import httpx  # noqa: PLC0415
+
         while not stop.is_set():
             try:
                 await self._catch_up(client, witness)
@@ -225,6 +229,8 @@ class Witnessing:
 
         A witness cannot stop a gateway by its word alone: only a head that bears our signature counts.
         """
+        import httpx  # noqa: PLC0415
+
         try:
             answer = await client.get(f"{_prefix(witness)}/{origin_digest(self._log.name)}/checkpoint")
             if answer.status_code != 200 or len(answer.content) > MAX_SUBMISSION:
@@ -247,6 +253,8 @@ class Witnessing:
             _log.warning("ledger.witness_failed", extra=extra)
 
     def _client(self) -> httpx.AsyncClient:
+        import httpx  # noqa: PLC0415 - only where there are witnesses
+
         return httpx.AsyncClient(timeout=_PATIENCE, trust_env=False)
 
 

@@ -42,9 +42,10 @@ from consent.ledger.note import Cosigner, Note, Signer
 from consent.ledger.tiles import ENTRIES, RightEdge, encode_bundle, tiles_of
 from consent.tables import ledger_events
 from gateway.app import create_app
-from gateway.composition import Role, Runtime, assemble, running
+from gateway.composition import Role, assemble, running
 from gateway.keys import Keys, generate
 from gateway.records import place
+from gateway.runtime import Runtime
 from gateway.services import Services
 from gateway.settings import Settings
 from gateway.store import subjects

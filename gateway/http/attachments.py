@@ -14,7 +14,8 @@ from gateway import attachments
 from gateway.auth.resource import Caller, requires
 from gateway.auth.scopes import Scopes
 from gateway.http.bodies import pieces
-from gateway.http.exchanges import Id, IdempotencyKey, attempt_of, services_of
+from gateway.http.exchanges import Id, IdempotencyKey, attempt_of
+from gateway.http.state import services_of
 from gateway.store.idempotency import Attempt
 
 router = APIRouter(tags=["pièces jointes"])

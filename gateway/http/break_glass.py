@@ -16,8 +16,9 @@ from gateway.break_glass import review as reviewing
 from gateway.break_glass.opening import Asked
 from gateway.errors import Problem
 from gateway.http.bodies import read_members
-from gateway.http.exchanges import Id, IdempotencyKey, attempt_of, sender_of, services_of
+from gateway.http.exchanges import Id, IdempotencyKey, attempt_of, sender_of
 from gateway.http.paging import Cursor, next_page, place
+from gateway.http.state import services_of
 from schemas import Kind, code_list
 from schemas.identity import siret_is_valid
 

@@ -17,8 +17,9 @@ from gateway.auth.resource import Caller, requires
 from gateway.auth.scopes import Scopes
 from gateway.errors import Problem
 from gateway.http.bodies import as_object, read_json, read_members
-from gateway.http.exchanges import Id, IdempotencyKey, attempt_of, sender_of, services_of
+from gateway.http.exchanges import Id, IdempotencyKey, attempt_of, sender_of
 from gateway.http.paging import Cursor, next_page, place
+from gateway.http.state import services_of
 from schemas import code_list
 from schemas.identity import siret_is_valid
 

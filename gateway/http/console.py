@@ -25,7 +25,7 @@ from gateway.auth.people.sessions import Session
 from gateway.auth.scopes import Scopes
 from gateway.console.pages import page
 from gateway.http.bodies import media_type, read_body
-from gateway.http.exchanges import services_of
+from gateway.http.state import services_of
 from gateway.services import Services
 from gateway.settings import Settings
 from gateway.store import wall

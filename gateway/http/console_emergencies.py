@@ -18,7 +18,8 @@ from gateway.break_glass.review import OUTCOMES, review
 from gateway.errors import Problem
 from gateway.http.break_glass import professional
 from gateway.http.console import SignedIn, auditor_of, caller_of, of_role
-from gateway.http.exchanges import attempt_of, services_of
+from gateway.http.exchanges import attempt_of
+from gateway.http.state import services_of
 from schemas import code_list
 
 router = APIRouter(prefix="/console/emergencies", include_in_schema=False)

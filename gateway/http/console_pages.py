@@ -25,7 +25,8 @@ from gateway.errors import Problem
 from gateway.following import changes, one
 from gateway.http.console import HEADERS, SignedIn, auditor_of, of_role, operator_of, signed_in
 from gateway.http.convention_pages import printed, registered
-from gateway.http.exchanges import Id, services_of
+from gateway.http.exchanges import Id
+from gateway.http.state import services_of
 from gateway.log_cursor import LogCursor
 from gateway.records import record_of
 from gateway.services import Services

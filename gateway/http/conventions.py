@@ -23,7 +23,8 @@ from gateway.auth.scopes import Scopes
 from gateway.errors import Problem, not_found
 from gateway.http.bodies import read_body, read_json
 from gateway.http.convention_pages import PRINTED, EntryForm, Form, printed, registered, wanted
-from gateway.http.exchanges import Id, IdempotencyKey, attempt_of, services_of
+from gateway.http.exchanges import Id, IdempotencyKey, attempt_of
+from gateway.http.state import services_of
 from gateway.records import record_of
 from gateway.services import Services
 from gateway.store import conventions, idempotency

@@ -12,7 +12,8 @@ from gateway.auth.resource import Caller, requires
 from gateway.auth.scopes import Scopes
 from gateway.errors import Problem
 from gateway.http.bodies import read_members
-from gateway.http.exchanges import sender_of, services_of
+from gateway.http.exchanges import sender_of
+from gateway.http.state import services_of
 from gateway.simulation import Question
 from gateway.simulation import simulate as simulate_exchange
 from schemas import Document, Kind

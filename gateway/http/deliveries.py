@@ -14,7 +14,8 @@ from gateway.auth.scopes import Scopes
 from gateway.delivery import lookup, replays
 from gateway.delivery.lookup import Filters
 from gateway.http.bodies import read_members
-from gateway.http.exchanges import Id, IdempotencyKey, attempt_of, services_of
+from gateway.http.exchanges import Id, IdempotencyKey, attempt_of
+from gateway.http.state import services_of
 from gateway.store import idempotency
 
 router = APIRouter(tags=["remise"])

@@ -17,7 +17,7 @@ from gateway.directory import store
 from gateway.directory.capacity import Declaration, declare, today, withdraw
 from gateway.errors import Problem, not_found
 from gateway.http.bodies import read_members
-from gateway.http.exchanges import services_of
+from gateway.http.state import services_of
 from gateway.records import record_of
 from gateway.services import Services
 from gateway.store.database import Transaction

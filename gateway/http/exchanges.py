@@ -20,9 +20,9 @@ from gateway.auth.scopes import Scopes
 from gateway.errors import Problem, busy, not_found
 from gateway.exchange import receive
 from gateway.http.bodies import as_object, media_type, read_body, read_json
+from gateway.http.state import services_of
 from gateway.log_cursor import LogCursor
 from gateway.quarantine import set_aside
-from gateway.services import Services
 from gateway.store.idempotency import Attempt
 from gateway.versions import STALE
 from schemas import Document, parse_json
@@ -37,12 +37,6 @@ _ORDINARY_KEY: Final = re.compile(r"[!-~]{8,128}")
 
 Id = Annotated[str, Path(pattern=r"^[A-Za-z0-9.-]{1,64}$")]
 """An identifier in an address; what no identifier looks like never reaches the database (PostgreSQL knows no NUL)."""
-
-
-def services_of(request: Request) -> Services:
-    """The services of this application."""
-    services: Services = request.app.state.services
-    return services
 
 
 def attempt_of(request: Request, caller: Caller, key: str | None, raw: bytes) -> Attempt:

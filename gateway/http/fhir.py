@@ -20,7 +20,8 @@ from gateway.fhir import reading
 from gateway.fhir.audit_event import audit_event
 from gateway.fhir.audit_search import bundle, criteria_of
 from gateway.fhir.capability import capability_statement
-from gateway.http.exchanges import Id, services_of
+from gateway.http.exchanges import Id
+from gateway.http.state import services_of
 
 router = APIRouter(prefix="/fhir/R4", tags=["FHIR R4"])
 

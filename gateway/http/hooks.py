@@ -11,7 +11,8 @@ from starlette.responses import JSONResponse, Response
 
 from gateway.errors import Problem
 from gateway.http.bodies import media_type, read_body
-from gateway.http.exchanges import Id, services_of
+from gateway.http.exchanges import Id
+from gateway.http.state import services_of
 from gateway.limits import Exceeded
 from gateway.sources import store
 from gateway.sources.arrival import sender, take_in

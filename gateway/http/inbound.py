@@ -21,7 +21,8 @@ from gateway.flows import task
 from gateway.flows.body import Kept
 from gateway.http import hl7_answers
 from gateway.http.bodies import announced, media_type, pieces, read_body
-from gateway.http.exchanges import Id, IdempotencyKey, attempt_of, sender_of, services_of, take_in
+from gateway.http.exchanges import Id, IdempotencyKey, attempt_of, sender_of, take_in
+from gateway.http.state import services_of
 from gateway.store.idempotency import Attempt
 
 router = APIRouter(tags=["échanges"])

@@ -13,11 +13,12 @@ from starlette.responses import JSONResponse, Response
 from adapters.mapping.grammar import mapping_schema
 from consent.ledger import event_schemas
 from consent.ledger.event import EventType
+from gateway.asyncapi import described
 from gateway.auth.resource import Caller, requires
 from gateway.auth.scopes import Scopes
 from gateway.errors import Problem, issue_body, not_found
 from gateway.http.bodies import media_type, read_body
-from gateway.http.exchanges import services_of
+from gateway.http.state import services_of
 from schemas import Issue, Kind, catalogue, parse_json, validate
 from schemas.registry import UnknownSchema
 from schemas.remarks import remarks
@@ -162,3 +163,10 @@ def _judged(kind: Kind, document: Any, raw: bytes) -> tuple[list[Issue], list[Is
 def _number(text: str) -> int:
     """A version as written in an address; what is not a short number is the version of no schema."""
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 4 else 0
+
+
+@router.get("/asyncapi.json")
+async def messages(request: Request) -> Response:
+    """The messages that the gateway sends and takes, AsyncAPI 3. / Les messages, décrits pour les machines."""
+    settings = services_of(request).settings
+    return JSONResponse(described(settings.public_address, settings.bus_prefix, bool(settings.bus_url)))

@@ -21,7 +21,8 @@ from gateway.auth.resource import Caller, requires
 from gateway.auth.scopes import Scopes
 from gateway.errors import Problem, not_found
 from gateway.http.bodies import read_members
-from gateway.http.exchanges import Id, sender_of, services_of
+from gateway.http.exchanges import Id, sender_of
+from gateway.http.state import services_of
 
 router = APIRouter(tags=["journal"])
 

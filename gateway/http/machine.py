@@ -1,5 +1,5 @@
 """
-For machines and operators: health, readiness, the API's description and its page without any outside address.
+For machines and operators: health and readiness, which every role answers.
 """
 
 from __future__ import annotations
@@ -8,9 +8,8 @@ import sqlalchemy as sa
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
-from gateway.asyncapi import described
 from gateway.bus.base import BusUnavailable
-from gateway.http.exchanges import services_of
+from gateway.http.state import services_of
 
 router = APIRouter(tags=["exploitation"])
 
@@ -42,10 +41,3 @@ async def ready(request: Request) -> Response:
     faults += [f"loop: {name}" for name in request.app.state.publication.loops.dead()]
     body = {"status": "unavailable" if faults else "ok", "faults": faults, "warnings": warnings}
     return JSONResponse(body, 503 if faults else 200)
-
-
-@router.get("/asyncapi.json")
-async def messages(request: Request) -> Response:
-    """The messages that the gateway sends and takes, AsyncAPI 3. / Les messages, décrits pour les machines."""
-    settings = services_of(request).settings
-    return JSONResponse(described(settings.public_address, settings.bus_prefix, bool(settings.bus_url)))

@@ -19,7 +19,8 @@ from gateway.errors import Problem, not_found
 from gateway.exchange import deliver
 from gateway.handover import NACK_REASONS, Handover
 from gateway.http.bodies import read_json
-from gateway.http.exchanges import Id, services_of
+from gateway.http.exchanges import Id
+from gateway.http.state import services_of
 from gateway.services import Services
 from gateway.store.database import instant
 from gateway.taken import waiting

@@ -14,7 +14,8 @@ from gateway.auth.resource import Caller, requires
 from gateway.auth.scopes import Scopes
 from gateway.errors import Problem
 from gateway.http.bodies import read_members
-from gateway.http.exchanges import Id, IdempotencyKey, attempt_of, sender_of, services_of
+from gateway.http.exchanges import Id, IdempotencyKey, attempt_of, sender_of
+from gateway.http.state import services_of
 from gateway.person import finding
 from gateway.person.account import account
 from gateway.person.erasure import Asked, certificate_of, erase

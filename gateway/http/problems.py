@@ -17,7 +17,6 @@ from starlette.responses import JSONResponse, Response
 
 from gateway.auth.errors import AuthError
 from gateway.errors import TITLES, Problem, issue_body
-from gateway.fhir.outcome import operation_outcome
 from gateway.http.parameters import parameter_issue
 from gateway.store.database import is_away
 from gateway.store.subjects import StaleRing
@@ -40,6 +39,8 @@ def render(request: Request, problem: Problem) -> Response:
     address = request.app.state.services.settings.public_address
     correlation = request.scope.get("correlation_id", "00000000-0000-0000-0000-000000000000")
     if request.url.path.startswith("/fhir/R4/"):
+        from gateway.fhir.outcome import operation_outcome  # noqa: PLC0415 - only a process that serves FHIR loads it
+
         outcome = operation_outcome(problem, address, correlation)
         return JSONResponse(outcome, problem.status, problem.headers, media_type="application/fhir+json")
     body: dict[str, Any] = {

@@ -13,7 +13,8 @@ from consent.texts import texts
 from gateway.auth.resource import Caller, authorize, requires
 from gateway.auth.scopes import Scopes
 from gateway.errors import not_found
-from gateway.http.exchanges import Id, services_of
+from gateway.http.exchanges import Id
+from gateway.http.state import services_of
 from gateway.receipts.content import content, objection_proof, proof
 from gateway.receipts.page import receipt_page, security_headers, verification_page
 

@@ -16,7 +16,8 @@ from gateway.auth.scopes import Scopes
 from gateway.delivery.base import Configuration
 from gateway.errors import Problem, not_found
 from gateway.http.bodies import as_object, read_members
-from gateway.http.exchanges import Id, services_of
+from gateway.http.exchanges import Id
+from gateway.http.state import services_of
 from gateway.records import record_of
 from gateway.services import Services
 from gateway.sources import store

@@ -11,8 +11,8 @@ from fastapi import APIRouter, Depends, Query, Request
 from gateway import notices
 from gateway.auth.resource import Caller, requires_one
 from gateway.auth.scopes import Scopes
-from gateway.http.exchanges import services_of
 from gateway.http.paging import Cursor, next_page, place
+from gateway.http.state import services_of
 
 router = APIRouter(tags=["accords et oppositions"])
 

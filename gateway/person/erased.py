@@ -17,8 +17,6 @@ from typing import Final
 import sqlalchemy as sa
 
 from consent.ledger.files import flush
-from gateway.person.erasure import erase_again
-from gateway.person.traces import scrub
 from gateway.services import Services
 from gateway.store import subjects as subjects_in_store
 from gateway.store.database import Database
@@ -107,6 +105,11 @@ async def erase_those_without_key(services: Services) -> int:
 
 
 async def _again(people: dict[str, bool], services: Services) -> int:
+    if not people:
+        return 0
+    from gateway.person.erasure import erase_again  # noqa: PLC0415 - every process looks, and hardly one has anybody to erase
+    from gateway.person.traces import scrub  # noqa: PLC0415
+
     done = 0
     for person, kept in sorted(people.items()):
         done += await erase_again(person, services, keep_objections=kept)

@@ -8,16 +8,13 @@ import os
 import uuid
 from importlib.metadata import version
 from threading import Thread
-from typing import Final
-
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.environment_variables import OTEL_SERVICE_NAME
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SimpleSpanProcessor
+from typing import TYPE_CHECKING, Final
 
 from gateway.settings import Settings
 from gateway.telemetry.spans import record_with
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 
 _PATIENCE: Final = 5.0
 """Seconds given to the last spans: a collector that is away must not hold a process that stops."""
@@ -33,13 +30,8 @@ def set_up(settings: Settings) -> TracerProvider | None:
     """
     if settings.otel_exporter == "none":
         return None
-    processor: SpanProcessor
-    if settings.otel_exporter == "console":
-        processor = SimpleSpanProcessor(ConsoleSpanExporter())
-    else:
-        processor = BatchSpanProcessor(OTLPSpanExporter())
-    provider = TracerProvider(resource=_resource(), shutdown_on_exit=False)
-    provider.add_span_processor(processor)
+    provider = _provider()
+    provider.add_span_processor(_console() if settings.otel_exporter == "console" else _otlp())
     record_with(provider.get_tracer("trait-dunion", version("trait-dunion")))
     _providers.append(provider)
     return provider
@@ -55,8 +47,28 @@ def close() -> None:
         ending.join(_PATIENCE)
 
 
-def _resource() -> Resource:
+# The SDK and its exporters are read where telemetry is on: off, the default, they would be a tenth of what starting a relay costs.
+
+
+def _console() -> SpanProcessor:
+    from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor  # noqa: PLC0415
+
+    return SimpleSpanProcessor(ConsoleSpanExporter())
+
+
+def _otlp() -> SpanProcessor:
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
+
+    return BatchSpanProcessor(OTLPSpanExporter())
+
+
+def _provider() -> TracerProvider:
+    from opentelemetry.sdk.environment_variables import OTEL_SERVICE_NAME  # noqa: PLC0415
+    from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
+    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
+
     own = {"service.version": version("trait-dunion"), "service.instance.id": str(uuid.uuid4())}
     if not os.environ.get(OTEL_SERVICE_NAME):
         own["service.name"] = "trait-dunion"
-    return Resource.create(own)
+    return TracerProvider(resource=Resource.create(own), shutdown_on_exit=False)

@@ -12,12 +12,13 @@ from typing import Annotated, Any
 import sqlalchemy as sa
 import typer
 
-from gateway.composition import Runtime, assemble
+from gateway.composition import assemble
 from gateway.delivery import endpoints
 from gateway.delivery.base import Configuration, Endpoint, Outcome, Policy
 from gateway.delivery.settlement import record_test
 from gateway.errors import Problem
 from gateway.outgoing import Allowance
+from gateway.runtime import Runtime
 from gateway.store.database import Transaction
 from gateway.store.tables import partners
 from ops.commands import say

@@ -11,11 +11,12 @@ from typing import Annotated, Any
 import sqlalchemy as sa
 import typer
 
-from gateway.composition import Runtime, assemble
+from gateway.composition import assemble
 from gateway.delivery import lookup, replays
 from gateway.delivery.lookup import Filters
 from gateway.delivery.replays import Replayer
 from gateway.errors import Problem
+from gateway.runtime import Runtime
 from gateway.store.tables import deliveries, exchanges
 from ops.commands import say
 

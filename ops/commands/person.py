@@ -16,12 +16,13 @@ import typer
 
 from gateway.auth.caller import Caller
 from gateway.auth.registry import get_partner
-from gateway.composition import Role, Runtime, assemble, running
+from gateway.composition import Role, assemble, running
 from gateway.errors import Problem
 from gateway.person import finding
 from gateway.person.account import Account, account
 from gateway.person.erasure import Asked, certificate_of, erase_all
 from gateway.person.page import account_page
+from gateway.runtime import Runtime
 from gateway.services import Services
 from ops.commands import say
 from schemas import Document, MalformedJson, code_list, parse_json

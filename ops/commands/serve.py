@@ -7,12 +7,11 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import sqlalchemy as sa
 import typer
 import uvicorn
-from fastapi import FastAPI
 
 from gateway import logs, telemetry
 from gateway.app import create_app
@@ -27,6 +26,9 @@ from ops.commands import say
 from ops.commands.secrets import make_keys
 from ops.configuration import check_sealing, open_log
 from ops.migrations import migrate
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 app = typer.Typer()
 

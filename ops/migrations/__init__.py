@@ -4,15 +4,18 @@ The history of the database's shape: one alembic history for SQLite and PostgreS
 
 from __future__ import annotations
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
+from typing import TYPE_CHECKING
+
 from sqlalchemy import Connection
 
 from consent.tables import metadata as consent_metadata
 from gateway.store.database import Database
 from gateway.store.tables import metadata as gateway_metadata
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+# alembic is read where the history is: whatever only serves starts without it.
 
 METADATA = [consent_metadata, gateway_metadata]
 """Every table of the project, declared once; migrations must equal them (tested on both databases)."""
@@ -20,6 +23,8 @@ METADATA = [consent_metadata, gateway_metadata]
 
 def configuration(connection: Connection | None = None) -> Config:
     """Build alembic's configuration in code: there is no ini file to find."""
+    from alembic.config import Config  # noqa: PLC0415
+
     config = Config()
     config.set_main_option("script_location", "ops:migrations")
     config.set_main_option("path_separator", "os")
@@ -29,6 +34,7 @@ def configuration(connection: Connection | None = None) -> Config:
 
 async def migrate(database: Database, revision: str = "head") -> None:
     """Bring the database to `revision`; durable when it returns, and without effect when already there."""
+    from alembic import command  # noqa: PLC0415
 
     def upgrade(connection: Connection) -> None:
         command.upgrade(configuration(connection), revision)
@@ -39,6 +45,9 @@ async def migrate(database: Database, revision: str = "head") -> None:
 
 async def current(database: Database) -> tuple[str | None, str | None]:
     """Tell the revision of the database and the newest one known: (current, head)."""
+    from alembic.runtime.migration import MigrationContext  # noqa: PLC0415
+    from alembic.script import ScriptDirectory  # noqa: PLC0415
+
     head = ScriptDirectory.from_config(configuration()).get_current_head()
     async with database.engine.connect() as connection:
         return await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision()), head

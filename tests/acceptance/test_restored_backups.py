@@ -31,10 +31,11 @@ from consent.tables import ledger_events
 from consent.verify import verify_receipt
 from gateway.app import create_app
 from gateway.auth.caller import Caller
-from gateway.composition import Role, Runtime, assemble, running
+from gateway.composition import Role, assemble, running
 from gateway.keys import Keys, generate
 from gateway.person.erasure import Asked, certificate_of, erase_all
 from gateway.records import place
+from gateway.runtime import Runtime
 from gateway.settings import Settings
 from gateway.store import subjects as people
 from gateway.store.crypto import Vault

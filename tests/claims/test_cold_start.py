@@ -35,3 +35,23 @@ def test_the_list_of_commands_says_what_the_commands_say() -> None:
         for name, entry in COMMANDS.items()
     }
     assert own == {name: entry.title for name, entry in COMMANDS.items()}
+
+
+def test_a_relay_loads_neither_formats_nor_identity_nor_the_deliveries() -> None:
+    """A relay, sequencer or keeper whose application is made has read nothing of FHIR, of partners' formats or transports, of OAuth."""
+    program = (
+        "import tempfile, pathlib\n"
+        "from gateway.app import create_app\n"
+        "from gateway.composition import Role, assemble\n"
+        "from gateway.keys import Keys, generate\n"
+        "from gateway.settings import Settings\n"
+        "import ops.commands.serve\n"
+        "settings = Settings(data_dir=pathlib.Path(tempfile.mkdtemp()))\n"
+        "generate(settings)\n"
+        "create_app(assemble(settings, Keys.load(settings)), Role.RELAY)"
+    )
+    loaded = _loaded(program)
+    assert {"gateway", "sqlalchemy"} <= loaded
+    assert loaded.isdisjoint(
+        {"adapters", "alembic", "asyncssh", "authlib", "fhir", "httpx", "jinja2", "lxml", "reportlab"}
+    )

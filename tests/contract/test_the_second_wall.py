@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from consent.tables import metadata as consent_metadata
 from gateway.auth.resource import Caller, requires
 from gateway.auth.scopes import Scopes
-from gateway.http.exchanges import services_of
+from gateway.http.state import services_of
 from gateway.store import wall
 from gateway.store.database import Database, instant
 from gateway.store.tables import metadata as gateway_metadata

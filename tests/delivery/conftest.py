@@ -36,11 +36,12 @@ from gateway.app import create_app
 from gateway.auth.client import Token, fetch_token
 from gateway.auth.profile import TRIAL
 from gateway.auth.registry import add_partner, add_system
-from gateway.composition import Role, Runtime, assemble, running
+from gateway.composition import Role, assemble, running
 from gateway.delivery import endpoints
 from gateway.keys import Keys, generate
 from gateway.outgoing import Allowance
 from gateway.records import place
+from gateway.runtime import Runtime
 from gateway.services import Services
 from gateway.settings import Settings
 from gateway.store import conventions, subjects

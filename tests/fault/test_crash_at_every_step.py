@@ -29,9 +29,10 @@ from consent.tables import ledger_events
 from consent.verify import verify_directory
 from gateway.acknowledgement import acknowledge
 from gateway.auth.caller import Caller
-from gateway.composition import Role, Runtime, assemble, running
+from gateway.composition import Role, assemble, running
 from gateway.exchange import deliver, receive
 from gateway.keys import Keys, generate
+from gateway.runtime import Runtime
 from gateway.settings import Settings
 from gateway.store import conventions
 from gateway.store.idempotency import Attempt

@@ -27,9 +27,10 @@ from consent.conventions.signature import sign, verify_signature
 from consent.tables import agreements as agreement_rows
 from gateway import agreements, withdrawal
 from gateway.auth.caller import Caller
-from gateway.composition import Runtime, assemble
+from gateway.composition import assemble
 from gateway.exchange import receive
 from gateway.keys import Keys, generate
+from gateway.runtime import Runtime
 from gateway.settings import Settings
 from gateway.store import conventions
 from gateway.store.idempotency import Attempt

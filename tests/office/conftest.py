@@ -35,9 +35,10 @@ from gateway.app import create_app
 from gateway.auth.client import Token, fetch_token
 from gateway.auth.profile import TRIAL
 from gateway.auth.registry import add_partner, add_system, get_partner
-from gateway.composition import Role, Runtime, assemble
+from gateway.composition import Role, assemble
 from gateway.keys import Keys, generate
 from gateway.records import place
+from gateway.runtime import Runtime
 from gateway.settings import Settings
 from gateway.store import conventions, subjects
 from gateway.store.tables import deliveries

@@ -6,6 +6,7 @@ They serve the embedded mode and the first administrator; where there is an Open
 
 from __future__ import annotations
 
+import base64
 import re
 import uuid
 from collections.abc import Iterable
@@ -34,7 +35,16 @@ LOCKED: Final = timedelta(minutes=15)
 _STEP: Final = 30
 _LOGIN: Final = re.compile(r"[a-z0-9](?:[a-z0-9._@-]{1,62}[a-z0-9])")
 _HASHER: Final = PasswordHasher()
-_NOBODY: Final = _HASHER.hash(uuid.uuid4().hex)
+
+
+def _unpadded(raw: bytes) -> str:
+    return base64.b64encode(raw).decode().rstrip("=")
+
+
+_NOBODY: Final = (
+    f"$argon2id$v=19$m={_HASHER.memory_cost},t={_HASHER.time_cost},p={_HASHER.parallelism}"
+    f"${_unpadded(bytes(_HASHER.salt_len))}${_unpadded(bytes(_HASHER.hash_len))}"
+)
 """What is verified when there is no such account: the answer takes as long as for one that exists."""
 
 

@@ -27,12 +27,13 @@ from consent.ledger.sequencer import Sequencer
 from gateway.app import create_app
 from gateway.bus import outbox
 from gateway.bus.base import DELIVERIES, Message
-from gateway.composition import Role, Runtime, assemble
+from gateway.composition import Role, assemble
 from gateway.crossing import Crossing, Ruling
 from gateway.keys import Keys, generate
 from gateway.metrics import Publication
 from gateway.metrics.readings import read
 from gateway.records import record_of
+from gateway.runtime import Runtime
 from gateway.settings import Settings
 from gateway.store import tables
 from gateway.store.database import Database, instant

@@ -25,12 +25,17 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from starlette.responses import JSONResponse
 
 from consent.tables import metadata as consent_metadata
-from gateway.auth import Auth, AuthError, Caller, Scopes, create_auth_router, requires
+from gateway.auth.authority import Auth
+from gateway.auth.caller import Caller
 from gateway.auth.certificates import Certificates
 from gateway.auth.details import ExchangeDetail
+from gateway.auth.errors import AuthError
 from gateway.auth.profile import TRIAL, Binding, Profile, Security
 from gateway.auth.registry import System, add_partner, add_system, disable_system
+from gateway.auth.resource import requires
 from gateway.auth.rights import NOTHING, Granted
+from gateway.auth.router import create_auth_router
+from gateway.auth.scopes import Scopes
 from gateway.auth.token_keys import HeldKey, HeldKeys
 from gateway.store.database import Database, Transaction
 from gateway.store.tables import metadata

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from joserfc.jwk import ECKey, OctKey, OKPKey
 from joserfc.util import int_to_base64
 
-from gateway.auth import RegistrationRefused
+from gateway.auth.errors import RegistrationRefused
 from gateway.auth.keys import public_jwks
 from gateway.auth.profile import TRIAL, Binding, Method, Security
 from gateway.auth.registry import add_partner, add_system, disable_system, get_partner, get_system

@@ -17,7 +17,8 @@ import httpx
 import pytest
 from joserfc.jwk import ECKey
 
-from gateway.auth import Scopes, authority
+from gateway.auth import authority
+from gateway.auth.scopes import Scopes
 
 pytestmark = pytest.mark.anyio
 

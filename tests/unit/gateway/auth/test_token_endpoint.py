@@ -14,10 +14,11 @@ import sqlalchemy as sa
 from joserfc import jwt
 from joserfc.jwk import KeySet
 
-from gateway.auth import Auth, Scopes
+from gateway.auth.authority import Auth
 from gateway.auth.client import TokenRefused, client_assertion, fetch_token
 from gateway.auth.registry import disable_system
 from gateway.auth.replay import forget_expired
+from gateway.auth.scopes import Scopes
 from gateway.auth.token_keys import HeldKey, HeldKeys
 from gateway.store.tables import assertion_jtis, revoked_tokens, systems
 
