@@ -30,7 +30,7 @@ from gateway.keys import Keys, read_ring
 from gateway.limits import Limits
 from gateway.loops import Loops
 from gateway.metrics import Publication
-from gateway.outgoing import Resolve, SafeClient, system_resolver
+from gateway.outgoing import Resolve, system_resolver
 from gateway.person.erased import ErasedList, set_aside
 from gateway.quorum import Quorum
 from gateway.runtime import Runtime
@@ -114,7 +114,6 @@ def assemble(
         witnessing=witnessing,
         signer=signer,
         publication=publication,
-        outgoing=SafeClient(settings.outgoing_ca_file, resolve),
         resolve=resolve,
     )
 
@@ -142,9 +141,10 @@ async def running(runtime: Runtime, role: Role) -> AsyncIterator[Loops]:
     stop = asyncio.Event()
     async with AsyncExitStack() as stack:
         stack.push_async_callback(runtime.services.database.close)
-        stack.push_async_callback(runtime.outgoing.close)
-        for transport in runtime.transports.values() if role in _OUTSIDE else ():
-            stack.push_async_callback(transport.close)
+        if role in _OUTSIDE:
+            stack.push_async_callback(runtime.outgoing.close)
+            for transport in runtime.transports.values():
+                stack.push_async_callback(transport.close)
         await runtime.bus.open()
         stack.push_async_callback(runtime.bus.close)
         tasks = []

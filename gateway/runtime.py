@@ -52,8 +52,12 @@ class Runtime:
     witnessing: Witnessing
     signer: Signer
     publication: Publication
-    outgoing: SafeClient
     resolve: Resolve
+
+    @cached_property
+    def outgoing(self) -> SafeClient:
+        """The client that knocks at partners' addresses; it reads the authorities of the machine."""
+        return SafeClient(self.services.settings.outgoing_ca_file, self.resolve)
 
     @cached_property
     def auth(self) -> Auth:

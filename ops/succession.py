@@ -122,6 +122,5 @@ async def _publish(settings: Settings) -> int:
         async with runtime.services.database.read() as tx:
             head = await Ledger().published(tx)
     finally:
-        await runtime.outgoing.close()
         await runtime.services.database.close()
     return 0 if head is None else head.size

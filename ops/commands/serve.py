@@ -28,7 +28,7 @@ from ops.configuration import check_sealing, open_log
 from ops.migrations import migrate
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
+    from starlette.applications import Starlette
 
 app = typer.Typer()
 
@@ -77,7 +77,7 @@ def serve(
     )
 
 
-def application() -> FastAPI:
+def application() -> Starlette:
     """The application of one process, as uvicorn makes it in each: by the settings of its environment."""
     settings = say.settings()
     logs.set_up(settings.log_level)

@@ -53,5 +53,5 @@ def test_a_relay_loads_neither_formats_nor_identity_nor_the_deliveries() -> None
     loaded = _loaded(program)
     assert {"gateway", "sqlalchemy"} <= loaded
     assert loaded.isdisjoint(
-        {"adapters", "alembic", "asyncssh", "authlib", "fhir", "httpx", "jinja2", "lxml", "reportlab"}
+        {"adapters", "alembic", "asyncssh", "authlib", "fastapi", "fhir", "httpx", "jinja2", "lxml", "reportlab"}
     )
