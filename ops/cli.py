@@ -6,6 +6,7 @@ Results on stdout, progress on stderr.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, NamedTuple
@@ -91,7 +92,11 @@ class Commands(TyperGroup):
         if name is None:
             return name, titled, rest
         entry = COMMANDS[name]
-        command = get_command(getattr(import_module(f"ops.commands.{entry.module}"), entry.name))
+        gc.disable()  # what is read here stays: the collector would look through it again and again, and find nothing
+        try:
+            command = get_command(getattr(import_module(f"ops.commands.{entry.module}"), entry.name))
+        finally:
+            gc.enable()
         command.name = name
         return name, command, rest
 

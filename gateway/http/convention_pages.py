@@ -12,9 +12,8 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from consent.conventions.convention import Convention
 from gateway.printing.html import convention_html, register_html, security_headers
-from gateway.printing.pdf import convention_pdf
 from gateway.printing.register import register_entry
-from gateway.printing.sheet import sheet
+from gateway.printing.sheet import Sheet, sheet
 
 Form = Annotated[
     Literal["json", "html", "pdf"] | None,
@@ -48,10 +47,17 @@ def wanted(request: Request, form: str | None, *, pdf: bool = True) -> str:
 async def printed(convention: Convention, form: str) -> Response:
     """Answer with the page of a convention, `html` or `pdf`."""
     if form == "pdf":
-        content = await to_thread.run_sync(convention_pdf, sheet(convention))
+        content = await to_thread.run_sync(_drawn, sheet(convention))
         return Response(content, media_type="application/pdf", headers=_named(f"{_name(convention)}.pdf"))
     page = await to_thread.run_sync(convention_html, sheet(convention))
     return HTMLResponse(page, headers=security_headers())
+
+
+def _drawn(content: Sheet) -> bytes:
+    """The PDF, in a thread, where the library that draws is read when somebody first wants one: requests do not wait for it."""
+    from gateway.printing.pdf import convention_pdf  # noqa: PLC0415
+
+    return convention_pdf(content)
 
 
 async def registered(convention: Convention, form: str) -> Response:

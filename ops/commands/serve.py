@@ -79,15 +79,18 @@ def serve(
 
 def application() -> Starlette:
     """The application of one process, as uvicorn makes it in each: by the settings of its environment."""
-    settings = say.settings()
-    logs.set_up(settings.log_level)
-    telemetry.set_up(settings)
-    application = create_app(assemble(settings, say.keys(settings)), Role(os.environ[_ROLE]))
-    # What is made here lives as long as the process: the collector would look through it again and again, and stop
-    # every request meanwhile.
-    gc.collect()
-    gc.freeze()
-    return application
+    # What is made here lives as long as the process: the collector would look through it again and again while it is made,
+    # and later stop every request meanwhile.
+    gc.disable()
+    try:
+        settings = say.settings()
+        logs.set_up(settings.log_level)
+        telemetry.set_up(settings)
+        return create_app(assemble(settings, say.keys(settings)), Role(os.environ[_ROLE]))
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
 
 async def _check(settings: Settings, keys: Keys) -> None:
