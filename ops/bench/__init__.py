@@ -14,5 +14,6 @@ BENCHES: Final[Mapping[str, str]] = {
     "ingest": "ops.bench.ingest",
     "through": "ops.bench.through",
     "ledger": "ops.bench.ledger",
+    "start": "ops.bench.start",
 }
 """Each bench by name, and its module, read only when it is run."""
