@@ -190,6 +190,7 @@ async def _register(gateway: GatewayProcess, http: httpx.AsyncClient) -> dict[st
         for siret, client_id in _CLIENTS.items()
     }
     model = (files("consent") / "models" / "tznr-caf-departement.yaml").read_text(encoding="utf-8")
+    model = model.replace("categories: [identity, nir,", "categories: [attachments, identity, nir,", 1)
     for siret in (MAILBOX, CALLED, OUTAGE):
         text = model.replace(MAILBOX, siret).replace("tznr-valombre-caf-departement", f"campagne-{siret}").encode()
         await partners[CAF].propose(text)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,12 +32,13 @@ class Call:
 
 @dataclass(slots=True)
 class Receiver:
-    """What a system that is called does: `answer` says what it answers to each call."""
+    """What a system that is called does: `answer` says what it answers to each call, once `before` was awaited."""
 
     name: str
     port: int = 0
     calls: list[Call] = field(default_factory=list)
     answer: Callable[[Call], Response] = lambda _call: (204, {}, b"")
+    before: Callable[[Call], Awaitable[None]] | None = None
 
     @property
     def url(self) -> str:
@@ -58,6 +59,8 @@ class Receiver:
                 body = await reader.readexactly(int(headers.get("content-length", 0)))
                 call = Call(method, path, headers, body)
                 self.calls.append(call)
+                if self.before is not None:
+                    await self.before(call)
                 status, more, content = self.answer(call)
                 lines = [f"HTTP/1.1 {status} x", f"Content-Length: {len(content)}"]
                 lines += [f"{name}: {value}" for name, value in more.items()]

@@ -4,7 +4,6 @@ HubEE as its client, in both roles, against the interface v1 over HTTPS: nothing
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import os
@@ -22,13 +21,13 @@ from gateway.leftovers import answers
 from gateway.store.tables import attachments, exchanges, flows, quarantine
 from ops.services.authority import Authority
 from ops.services.hub import Account, HubServer
+from ops.services.hub_sender import FORM, SENDER, file_case
 from ops.services.receiver import Call, receiving
 
 pytestmark = pytest.mark.anyio
 
 NAME = "hubee.valombre.example"
-SENDER = "99900003700011"
-FORM, FLOW = "FormulaireQF", "RSABEI-RSABAI"
+FLOW = "RSABEI-RSABAI"
 
 
 @pytest.fixture
@@ -45,49 +44,6 @@ def account(hub: HubServer, role: str, *organisations: str) -> dict[str, Any]:
     hub.accounts.append(made)
     settings = {"api_url": hub.url, "token_url": f"{hub.url}/token", "role": role, "processes": [FORM]}
     return settings | {"client_id": made.client_id, "client_secret": made.secret}
-
-
-def form(person: dict[str, Any]) -> bytes:
-    """The JSON file of a form about the quotient familial."""
-    pivot = {"family_name": person["birth_name"], "given_name": "Camille", "gender": "female"}
-    pivot |= {"birthdate": person["birth_date"], "birthplace": "75107", "birthcountry": "99100"}
-    amount = {"fournisseur": "CNAF", "valeur": 538, "annee": 2026, "mois": 2, "annee_calcul": 2026, "mois_calcul": 1}
-    return json.dumps({"external_id": "X", "pivot_identity": pivot, "quotient_familial_v3": {"quotient_familial": amount}}).encode()  # fmt: skip
-
-
-async def file_case(hub: HubServer, to: str, person: dict[str, Any], process: str = FORM, **files: bytes) -> str:
-    """Somebody else's software files a folder for an organisation; gives its case."""
-    number = f"VAL-{uuid.uuid4().hex[:16]}"
-    contents = files or {"formulaire.json": form(person), "formulaire.pdf": b"%PDF-1.4\n" + number.encode()}
-    kinds = {"json": "application/json", "pdf": "application/pdf", "xml": "application/xml"}
-    described = [
-        {"fileName": name, "type": process, "size": len(content), "mimeType": kinds[name.rpartition(".")[2]]}
-        for name, content in contents.items()
-    ]
-    maker = Account("osl", "osl", "OSL", (SENDER,))
-    hub.tokens["osl"] = maker
-    headers = {"authorization": "Bearer osl", "editorname": "Autre"}
-
-    def call(method: str, path: str, body: bytes, **more: str) -> Any:
-        status, _, content = hub.answer(Call(method, f"/teledossiers/v1{path}", headers | more, body))
-        assert status < 300, content
-        return json.loads(content) if content else None
-
-    case_number = f"{number}-01"
-    recipient = {"type": "SI", "companyRegister": to, "branchCode": "39990"}
-    folder = {
-        "processCode": process,
-        "externalId": number,
-        "applicant": {"firstName": "Camille", "lastName": person["birth_name"]},
-        "cases": [{"externalId": case_number, "recipient": recipient}],
-        "attachments": [each | {"recipients": [case_number]} for each in described],
-    }
-    made = call("POST", "/folders", json.dumps(folder).encode())
-    for each, content in zip(made["attachments"], contents.values(), strict=True):
-        digest = base64.b64encode(hashlib.sha256(content).digest()).decode()
-        call("PUT", f"/folders/{made['id']}/attachments/{each['id']}", content, digest=digest)
-    call("PATCH", f"/folders/{made['id']}", b'{"globalStatus": "HUBEE_COMPLETED"}')
-    return str(made["cases"][0]["id"])
 
 
 async def receiving_system(world: Any, hub: HubServer, **changes: Any) -> Any:
@@ -123,8 +79,8 @@ async def test_a_case_is_taken_its_files_checked_then_the_hub_is_told(sleeping_w
     """A form becomes a referral with its file; the case is then SI_RECEIVED, and its notification gone; another process's stays."""
     world = sleeping_world
     partner = await receiving_system(world, hub)
-    case = await file_case(hub, partner.siret, world.person())
-    other = await file_case(hub, partner.siret, world.person(), FLOW, **{"RSABEI.xml": b"<Racine/>"})
+    case = file_case(hub, partner.siret, world.person())
+    other = file_case(hub, partner.siret, world.person(), FLOW, **{"RSABEI.xml": b"<Racine/>"})
     await ask(world, partner)
 
     [exchange] = await sent_by(world, partner)
@@ -144,7 +100,7 @@ async def test_a_crash_brings_the_same_case_again_and_it_is_recognised(
     """Whatever the moment of the crash, the notification is still there, and the document is not taken twice."""
     world = sleeping_world
     partner = await receiving_system(world, hub)
-    await file_case(hub, partner.siret, world.person())
+    file_case(hub, partner.siret, world.person())
 
     class Crash(Exception):
         pass
@@ -170,8 +126,8 @@ async def test_an_editor_leaves_alone_what_is_for_others(sleeping_world: Any, hu
     settings = account(hub, "SI", partner.siret, neighbour.siret) | {"every_seconds": 86_400}
     path = f"/v1/sources/{partner.client_id}"
     await partner.done("PUT", path, json={"way": "hubee", "settings": settings})
-    mine = await file_case(hub, partner.siret, world.person())
-    theirs = await file_case(hub, neighbour.siret, world.person())
+    mine = file_case(hub, partner.siret, world.person())
+    theirs = file_case(hub, neighbour.siret, world.person())
     await ask(world, partner)
     assert ("SI_RECEIVED", "HUBEE_NOTIFIED") == (hub.cases[mine]["status"], hub.cases[theirs]["status"])
     assert (1, theirs) == (waiting(hub, FORM), hub.notifications[0]["caseId"])
@@ -184,8 +140,8 @@ async def test_what_is_for_others_does_not_hide_what_comes_after(sleeping_world:
     settings = account(hub, "SI", partner.siret, neighbour.siret) | {"every_seconds": 86_400}
     await partner.done("PUT", f"/v1/sources/{partner.client_id}", json={"way": "hubee", "settings": settings})
     for _ in range(26):
-        await file_case(hub, neighbour.siret, world.person())
-    mine = await file_case(hub, partner.siret, world.person())
+        file_case(hub, neighbour.siret, world.person())
+    mine = file_case(hub, partner.siret, world.person())
     await ask(world, partner)
     assert ("SI_RECEIVED", 26) == (hub.cases[mine]["status"], waiting(hub, FORM))
 
@@ -194,10 +150,10 @@ async def test_what_cannot_be_read_is_told_to_the_hub_and_set_aside(sleeping_wor
     """A flow that is no flow: the case is in SI_INTG_ERROR, the file in quarantine, and the next one is taken."""
     world = sleeping_world
     partner = await receiving_system(world, hub, processes=[FLOW, FORM])
-    bad = await file_case(hub, partner.siret, world.person(), FLOW, **{"RSABEI.xml": b"<Racine><Coupe"})
-    empty = await file_case(hub, partner.siret, world.person(), FLOW, **{"RSABEI.xml": b"<Racine/>"})
+    bad = file_case(hub, partner.siret, world.person(), FLOW, **{"RSABEI.xml": b"<Racine><Coupe"})
+    empty = file_case(hub, partner.siret, world.person(), FLOW, **{"RSABEI.xml": b"<Racine/>"})
     hub.cases[empty]["attachments"][0]["status"] = "CORRUPTED"  # the hub's antivirus set it aside
-    good = await file_case(hub, partner.siret, world.person())
+    good = file_case(hub, partner.siret, world.person())
     await ask(world, partner)
     assert "SI_INTG_ERROR" == hub.cases[empty]["status"]
     assert ("SI_INTG_ERROR", "SI_RECEIVED", []) == (
@@ -214,7 +170,7 @@ async def test_a_file_that_was_altered_on_the_way_is_not_taken(sleeping_world: A
     """The digest of the hub is checked: nothing is taken, nothing deleted, the partner sees why; an outage waits the same way."""
     world = sleeping_world
     partner = await receiving_system(world, hub)
-    await file_case(hub, partner.siret, world.person())
+    file_case(hub, partner.siret, world.person())
     hub.altered = True
     await ask(world, partner)
     path = f"/v1/sources/{partner.client_id}"
@@ -343,7 +299,7 @@ async def test_a_follow_up_reaches_the_case_of_its_referral(world: Any, hub: Hub
     settings = {name: value for name, value in source["settings"].items() if name != "every_seconds"}
     endpoint = {"transport": "hubee", "settings": settings | {"client_secret": secret}, "kinds": ["status"]}
     await ccas.done("PUT", f"/v1/endpoints/{ccas.client_id}", json=endpoint)
-    case = hub.cases[await file_case(hub, ccas.siret, world.person())]
+    case = hub.cases[file_case(hub, ccas.siret, world.person())]
     await ask(world, ccas)
     [brought] = await sent_by(world, ccas)
 
@@ -370,7 +326,7 @@ async def test_names_elsewhere_are_forgotten_with_what_they_name(sleeping_world:
     world = sleeping_world
     services, later = world.runtime.services, datetime.now(UTC) + timedelta(days=2)
     partner = await receiving_system(world, hub)
-    case = await file_case(hub, partner.siret, world.person())
+    case = file_case(hub, partner.siret, world.person())
     await ask(world, partner)
     [brought] = await sent_by(world, partner)
     stray = str(uuid.uuid4())
@@ -387,7 +343,7 @@ async def test_a_large_flow_is_left_to_a_task(sleeping_world: Any, hub: HubServe
     partner = await receiving_system(world, hub, processes=[FLOW])
     content = fictitious_flow(20, 5)
     services.settings.__dict__["sync_file_bytes"] = len(content) - 1
-    case = await file_case(hub, partner.siret, world.person(), FLOW, **{"RSABEI.xml": content})
+    case = file_case(hub, partner.siret, world.person(), FLOW, **{"RSABEI.xml": content})
     await ask(world, partner)
     assert ("SI_RECEIVED", []) == (hub.cases[case]["status"], hub.notifications)
     async with services.database.read() as tx:
