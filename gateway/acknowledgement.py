@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from consent.ledger.event import EventType
 from gateway import telemetry
-from gateway.auth.resource import Caller
+from gateway.auth.caller import Caller
 from gateway.delivery import endpoints
 from gateway.delivery.base import Policy
 from gateway.errors import Problem, not_found

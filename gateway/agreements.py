@@ -15,7 +15,7 @@ from consent.agreement import Agreement, AgreementState
 from consent.evidence import expected, faults
 from consent.ledger.event import EventType
 from gateway import ingress, recording, sms, withdrawal
-from gateway.auth.resource import Caller
+from gateway.auth.caller import Caller
 from gateway.errors import Problem, not_found
 from gateway.recording import scopes_of
 from gateway.records import record_of

@@ -12,7 +12,7 @@ import orjson
 import sqlalchemy as sa
 
 from adapters.base import Translation
-from gateway.auth.resource import Caller
+from gateway.auth.caller import Caller
 from gateway.errors import not_found
 from gateway.services import Services
 from gateway.store import subjects

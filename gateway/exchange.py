@@ -19,8 +19,8 @@ from sqlalchemy.exc import IntegrityError
 
 from adapters.base import Adapter
 from gateway import admission, answers, handover
+from gateway.auth.caller import Caller
 from gateway.auth.replay import use_all
-from gateway.auth.resource import Caller
 from gateway.crossing import Acceptance, Arrival
 from gateway.errors import busy
 from gateway.handover import Handover

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from consent.ledger.commitment import Disclosure
 from consent.tables import ledger_events
-from gateway.auth.resource import Caller
+from gateway.auth.caller import Caller
 from gateway.errors import Problem, not_found
 from gateway.log_cursor import cursor_at, index_of, log_now
 from gateway.records import place

@@ -20,7 +20,7 @@ from consent.gate import decide as ask_gate
 from consent.ledger.event import EventType
 from consent.projection import project
 from gateway import telemetry
-from gateway.auth.resource import Caller
+from gateway.auth.caller import Caller
 from gateway.records import record_of, rules, told
 from gateway.services import Services
 from gateway.store import subjects

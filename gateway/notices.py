@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from consent.gate import Notice, decide_notice
-from gateway.auth.resource import Caller
+from gateway.auth.caller import Caller
 from gateway.crossing import Crossing, Rows, Ruling
 from gateway.services import Services
 from gateway.store import subjects

@@ -16,7 +16,7 @@ from consent.gate import Notice
 from consent.ledger.event import EventType
 from consent.texts import texts
 from gateway import ingress, notices, recording
-from gateway.auth.resource import Caller
+from gateway.auth.caller import Caller
 from gateway.destruction import destroy
 from gateway.records import record_of
 from gateway.services import Services

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from consent.ledger.event import EventType
 from consent.ledger.store import Ledger
-from gateway.auth.resource import Caller
+from gateway.auth.caller import Caller
 from gateway.records import record_of
 from gateway.services import Services
 from gateway.store.crypto import Vault

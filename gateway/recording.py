@@ -11,7 +11,7 @@ from typing import Any
 
 from consent.ledger.event import EventType
 from gateway.admission import unfound
-from gateway.auth.resource import Caller
+from gateway.auth.caller import Caller
 from gateway.errors import Problem, busy
 from gateway.records import record_of
 from gateway.services import Services

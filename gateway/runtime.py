@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from gateway.delivery.signing import MessageSigner
     from gateway.flows.taking import FlowTaker
     from gateway.keeper import Keeper
+    from gateway.scopes import ConventionRights
     from gateway.sources.base import Connector, Hook
     from gateway.sources.collector import Collector
 
@@ -60,19 +61,25 @@ class Runtime:
         return SafeClient(self.services.settings.outgoing_ca_file, self.resolve)
 
     @cached_property
+    def rights(self) -> ConventionRights:
+        """What the conventions open."""
+        from gateway.scopes import ConventionRights
+
+        return ConventionRights(self.services)
+
+    @cached_property
     def auth(self) -> Auth:
         """The authorization server and the protection of its resources."""
         from gateway.auth.authority import Auth
         from gateway.auth.certificates import Certificates
         from gateway.auth.external import ExternalIssuer
-        from gateway.scopes import ConventionRights
 
         settings = self.services.settings
         return Auth(
             self.services.database,
             settings.public_address,
             token_keys(settings),
-            rights=ConventionRights(self.services),
+            rights=self.rights,
             secret=self.keys.ring.secret("proofs"),
             clock=utc_now,
             certificates=Certificates(
@@ -151,7 +158,7 @@ class Runtime:
         """The loop that asks the connectors."""
         from gateway.sources.collector import Collector
 
-        return Collector(self.services, self.connectors, self.auth.rights)
+        return Collector(self.services, self.connectors, self.rights)
 
     @cached_property
     def replayer(self) -> Replayer:

@@ -19,7 +19,7 @@ from consent.ledger.event import EventType
 from consent.tables import sms_requests
 from consent.texts import texts
 from gateway import recording, withdrawal
-from gateway.auth.resource import Caller
+from gateway.auth.caller import Caller
 from gateway.errors import Problem, not_found
 from gateway.records import record_of
 from gateway.services import Services

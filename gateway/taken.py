@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from consent.conventions.collection import Conventions
 from consent.gate import Decision, Notice
 from consent.projection import Projection
-from gateway.auth.resource import Caller
+from gateway.auth.caller import Caller
 from gateway.services import Services
 from gateway.store import subjects
 from gateway.store.crypto import OWN, DataKey

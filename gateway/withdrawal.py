@@ -19,7 +19,7 @@ from consent.coverage import stopped
 from consent.gate import Notice
 from consent.ledger.event import EventType
 from gateway import notices
-from gateway.auth.resource import Caller
+from gateway.auth.caller import Caller
 from gateway.errors import Problem, not_found
 from gateway.recording import scopes_of
 from gateway.records import record_of

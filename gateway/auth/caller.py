@@ -6,9 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from gateway.auth.details import ExchangeDetail
 from gateway.auth.replay import Use
+
+if TYPE_CHECKING:
+    from gateway.auth.details import ExchangeDetail
 
 
 @dataclass(frozen=True, slots=True)

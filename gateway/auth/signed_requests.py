@@ -14,7 +14,6 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import http_sf
-from fastapi import Request
 from http_message_signatures import HTTPMessageVerifier, VerifyResult
 from http_message_signatures.algorithms import (
     ECDSA_P256_SHA256,
@@ -26,6 +25,7 @@ from http_message_signatures.algorithms import (
 from http_message_signatures.exceptions import HTTPMessageSignaturesException
 from http_message_signatures.resolvers import MappingKeyResolver
 from joserfc.jwk import Key
+from starlette.requests import Request
 
 from gateway.auth.caller import Caller
 from gateway.auth.errors import Unauthorized

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from consent.gate import Request, decide
 from consent.ledger.event import EventType
 from consent.projection import project
-from gateway.auth.resource import Caller
+from gateway.auth.caller import Caller
 from gateway.errors import not_found
 from gateway.fhir import resources
 from gateway.records import record_of

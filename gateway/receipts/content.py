@@ -15,7 +15,7 @@ from consent.ledger.commitment import Disclosure
 from consent.ledger.event import EventType
 from consent.tables import ledger_events, objections
 from consent.texts import texts
-from gateway.auth.resource import Caller
+from gateway.auth.caller import Caller
 from gateway.errors import Problem, not_found
 from gateway.history import opened
 from gateway.records import place, record_of

@@ -37,21 +37,34 @@ def test_the_list_of_commands_says_what_the_commands_say() -> None:
     assert own == {name: entry.title for name, entry in COMMANDS.items()}
 
 
-def test_a_relay_loads_neither_formats_nor_identity_nor_the_deliveries() -> None:
-    """A relay, sequencer or keeper whose application is made has read nothing of FHIR, of partners' formats or transports, of OAuth."""
-    program = (
-        "import tempfile, pathlib\n"
+def _made(role: str, parts: str) -> set[str]:
+    """What a process holds once its application is made, and the loops of its role."""
+    return _loaded(
+        "import pathlib, tempfile\n"
+        "import ops.commands.serve\n"
         "from gateway.app import create_app\n"
         "from gateway.composition import Role, assemble\n"
         "from gateway.keys import Keys, generate\n"
         "from gateway.settings import Settings\n"
-        "import ops.commands.serve\n"
         "settings = Settings(data_dir=pathlib.Path(tempfile.mkdtemp()))\n"
         "generate(settings)\n"
-        "create_app(assemble(settings, Keys.load(settings)), Role.RELAY)"
+        "runtime = assemble(settings, Keys.load(settings))\n"
+        f"create_app(runtime, Role('{role}'))\n"
+        f"print({parts})"
     )
-    loaded = _loaded(program)
-    assert {"gateway", "sqlalchemy"} <= loaded
-    assert loaded.isdisjoint(
-        {"adapters", "alembic", "asyncssh", "authlib", "fastapi", "fhir", "httpx", "jinja2", "lxml", "reportlab"}
-    )
+
+
+def test_a_relay_and_a_sequencer_load_neither_formats_nor_identity_nor_the_deliveries() -> None:
+    """Nothing of FHIR, of partners' formats and transports, of OAuth, of FastAPI, nor of the database's history."""
+    loaded = _made("sequencer", "runtime.relay, runtime.sequencer, runtime.indexer")
+    assert {"gateway", "sqlalchemy", "starlette"} <= loaded
+    unread = {"adapters", "alembic", "asyncssh", "authlib", "fastapi", "fhir", "httpx", "jinja2", "lxml", "reportlab"}
+    assert loaded.isdisjoint(unread)
+
+
+def test_a_courier_and_a_keeper_load_neither_the_api_nor_its_pages() -> None:
+    """Formats and transports, but neither FastAPI, nor FHIR, nor what draws pages."""
+    courier = _made("courier", "runtime.courier, runtime.dispatcher, runtime.collector, runtime.flows")
+    keeper = _made("keeper", "runtime.keeper")
+    assert "asyncssh" in courier and "gateway" in keeper
+    assert (courier | keeper).isdisjoint({"alembic", "fastapi", "fhir", "httpx", "jinja2", "reportlab"})
