@@ -6,6 +6,7 @@ give the same answer. What it cannot do by itself (an identifier, the hour, the 
 """
 
 import re
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -30,6 +31,14 @@ class Context:
     purpose: str
     now: datetime
     document_id: Callable[[str], str]
+
+
+def fictitious_id(key: str) -> str:
+    """
+    An identifier that depends on its business key alone, for samples and tries: the same at each run, in every document
+    that names it. Never for what is sent, since whoever knows the key can compute it.
+    """
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, key))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@ One adapter sitting the exam: its folder, its samples, what it makes of them; an
 """
 
 import inspect
-import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +11,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Final
 
-from adapters.base import Adapter, Context, FileRefused, Translation
+from adapters.base import Adapter, Context, FileRefused, Translation, fictitious_id
 from adapters.mapping.engine import MappingAdapter
 from adapters.quality import Claims, Subject, read_claims
 from adapters.samples import Case, cases
@@ -21,7 +20,7 @@ EXAM_CONTEXT: Final = Context(
     organisation={"siret": "99900001100018", "name": "CAF de Valombre"},
     purpose="inform_about_rights",
     now=datetime.fromisoformat("2026-11-23T08:00:00+01:00"),
-    document_id=lambda key: str(uuid.uuid5(uuid.NAMESPACE_URL, key)),
+    document_id=fictitious_id,
 )
 """A fictitious sender, a fixed hour, and identifiers that depend only on their key."""
 

@@ -2,7 +2,8 @@
 A partner's file tried on the console: what one record becomes, rule by rule, and what its sender would be told.
 
 Nothing is kept, sent or written down: not the file, not what is in it, not that it was tried. The identifiers are drawn
-at random, so that nothing on the page can be matched with a real exchange.
+at random for each try, so that nothing on the page can be matched with a real exchange; within one they depend on
+their key, so that a document that names another has its identifier.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 import orjson
@@ -64,7 +66,7 @@ def attempt(name: str, raw: bytes, record: int, siret: str, now: datetime) -> Tr
     Try a file as the format `name`; `record` counts from 1. Raises `UnknownAdapter`.
     """
     adapter = registry.get(name)
-    context = Context({"siret": siret, "name": "Essai"}, "inform_about_rights", now, lambda _key: str(uuid.uuid4()))
+    context = Context({"siret": siret, "name": "Essai"}, "inform_about_rights", now, partial(_drawn, uuid.uuid4()))
     try:
         if isinstance(adapter, MappingAdapter):
             explained = adapter.explain(raw, context, record)
@@ -86,6 +88,10 @@ def _counted(adapter: Adapter, raw: bytes, context: Context) -> Records | None:
         return adapter.to_shared(raw, context).records
     except AdapterError:
         return None
+
+
+def _drawn(of_this_try: uuid.UUID, key: str) -> str:
+    return str(uuid.uuid5(of_this_try, key))
 
 
 def _text(value: Any) -> str:

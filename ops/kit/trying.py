@@ -5,7 +5,6 @@ A partner's own file, tried on an adapter: which one reads it, what it gives, wh
 from __future__ import annotations
 
 import csv
-import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from io import StringIO
@@ -15,7 +14,7 @@ from typing import NoReturn
 import typer
 
 from adapters import registry
-from adapters.base import Adapter, AdapterError, Context, Translation
+from adapters.base import Adapter, AdapterError, Context, Translation, fictitious_id
 from adapters.mapping.engine import Explained, MappingAdapter
 from adapters.tables import HEADER
 from ops.commands import say
@@ -51,7 +50,7 @@ def _context() -> Context:
         organisation={"siret": "99900001100018", "name": "Essai"},
         purpose="inform_about_rights",
         now=datetime.now(UTC),
-        document_id=lambda _key: str(uuid.uuid4()),
+        document_id=fictitious_id,
     )
 
 

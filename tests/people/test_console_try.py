@@ -4,14 +4,17 @@ A file tried on the console: shown rule by rule to the operator, kept nowhere, n
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
+from datetime import datetime
 from importlib.resources import files
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
+from gateway.console.trying import attempt
 from gateway.store.tables import metadata
 
 PARTNER = "99900001100018"
@@ -87,3 +90,13 @@ async def test_the_records_that_no_rule_takes_are_counted_and_placed(house: Call
     assert answer.status_code == 200
     assert "1 écarté(s) par « when »." in answer.text
     assert "n° 3 (ligne 4)." in answer.text
+
+
+async def test_a_document_that_names_another_has_its_identifier_in_one_try_only() -> None:
+    """Identifiers depend on their key within a try, so that links are seen; two tries have none in common."""
+    raw = (files("adapters") / "administration_plus" / "samples" / "demandes" / "partner.json").read_bytes()
+    now = datetime.fromisoformat("2026-11-23T08:00:00+01:00")
+    referral, status = map(json.loads, attempt("administration-plus", raw, 1, PARTNER, now).documents)
+    assert referral["id"] == status["referral_id"] != status["id"]
+    again = json.loads(attempt("administration-plus", raw, 1, PARTNER, now).documents[0])
+    assert again["id"] != referral["id"]

@@ -1,0 +1,92 @@
+"""
+`tdu adapter try` on records of which a mapping makes two documents: linked identifiers, and an agreement that covers or not.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from ops.cli import app
+
+HEAD = "N;Nom;Prénom;Naissance;Motif;Accord\n"
+PERSON = """      subject.birth_name: {from: Nom, required: true}
+      subject.given_names[]: {from: Prénom, required: true}
+      subject.birth_date: {from: Naissance, do: date_naissance, required: true}
+"""
+MAPPING = """title: Essai
+direction: in
+source: {format: csv}
+documents:
+  - kind: referral
+    key: N
+    fields:
+      reference: N
+PERSON      reasons[scheme=reason].code: {const: application_help}
+      agreement_id: {from: N, do: {identifiant_de: consent}, when: {from: Accord, filled: true}}
+  - kind: consent
+    key: N
+    when: {from: Accord, filled: true}
+    fields:
+      reference: N
+PERSON      agreement_type: {const: accord}
+      state: {const: given}
+      collected_by.siret: {context: siret}
+      collected_at: {from: Accord, do: minuit, required: true}
+      valid_from: {from: Accord, do: minuit, required: true}
+      duration: {const: one_year}
+      channel: {const: paper}
+      evidence.level: {const: document_kept}
+      text.version: {const: accord-2026-01}
+      text.sha256: {const: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08}
+      text.language: {const: fr}
+      scopes[1].id: {const: orientation}
+      scopes[1].purposes[]: {const: inform_about_rights}
+      scopes[1].kinds[]: {const: referral}
+      scopes[1].categories[]: [{const: exchange}, {const: identity}, {const: needs}, {const: agreement}]
+      scopes[1].recipients[]: {const: "99900003700013"}
+ignored:
+  Motif: Du texte libre
+""".replace("PERSON", PERSON)
+
+
+def tdu(*arguments: object) -> Result:
+    """What `tdu adapter …` prints, and its exit code."""
+    return CliRunner().invoke(app, ["adapter", *map(str, arguments)])
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A mapping that makes a referral of each record, and an agreement where its date is filled."""
+    made = tmp_path / "mon_logiciel"
+    made.mkdir()
+    (made / "mapping.yaml").write_text(MAPPING, encoding="utf-8")
+    return made
+
+
+@pytest.fixture
+def export(tmp_path: Path) -> Path:
+    """One record with an agreement, one without."""
+    file = tmp_path / "export.csv"
+    rows = "1;TARAVEL;Luc;12/05/1961;;03/06/2026\n2;OLIVARDE;Zoé;25/05/1998;;\n"
+    file.write_text(HEAD + rows, encoding="utf-8")
+    return file
+
+
+def documents(*arguments: object) -> list[dict[str, Any]]:
+    """The documents that a try gives, as JSON."""
+    found: list[dict[str, Any]] = json.loads(tdu("try", *arguments, "--json").stdout)["documents"]
+    return found
+
+
+def test_a_document_that_names_another_has_its_identifier_at_each_run(folder: Path, export: Path) -> None:
+    """The referral's agreement is the consent printed beneath, with or without `--row`, and again."""
+    one, consent, other = documents(folder, export)
+    assert (one["agreement_id"], "consent") == (consent["id"], consent["kind"])
+    assert "agreement_id" not in other and other["id"] != one["id"]
+    assert [one["id"], consent["id"]] == [each["id"] for each in documents(folder, export, "--row", 1)]
+    assert one["id"] == documents(folder, export)[0]["id"]
