@@ -8,7 +8,7 @@ values whose form we choose (telephone numbers) are written so that they never n
 
 import csv
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from io import StringIO
 
 from adapters.base import BIDI_CONTROLS, FileRefused
@@ -91,15 +91,18 @@ def _is_utf8(raw: bytes) -> bool:
         return False
 
 
-def raw_rows(text: str, separator: str = ";", *, open_end: bool = False) -> Iterator[tuple[int, list[str]]]:
+def raw_rows(
+    text: str, separator: str = ";", *, open_end: bool = False, unended: Callable[[int], FileRefused] | None = None
+) -> Iterator[tuple[int, list[str]]]:
     """
     The rows of a file that hold anything, as (line, cells).
 
     Raises `FileRefused` for a quote that is never closed, or (unless `open_end`) a last line that is not ended: the
-    file was cut.
+    file was cut, or (`unended`, when given) its last row has all its cells and may be whole.
     """
     if text and not open_end and not text.endswith(("\n", "\r")):
-        raise cut(text.count("\n") + 1)
+        whole = unended is not None and _last_row_is_whole(text, separator)
+        raise (unended if unended and whole else cut)(text.count("\n") + 1)
     reader = csv.reader(StringIO(text, newline=""), delimiter=separator, strict=True)
     try:
         line = 1
@@ -109,6 +112,19 @@ def raw_rows(text: str, separator: str = ";", *, open_end: bool = False) -> Iter
             line = reader.line_num + 1
     except csv.Error:
         raise cut(reader.line_num) from None
+
+
+def _last_row_is_whole(text: str, separator: str) -> bool:
+    """
+    Whether no quote is open at the end, and the last row is as long as the one before.
+    """
+    previous, last = 0, 0
+    try:
+        for cells in csv.reader(StringIO(text, newline=""), delimiter=separator, strict=True):
+            previous, last = last, len(cells)
+    except csv.Error:
+        return False
+    return last == previous > 0
 
 
 def read_rows(text: str, columns: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
@@ -170,6 +186,21 @@ def cut(line: int) -> FileRefused:
         "truncated",
         "Le fichier est coupé ou un guillemet n'y est pas fermé. Rien n'en est repris ; renvoyez-le entier.",
         "The file is cut, or a quote in it is not closed. Nothing of it is used; send it again, whole.",
+        quarantine=True,
+        line=line,
+    )
+
+
+def last_line_open(line: int) -> FileRefused:
+    """
+    The refusal of a file whose last line has all that it should, but no end of line: a habit of its software, or a cut.
+    """
+    return FileRefused(
+        "last_line_open",
+        "La dernière ligne n'est pas terminée. Si votre logiciel fait toujours ainsi, écrivez open_end: true sous source dans "
+        "mapping.yaml ; sinon le fichier est coupé : renvoyez-le entier.",
+        "The last line is not ended. If your software always does so, write open_end: true under source in mapping.yaml; "
+        "otherwise the file is cut: send it again, whole.",
         quarantine=True,
         line=line,
     )

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 from adapters.base import FileRefused
-from adapters.csv_cells import cut, decode, raw_rows, read_cell, wrong_length
+from adapters.csv_cells import cut, decode, last_line_open, raw_rows, read_cell, wrong_length
 from adapters.hardened_xlsx import read_sheet
 from adapters.mapping.model import ITSELF, SourceFormat
 from adapters.mapping.records import Getter, Record
@@ -181,16 +181,17 @@ class FlatReader:
 
 def _csv(reader: FlatReader, raw: bytes) -> Rows:
     source = reader.source
-    return raw_rows(reader.text(raw), reader.separator(), open_end=source.open_end)
+    return raw_rows(reader.text(raw), reader.separator(), open_end=source.open_end, unended=last_line_open)
 
 
 def _fixed(reader: FlatReader, raw: bytes) -> Rows:
     source = reader.source
     text = reader.text(raw)
-    if text and not source.open_end and not text.endswith("\n"):
-        raise cut(text.count("\n") + 1)
     slices = [slice(start - 1, start - 1 + length) for start, length in source.places.values()]
     width = 0 if source.trimmed else max(part.stop for part in slices)
+    if text and not source.open_end and not text.endswith("\n"):
+        whole = width and len(text.rpartition("\n")[2]) >= width
+        raise (last_line_open if whole else cut)(text.count("\n") + 1)
     if not text.strip():
         raise cut(1)
     for number, ended in enumerate(text.split("\n"), 1):

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from adapters.base import FileRefused
+from adapters.csv_cells import last_line_open
 from adapters.mapping.model import ITSELF, SourceFormat
 from adapters.mapping.records import Record
 from adapters.mapping.tree import TreeReader
@@ -33,7 +34,7 @@ class JsonReader(TreeReader):
             if not self._found:
                 parse(raw, 1)
             if not raw.endswith(b"\n") and not source.open_end:
-                raise _cut(len(self._found))
+                raise last_line_open(len(self._found))  # each line was read: the last is a whole object
         else:
             self._root = parse(raw, 1)
             self._found = [(None, each) for each in _records_in(self._root, source.records)]
@@ -130,16 +131,6 @@ def _pointers(record: Record) -> list[str]:
 def _pointer(source: str) -> str:
     parts = (part.partition("[")[0] for part in source.split("/"))
     return "".join(f"/{escape(part)}" for part in parts if part not in {"", ITSELF, ".."})
-
-
-def _cut(line: int) -> FileRefused:
-    return FileRefused(
-        "truncated",
-        "Le fichier est coupé : sa dernière ligne n'est pas finie. Rien n'en est repris ; renvoyez-le entier.",
-        "The file is cut: its last line is not ended. Nothing of it is used; send it again, whole.",
-        quarantine=True,
-        line=line,
-    )
 
 
 def _not_records(line: int) -> FileRefused:

@@ -66,6 +66,11 @@ _TO_DECIDE: Final = (
 )
 
 
+_OPEN_END: Final = (
+    "  open_end: true # la dernière ligne de ce fichier n'est pas terminée : retirez ceci si votre logiciel la termine d'habitude\n"
+)
+
+
 def make(name: str, form: str, into: Path) -> Path:
     """
     A folder `into/name` (`-` becoming `_`) that passes the exam: the template of that format, under another name.
@@ -85,7 +90,7 @@ def make(name: str, form: str, into: Path) -> Path:
 def draft(name: str, source: Path, into: Path, separator: str | None = None) -> Path:
     """
     A folder made from a partner's CSV or XLSX: every column of its first line, with a proposal where its name is a usual
-    one, and to be decided elsewhere. Nothing of the file but its first line is read into it.
+    one, and to be decided elsewhere. Nothing of the file but its first line, and whether its last one is ended, is read into it.
 
     Raises `FileExistsError`, and `AdapterError` when the file cannot be read.
     """
@@ -98,6 +103,7 @@ def draft(name: str, source: Path, into: Path, separator: str | None = None) -> 
         separator = separator or _separator(text)
         columns = next(raw_rows(text, separator, open_end=True), (1, []))[1]
         described = f'  separator: "{separator}"\n' + ("  encoding: windows-1252\n" if guessed else "")
+        described += "" if text.endswith(("\n", "\r")) else _OPEN_END
     columns = [" ".join(column.split()) for column in columns if column.strip()]
     if not columns:
         raise AdapterError(

@@ -118,8 +118,14 @@ def explained(found: Explained, file: Path, *, as_json: bool) -> None:
 def issues(found: Iterable[Issue], file: Path) -> None:
     """Show what the sender is told, with its place."""
     for issue in found:
-        place = ":".join(str(part) for part in (file.name, issue.line or "?", issue.column) if part is not None)
-        say.stderr.print(f"{place} {issue.pointer} : {issue.message_fr}", markup=False, soft_wrap=True)
+        where = f"{place(file, issue.line, issue.column)} {issue.pointer}".rstrip()
+        say.stderr.print(f"{where} : {issue.message_fr}", markup=False, soft_wrap=True)
+
+
+def place(file: Path, line: int | None, column: int | None = None) -> str:
+    """Where something is in a file, as far as it is known: `export.csv, ligne 2, colonne 29`."""
+    named = (("ligne", line), ("colonne", column if line else None))
+    return ", ".join([file.name, *(f"{word} {number}" for word, number in named if number)])
 
 
 def records(found: Records | None, file: Path) -> None:
@@ -128,7 +134,7 @@ def records(found: Records | None, file: Path) -> None:
         return
     for source in found.set_aside[:MAX_ISSUES]:
         say.stderr.print(
-            f"{file.name}:{source.line or '?'} : l'enregistrement {source.reference} ne donne aucun document, aucune règle ne le "
+            f"{place(file, source.line)} : l'enregistrement {source.reference} ne donne aucun document, aucune règle ne le "
             "prend (« when » de mapping.yaml). / No document: no rule takes this record.",
             markup=False,
             soft_wrap=True,

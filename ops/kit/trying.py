@@ -18,6 +18,7 @@ from adapters.base import Adapter, AdapterError, Context, Translation, fictitiou
 from adapters.mapping.engine import Explained, MappingAdapter
 from adapters.tables import HEADER
 from ops.commands import say
+from ops.kit.showing import place
 from ops.kit.folders import enclosing
 
 
@@ -102,4 +103,4 @@ def explained(adapter: MappingAdapter, file: Path, row: int) -> Explained:
 
 
 def _refused(file: Path, error: AdapterError) -> NoReturn:
-    say.fail(f"{file.name}:{error.line or '?'}:{error.column or '?'} : {error.message_fr}", error.message_en)
+    say.fail(f"{place(file, error.line, error.column)} : {error.message_fr}", error.message_en)

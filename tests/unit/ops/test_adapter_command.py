@@ -135,7 +135,7 @@ def test_a_row_is_explained_rule_by_rule(folder: Path) -> None:
     shown = tdu("try", file, "--row", 1)
     assert 0 == shown.exit_code
     assert "TARAVEL" in shown.stdout and "subject.birth_date" in shown.stdout and "mapping.yaml:16" in shown.stdout
-    assert "partner.csv:2:29 /TELEPHONE : Des zéros" in shown.stderr
+    assert "partner.csv, ligne 2, colonne 29 /TELEPHONE : Des zéros" in shown.stderr
 
     found = json.loads(tdu("try", folder, file, "--row", 1, "--json").stdout)
     given = {each["target"]: (each["value"], each["line"]) for each in found["given"]}
@@ -177,7 +177,7 @@ def test_the_records_that_give_no_document_are_counted_and_told(folder: Path, lo
     """`try` and `report` say how many were read, taken over and left out, and the line of the one that no rule takes."""
     shown = tdu("try", folder, losing)
     assert "3 enregistrement(s) lu(s) : 1 repris, 1 refusé(s), 1 écarté(s) par « when »." in shown.stderr
-    assert "partner.csv:4 : l'enregistrement 3 ne donne aucun document" in shown.stderr
+    assert "partner.csv, ligne 4 : l'enregistrement 3 ne donne aucun document" in shown.stderr
     expected = {"read": 3, "used": 1, "refused": 1, "set_aside_count": 1, "set_aside": [{"record": "3", "line": 4}]}
     found = json.loads(tdu("try", folder, losing, "--json").stdout)
     assert (1, expected) == (len(found["documents"]), without_sentences(found["records"]))

@@ -90,3 +90,20 @@ def test_a_document_that_names_another_has_its_identifier_at_each_run(folder: Pa
     assert "agreement_id" not in other and other["id"] != one["id"]
     assert [one["id"], consent["id"]] == [each["id"] for each in documents(folder, export, "--row", 1)]
     assert one["id"] == documents(folder, export)[0]["id"]
+
+
+def test_a_last_line_that_is_not_ended_names_its_cure(folder: Path, export: Path, tmp_path: Path) -> None:
+    """The refusal says where and which key; a draft made from that file has the key, and reads it."""
+    export.write_text(export.read_text(encoding="utf-8").rstrip("\n"), encoding="utf-8")
+    refused = tdu("try", folder, export)
+    assert 1 == refused.exit_code
+    assert "export.csv, ligne 3 : La dernière ligne n'est pas terminée." in refused.stderr
+    assert "écrivez open_end: true sous source dans mapping.yaml" in refused.stderr
+
+    tdu("new", "autre", "--from", export, "--into", tmp_path)
+    assert "\n  open_end: true # " in (tmp_path / "autre" / "mapping.yaml").read_text(encoding="utf-8")
+    assert 2 == len(documents(tmp_path / "autre", export))
+
+    export.write_text(export.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    tdu("new", "encore", "--from", export, "--into", tmp_path)
+    assert "open_end" not in (tmp_path / "encore" / "mapping.yaml").read_text(encoding="utf-8")

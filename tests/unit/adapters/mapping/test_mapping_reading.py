@@ -221,12 +221,18 @@ def test_a_column_that_also_makes_an_identifier_is_a_key_as_it_stands(make: Make
 
 
 def test_a_cut_file_is_refused_whole_unless_the_mapping_allows_it(make: Make) -> None:
-    """A last line that is not ended may be half a name."""
+    """A last line that is not ended may be half a name; the cure is named where that line has all its cells."""
     text = "title: Essai\nsource: {{format: csv{}}}\ndocuments:\n  - kind: referral\n    key: ID\n    fields: {{subject.birth_name: NOM, subject.birth_date: DN, 'subject.identifiers[scheme=partner].value': ID}}\n"
     raw = "ID;NOM;DN\nA;X;1961-05-12"
-    with pytest.raises(FileRefused) as refused:
-        read(make(text.format("")), raw)
-    assert ("truncated", True) == (refused.value.code, refused.value.quarantine)
+    for cut, code in (
+        (raw, "last_line_open"),
+        ("ID;NOM;DN\nA;X", "truncated"),
+        ('ID;NOM;DN\nA;X;"1961', "truncated"),
+        ("ID;NOM;DN", "truncated"),
+    ):
+        with pytest.raises(FileRefused) as refused:
+            read(make(text.format("")), cut)
+        assert (code, True, cut.count("\n") + 1) == (refused.value.code, refused.value.quarantine, refused.value.line)
     assert 1 == len(read(make(text.format(", open_end: true")), raw).documents)
 
 
