@@ -66,9 +66,7 @@ _TO_DECIDE: Final = (
 )
 
 
-_OPEN_END: Final = (
-    "  open_end: true # la dernière ligne de ce fichier n'est pas terminée : retirez ceci si votre logiciel la termine d'habitude\n"
-)
+_OPEN_END: Final = "  open_end: true # la dernière ligne de ce fichier n'est pas terminée : retirez ceci si votre logiciel la termine d'habitude\n"
 
 
 def make(name: str, form: str, into: Path) -> Path:

@@ -18,8 +18,8 @@ from adapters.base import Adapter, AdapterError, Context, Translation, fictitiou
 from adapters.mapping.engine import Explained, MappingAdapter
 from adapters.tables import HEADER
 from ops.commands import say
-from ops.kit.showing import place
 from ops.kit.folders import enclosing
+from ops.kit.showing import place
 
 
 def guess(file: Path, missing: list[str] | None = None) -> Adapter:
