@@ -8,11 +8,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
 
 from adapters.base import Adapter, AdapterError, Context, FileRefused, Translation
+from consent.conventions.collection import Conventions
 from consent.gate import Request
 from consent.gate import decide as ask_gate
 from gateway import ingress, one_off, volumes
@@ -26,7 +28,7 @@ from gateway.services import Services
 from gateway.store import subjects
 from gateway.store.agreements import standing
 from gateway.store.database import Transaction, one_of
-from gateway.store.idempotency import Attempt
+from gateway.store.idempotency import Attempt, to_keep
 from gateway.store.subjects import AmbiguousSubject, Identity, UnknownSubject
 from gateway.store.tables import documents, exchanges
 from gateway.telemetry import note
@@ -133,9 +135,9 @@ async def find_subjects(tx: Transaction, arrivals: Sequence[Arrival], services: 
     await subjects.lock(tx, {crossing.subject_id for crossing in _waiting(arrivals)}, change=False)
 
 
-async def decide(tx: Transaction, arrivals: Sequence[Arrival], services: Services) -> None:
+async def decide(tx: Transaction, arrivals: Sequence[Arrival], services: Services) -> Conventions:
     """
-    (4) Ask the gate, per recipient: those the document names, else those the conventions route this kind to.
+    (4) Ask the gate, per recipient: those the document names, else those the conventions route this kind to; gives the conventions.
 
     The time is taken here, once the subjects are held: a withdrawal may have been recorded while this waited for them.
     Raises `Problem` convention_outdated when a caller's token does not name a convention that permits, signature_required when
@@ -161,11 +163,14 @@ async def decide(tx: Transaction, arrivals: Sequence[Arrival], services: Service
         hashes = {convention.hash for convention in used if convention}
         demand_current(arrival.caller, hashes, conventions, now)
         demand_signed(arrival.caller, hashes, conventions)
+    return conventions
 
 
-async def record(tx: Transaction, arrivals: Sequence[Arrival], services: Services, now: datetime) -> None:
+async def record(
+    tx: Transaction, arrivals: Sequence[Arrival], conventions: Conventions, services: Services, now: datetime
+) -> Rows:
     """
-    (5) Record each decision, its ledger event, and what may leave, all in the caller's transaction.
+    (5) Count what leaves, and prepare what records each decision, its ledger event and what may leave, for `save`.
 
     A document that may go nowhere is not kept: only the refusal is. Raises `Problem` volume_exceeded.
     """
@@ -177,16 +182,19 @@ async def record(tx: Transaction, arrivals: Sequence[Arrival], services: Service
             if key is None:  # erased since it was found: sent again, the document is about somebody not known yet
                 raise busy()
             rows.add(crossing, key, caller=arrival.caller, batch=arrival.batch, trace=arrival.trace)
-    await rows.save(tx, services)
-    aliases = [
-        (crossing.subject_id, ruling.recipient) for crossing in _waiting(arrivals) for ruling in crossing.permitted
-    ]
-    await subjects.remember_aliases(tx, aliases, services.vault)
-    await volumes.count(tx, volumes.used_by(arrivals), await services.conventions.in_force(tx, now), now)
+    await volumes.count(tx, volumes.used_by(arrivals), conventions, now)
+    return rows
 
 
-def answer(arrivals: Sequence[Arrival]) -> list[tuple[Attempt, Any]]:
-    """(6) Say what was taken in, per document and recipient: permitted, or refused and why; gives the answers to be kept."""
+async def answer(tx: Transaction, arrivals: Sequence[Arrival], rows: Rows, services: Services) -> None:
+    """(6) Say what was taken in, per document and recipient: permitted, or refused and why; the answers are kept with `rows`."""
+    waiting = _waiting(arrivals)
+    pairs = [(crossing.subject_id, ruling.recipient) for crossing in waiting for ruling in crossing.permitted]
+    aliases = subjects.aliases(pairs, services.vault)
+    await rows.save(tx, services, aliases, to_keep(_answers(arrivals), rows.now))
+
+
+def _answers(arrivals: Sequence[Arrival]) -> list[tuple[Attempt, Any]]:
     answered = []
     for arrival in arrivals:
         if arrival.acceptance is None and arrival.refusal is None and not arrival.replayed:
@@ -248,13 +256,17 @@ async def _recognise(tx: Transaction, arrivals: Sequence[Arrival]) -> None:
     waiting = {crossing.document["id"]: crossing for crossing in _waiting(arrivals)}
     senders = {arrival.caller.partner for arrival in arrivals}
     for ids in subjects.chunks(sorted(waiting)):
-        query = (
-            sa.select(exchanges.c.document_id, exchanges.c.id)
-            .join(documents, documents.c.id == exchanges.c.document_id)
-            .where(one_of(exchanges.c.document_id, ids, tx), one_of(exchanges.c.sender, senders, tx))
-        )
-        for row in await tx.execute(query):
+        for row in await tx.execute(_already_sent(tx.dialect.name), {"documents": ids, "senders": [*senders]}):
             waiting[row.document_id].earlier = row.id
+
+
+@cache
+def _already_sent(dialect: str) -> sa.Select[Any]:
+    return (
+        sa.select(exchanges.c.document_id, exchanges.c.id)
+        .join(documents, documents.c.id == exchanges.c.document_id)
+        .where(one_of(exchanges.c.document_id, "documents", dialect), one_of(exchanges.c.sender, "senders", dialect))
+    )
 
 
 def _kind(document: Document) -> Kind:

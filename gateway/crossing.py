@@ -15,11 +15,11 @@ import orjson
 from adapters.base import Translation
 from consent.gate import Decision
 from consent.ledger.event import EventType, LedgerRecord
-from consent.rows import insert_rows
+from consent.rows import Insertion, insert_all
 from gateway.auth.caller import Caller
 from gateway.auth.replay import Use
 from gateway.bus.outbox import Outgoing
-from gateway.bus.outbox import add as add_to_outbox
+from gateway.bus.outbox import to_insert as to_insert_in_outbox
 from gateway.errors import Problem
 from gateway.records import record_of, rules, told
 from gateway.services import Services
@@ -232,9 +232,14 @@ class Rows:
         event_type = EventType.EXCHANGE_ACCEPTED if crossing.permitted else EventType.EXCHANGE_REFUSED
         return record_of(event_type, self.now, caller.partner, body, key, event_id=crossing.event_id)
 
-    async def save(self, tx: Transaction, services: Services) -> None:
-        """Write every row; the relay and the sequencer see them once the transaction commits."""
-        for table, rows in ((documents, self.documents), (exchanges, self.exchanges), (deliveries, self.deliveries)):
-            await insert_rows(tx, table, rows)
+    async def save(self, tx: Transaction, services: Services, *beside: Insertion) -> None:
+        """Write every row, and those of other tables beside them; the relay and the sequencer see them once the transaction commits."""
         await services.ledger.append(tx, self.events)
-        await add_to_outbox(tx, self.outgoing, source=services.settings.public_address, now=self.now)
+        source = services.settings.public_address
+        mine = [
+            Insertion(documents, self.documents),
+            Insertion(exchanges, self.exchanges),
+            Insertion(deliveries, self.deliveries),
+            to_insert_in_outbox(self.outgoing, source=source, now=self.now),
+        ]
+        await insert_all(tx, [*mine, *beside])

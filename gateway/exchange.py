@@ -95,13 +95,13 @@ async def take_in(arrivals: Sequence[Arrival], services: Services) -> None:
         await admission.find_subjects(tx, arrivals, services, now)
         services.fault_point("receive.found")
         # (4) ask the gate
-        await admission.decide(tx, arrivals, services)
+        conventions = await admission.decide(tx, arrivals, services)
         services.fault_point("receive.decided")
         # (5) record
-        await admission.record(tx, arrivals, services, now)
+        rows = await admission.record(tx, arrivals, conventions, services, now)
         services.fault_point("receive.recorded")
-        # (6) answer
-        await idempotency.keep_answers(tx, admission.answer(arrivals), now)
+        # (6) answer, and write all of it
+        await admission.answer(tx, arrivals, rows, services)
         services.fault_point("receive.answered")
     for proof in proofs:
         proof.durable = True

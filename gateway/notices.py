@@ -69,9 +69,8 @@ async def notify(
     crossing.rulings = [Ruling(siret, decide_notice(siret, cause)) for siret in told]
     rows = Rows(now)
     rows.add(crossing, key, caller=caller, batch=str(uuid.uuid4()), trace=current_traceparent())
-    await rows.save(tx, services)
-    if cause is not Notice.ERASURE:
-        await subjects.remember_aliases(tx, [(subject_id, siret) for siret in told], services.vault)
+    pairs = [] if cause is Notice.ERASURE else [(subject_id, siret) for siret in told]
+    await rows.save(tx, services, subjects.aliases(pairs, services.vault))
     due_at = instant(now + timedelta(hours=services.settings.notice_hours))
     remind_at = instant(now + timedelta(hours=services.settings.notice_reminder_hours))
     followed = [

@@ -35,7 +35,7 @@ async def count(tx: Transaction, used: Mapping[tuple[str, str], int], convention
     """
     Count documents, by sender and convention's hash, against the limits in force; the versions of a convention count together.
 
-    The last thing that a transaction does: it holds the sender's counters until it ends. Raises `Problem` volume_exceeded,
+    Among the last things that a transaction does: it holds the sender's counters until it ends. Raises `Problem` volume_exceeded,
     with the seconds to wait, and nothing of the transaction must then be kept.
     """
     for (sender, convention_hash), documents in sorted(used.items()):

@@ -23,7 +23,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from consent.gate import Cleared
-from consent.rows import insert_rows
+from consent.rows import Insertion, insert_all
 from gateway.bus.base import DELIVERIES, Message
 from gateway.bus.cloudevent import delivery_ready
 from gateway.store.database import Database, Transaction, instant, moment
@@ -79,7 +79,12 @@ async def add(tx: Transaction, items: Sequence[Outgoing], *, source: str, now: d
     `source` is the gateway's issuer. Raises `TypeError` for what the gate did not clear, `ValueError` for what it
     cleared for somebody else: nothing else may leave.
     """
-    await insert_rows(tx, outbox, [_row(item, source, now) for item in items])
+    await insert_all(tx, [to_insert(items, source=source, now=now)])
+
+
+def to_insert(items: Sequence[Outgoing], *, source: str, now: datetime) -> Insertion:
+    """The rows that `add` writes, for a transaction that writes them with others; raises as it does."""
+    return Insertion(outbox, [_row(item, source, now) for item in items])
 
 
 async def schedule(database: Database, message: Message, due: datetime) -> None:

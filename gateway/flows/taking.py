@@ -211,9 +211,9 @@ class _Work:
             for arrival in arrivals:
                 arrival.begin(None)
             await admission.find_subjects(tx, arrivals, services, now)
-            await admission.decide(tx, arrivals, services)
-            await admission.record(tx, arrivals, services, now)
-            admission.answer(arrivals)
+            conventions = await admission.decide(tx, arrivals, services)
+            rows = await admission.record(tx, arrivals, conventions, services, now)
+            await admission.answer(tx, arrivals, rows, services)
             lines = [each.line(start + rank + 1) for rank, each in enumerate(prepared)]
             await body.tell(tx, self._flow.id, start, lines, services)
             change = outcome.counted(row, lines) | {"cursor": start + len(lines)} | self._lease()

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import orjson
@@ -17,7 +18,7 @@ from consent.agreement import Agreement, Objection, decisive
 from consent.break_glass import Opening
 from consent.tables import agreements, break_glass, objections
 from gateway.store.crypto import DataKey
-from gateway.store.database import Transaction, insert_ignore, instant, mentions, moment, one_of
+from gateway.store.database import Transaction, insert_ignore, instant, mentions, moment, select_by
 from gateway.store.subjects import chunks
 from schemas import Document
 
@@ -46,16 +47,29 @@ class Standing:
 async def standing(tx: Transaction, subject_ids: Collection[str]) -> dict[str, Standing]:
     """Read what each subject said; lock the subjects first, for the answer to hold until the transaction ends."""
     found: dict[str, Standing] = defaultdict(Standing)
+    said, objected, opened_about = _about(tx.dialect.name)
     for ids in chunks(sorted(subject_ids)):
-        for row in await tx.execute(sa.select(agreements).where(one_of(agreements.c.subject_id, ids, tx))):
+        values = {"values": ids}
+        for row in await tx.execute(said, values):
             found[row.subject_id].agreements.append(Agreement.from_document(row.decisive))
-        for row in await tx.execute(sa.select(objections).where(one_of(objections.c.subject_id, ids, tx))):
+        for row in await tx.execute(objected, values):
             found[row.subject_id].objections.append(
                 Objection(row.id, row.recipient, row.purpose, moment(row.since), moment(row.until))
             )
-        for row in await tx.execute(sa.select(break_glass).where(one_of(break_glass.c.subject_id, ids, tx))):
+        for row in await tx.execute(opened_about, values):
             _open(found[row.subject_id], row)
     return found
+
+
+@cache
+def _about(dialect: str) -> tuple[sa.Select[Any], ...]:
+    """The statements that read agreements, objections and emergency accesses of some subjects."""
+    columns = agreements.c.subject_id, agreements.c.decisive
+    return (
+        select_by(agreements.c.subject_id, *columns, dialect=dialect),
+        select_by(objections.c.subject_id, *objections.c, dialect=dialect),
+        select_by(break_glass.c.subject_id, *break_glass.c, dialect=dialect),
+    )
 
 
 def _open(standing: Standing, row: Any) -> None:

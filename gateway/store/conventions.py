@@ -21,6 +21,8 @@ from gateway.store.tables import generations
 _GENERATION = "conventions"
 _FOREVER = datetime.max.replace(tzinfo=UTC)
 
+_HELD_GENERATION = sa.select(generations.c.value).where(generations.c.name == _GENERATION).with_for_update(read=True)
+
 
 class ConventionBook:
     """
@@ -45,8 +47,7 @@ class ConventionBook:
 
     async def in_force(self, tx: Transaction, now: datetime) -> Conventions:
         """Every convention known, each in its state at `now`; for use within `tx` only."""
-        query = sa.select(generations.c.value).where(generations.c.name == _GENERATION).with_for_update(read=True)
-        generation = (await tx.execute(query)).scalar_one_or_none() or 0
+        generation = (await tx.execute(_HELD_GENERATION)).scalar_one_or_none() or 0
         if generation != self._generation:
             self._records = await every(tx)
             self._generation = generation

@@ -5,9 +5,10 @@ The database: one class over SQLAlchemy Core for SQLite (embedded) and PostgreSQ
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import lru_cache
 from time import monotonic
 from typing import Any, Final
 
@@ -148,16 +149,26 @@ def mentions(column: sa.ColumnElement[Any], siret: str) -> sa.ColumnElement[bool
     return sa.cast(column, sa.Text).contains(f'"{siret}"', autoescape=True)
 
 
-def one_of(column: sa.ColumnElement[Any], values: Collection[Any], transaction: Transaction) -> sa.ColumnElement[bool]:
+def one_of(column: sa.ColumnElement[Any], name: str, dialect: str) -> sa.ColumnElement[bool]:
     """
-    Build `column IN (values)`, on both databases.
+    Build `column IN (the values given under this name)`, on both databases, for a statement that is built once.
 
     On PostgreSQL it is an array: the text of the statement does not change with the number of values, so the driver finds it
     prepared, and there is no limit to them.
     """
-    if transaction.dialect.name == "sqlite":
-        return column.in_(values)
-    return column == sa.any_(sa.literal([*values], postgresql.ARRAY(column.type)))
+    if dialect == "sqlite":
+        return column.in_(sa.bindparam(name, expanding=True))
+    return column == sa.any_(sa.bindparam(name, type_=postgresql.ARRAY(column.type)))
+
+
+@lru_cache(maxsize=64)
+def select_by(column: sa.Column[Any], *shown: sa.Column[Any], dialect: str) -> sa.Select[Any]:
+    """
+    Build, once, `SELECT shown FROM table WHERE column IN (the values given under "values")`.
+
+        rows = await tx.execute(select_by(table.c.id, table.c.name, dialect=tx.dialect.name), {"values": ids})
+    """
+    return sa.select(*shown).where(one_of(column, "values", dialect))
 
 
 def upsert(table: sa.Table, transaction: Transaction, row: Mapping[str, Any], changed: Mapping[str, Any]) -> Any:

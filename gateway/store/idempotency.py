@@ -10,15 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from consent.ledger.keys import among
-from consent.rows import insert_rows
+from consent.rows import Insertion, insert_all
 from gateway.errors import Problem
-from gateway.store.database import Transaction, instant
+from gateway.store.database import Transaction, instant, one_of
 from gateway.store.tables import idempotency_keys
 
 
@@ -54,14 +54,25 @@ async def earlier_answers(tx: Transaction, attempts: Sequence[Attempt]) -> list[
         return [None] * len(attempts)
     if tx.dialect.name == "postgresql":
         # In one order, so that no two transactions wait for each other.
-        names = sa.bindparam("names", [f"{client}|{key}" for client, key in keyed], type_=postgresql.ARRAY(sa.Text))
-        ordered = (
-            sa.select(sa.func.hashtextextended(sa.func.unnest(names), 0).label("lock")).order_by("lock").subquery()
-        )
-        await tx.execute(sa.select(sa.func.pg_advisory_xact_lock(ordered.c.lock)))
-    query = sa.select(idempotency_keys).where(among((idempotency_keys.c.client_id, idempotency_keys.c.key), keyed))
-    rows = {(row.client_id, row.key): row for row in await tx.execute(query)}
+        await tx.execute(_one_at_a_time(), {"names": [f"{client}|{key}" for client, key in keyed]})
+    clients, keys = sorted({client for client, _ in keyed}), sorted({key for _, key in keyed})
+    found = await tx.execute(_of_these(tx.dialect.name), {"clients": clients, "keys": keys})
+    rows = {(row.client_id, row.key): row for row in found}
     return [_answer(rows.get((attempt.client_id, attempt.key)), attempt) for attempt in attempts]
+
+
+@cache
+def _one_at_a_time() -> sa.Select[Any]:
+    names = sa.bindparam("names", type_=postgresql.ARRAY(sa.Text))
+    ordered = sa.select(sa.func.hashtextextended(sa.func.unnest(names), 0).label("lock")).order_by("lock").subquery()
+    return sa.select(sa.func.pg_advisory_xact_lock(ordered.c.lock))
+
+
+@cache
+def _of_these(dialect: str) -> sa.Select[Any]:
+    """Every key of some clients that is one of some keys: those asked for, and perhaps another client's of the same name."""
+    named = one_of(idempotency_keys.c.client_id, "clients", dialect), one_of(idempotency_keys.c.key, "keys", dialect)
+    return sa.select(idempotency_keys).where(*named)
 
 
 def _answer(row: Any, attempt: Attempt) -> Any | Problem | None:
@@ -78,13 +89,11 @@ def _answer(row: Any, attempt: Attempt) -> Any | Problem | None:
 
 async def keep_answer(tx: Transaction, attempt: Attempt, answer: Any, now: datetime, status: int = 202) -> None:
     """Store the answer beside the effect; nothing happens without a key."""
-    await keep_answers(tx, [(attempt, answer)], now, status)
+    await insert_all(tx, [to_keep([(attempt, answer)], now, status)])
 
 
-async def keep_answers(
-    tx: Transaction, answers: Iterable[tuple[Attempt, Any]], now: datetime, status: int = 202
-) -> None:
-    """Store the answer of each request beside its effect; nothing happens for those without a key."""
+def to_keep(answers: Iterable[tuple[Attempt, Any]], now: datetime, status: int = 202) -> Insertion:
+    """The rows that store each answer, for a transaction that writes them with its effects; none for a request without a key."""
     rows = [
         {
             "client_id": attempt.client_id,
@@ -97,4 +106,4 @@ async def keep_answers(
         for attempt, answer in answers
         if attempt.key is not None
     ]
-    await insert_rows(tx, idempotency_keys, rows)
+    return Insertion(idempotency_keys, rows)

@@ -9,13 +9,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
+from functools import cache
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-from consent.rows import insert_rows
+from consent.rows import Insertion, insert_all, insert_rows
 from gateway.store.crypto import DataKey, Vault
-from gateway.store.database import Transaction, instant, one_of
+from gateway.store.database import Transaction, instant, select_by
 from gateway.store.tables import generations, subject_data_keys, subject_keys, subjects
 from schemas import Document
 from schemas.identity import pivot, read_nir
@@ -156,15 +157,15 @@ class _Known:
         values = {value for identity in identities for _, value in identity.indexes()}
         candidates: set[str] = set()
         for chunk in chunks(sorted(values)):
-            for row in await tx.execute(sa.select(subject_keys).where(one_of(subject_keys.c.value, chunk, tx))):
+            query = select_by(subject_keys.c.value, *subject_keys.c, dialect=tx.dialect.name)
+            for row in await tx.execute(query, {"values": chunk}):
                 known.by_key[(row.kind, row.value)].add(row.subject_id)
                 candidates.add(row.subject_id)
         if not any(identity.nir for identity in identities):
             return known  # no NIR that a candidate's could contradict
         for people in chunks(sorted(candidates)):
-            theirs = one_of(subject_keys.c.subject_id, people, tx)
-            query = sa.select(subject_keys).where(theirs, subject_keys.c.kind == "nir")
-            known.nir_of.update({row.subject_id: row.value for row in await tx.execute(query)})
+            theirs = await tx.execute(_nirs(tx.dialect.name), {"values": people})
+            known.nir_of.update({row.subject_id: row.value for row in theirs})
         return known
 
     def match(self, identity: Identity) -> str | AmbiguousSubject | None:
@@ -214,28 +215,44 @@ async def lock(tx: Transaction, subject_ids: Iterable[str], *, change: bool) -> 
     if tx.dialect.name == "sqlite":
         return
     for chunk in chunks(sorted(set(subject_ids))):
-        query = sa.select(subjects.c.id).where(one_of(subjects.c.id, chunk, tx)).order_by(subjects.c.id)
-        await tx.execute(query.with_for_update(read=not change))
+        await tx.execute(_holding(change), {"values": chunk})
+
+
+@cache
+def _holding(change: bool) -> sa.Select[Any]:
+    by_id = select_by(subjects.c.id, subjects.c.id, dialect="postgresql")
+    return by_id.order_by(subjects.c.id).with_for_update(read=not change)
+
+
+@cache
+def _nirs(dialect: str) -> sa.Select[Any]:
+    by_subject = select_by(subject_keys.c.subject_id, *subject_keys.c, dialect=dialect)
+    return by_subject.where(subject_keys.c.kind == "nir")
 
 
 async def data_keys(tx: Transaction, subject_ids: Iterable[str], vault: Vault) -> dict[str, DataKey]:
     """Unwrap the data keys of some subjects; an erased subject is absent from the answer."""
     keys = {}
     for chunk in chunks(sorted(set(subject_ids))):
-        query = sa.select(subject_data_keys).where(one_of(subject_data_keys.c.subject_id, chunk, tx))
-        for row in await tx.execute(query):
+        query = select_by(subject_data_keys.c.subject_id, *subject_data_keys.c, dialect=tx.dialect.name)
+        for row in await tx.execute(query, {"values": chunk}):
             keys[row.subject_id] = vault.unwrap(row.subject_id, row.kek, row.wrapped)
     return keys
 
 
 async def remember_aliases(tx: Transaction, pairs: Iterable[tuple[str, str]], vault: Vault) -> None:
     """Make the pseudonyms of (subject, partner) pairs findable when the partner writes about the person again."""
+    await insert_all(tx, [aliases(pairs, vault)])
+
+
+def aliases(pairs: Iterable[tuple[str, str]], vault: Vault) -> Insertion:
+    """The rows that `remember_aliases` writes, for a transaction that writes them with others."""
     rows = [
         {"kind": "alias", "value": value, "subject_id": subject}
         for subject, partner in sorted(set(pairs))
         for value in alias(vault.pseudonym(subject, partner), partner, vault)
     ]
-    await insert_rows(tx, subject_keys, rows, ignore=True)
+    return Insertion(subject_keys, rows, ignore=True)
 
 
 def chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
