@@ -13,7 +13,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from adapters.base import Adapter, AdapterError, Context, FileRefused, Translation
+from adapters.base import Adapter, AdapterError, Context, FileRefused, Source, Translated, Translation
+from adapters.report import Coverage
 from consent.conventions.collection import Conventions
 from consent.gate import Request
 from consent.gate import decide as ask_gate
@@ -51,6 +52,11 @@ def translate(raw: bytes, adapter: Adapter, sender: Document, now: datetime, ser
     except AdapterError as error:
         issue = Issue(error.code, "", error.message_fr, error.message_en, line=error.line, column=error.column)
         raise Problem("file_refused", error.message_fr, error.message_en, issues=[issue]) from error
+
+
+def already_shared(document: Document) -> Translation:
+    """(1) What was sent is one shared document, and was read as one: nothing is left to translate."""
+    return Translation((Translated(document, Source(1, None)),), (), Coverage(()))
 
 
 def context(sender: Document, now: datetime, services: Services) -> Context:

@@ -147,6 +147,7 @@ class Rows:
 
     def __init__(self, now: datetime) -> None:
         self.now = now
+        self._at = instant(now)
         self.documents: list[dict[str, Any]] = []
         self.exchanges: list[dict[str, Any]] = []
         self.deliveries: list[dict[str, Any]] = []
@@ -155,7 +156,7 @@ class Rows:
 
     def add(self, crossing: Crossing, key: DataKey, *, caller: Caller, batch: str, trace: str | None) -> None:
         """Add one document of the message `batch` of `caller`, with its rulings."""
-        at = instant(self.now)
+        at = self._at
         if crossing.permitted:
             self.documents.append(
                 {
@@ -193,7 +194,7 @@ class Rows:
         self.events.append(self._event(crossing, key, caller))
 
     def _rule(self, crossing: Crossing, ruling: Ruling, caller: Caller, trace: str | None) -> None:
-        at = instant(self.now)
+        at = self._at
         self.deliveries.append(
             {
                 "id": ruling.delivery_id,

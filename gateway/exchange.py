@@ -38,7 +38,14 @@ _LONG = 32_768
 
 
 async def receive(
-    raw: bytes, *, adapter: Adapter, sender: Document, caller: Caller, attempt: Attempt, services: Services
+    raw: bytes,
+    *,
+    adapter: Adapter,
+    sender: Document,
+    caller: Caller,
+    attempt: Attempt,
+    services: Services,
+    read: Document | None = None,
 ) -> Acceptance:
     """
     Take a partner's message in: one document, or a file of many.
@@ -50,13 +57,17 @@ async def receive(
     (5) record      decision, ledger event, outbox      │ transaction
     (6) answer      what was permitted, what refused    ┘
 
-    Durable when it returns. Raises `Problem` or `FileRefused` when nothing was taken in. A retry with the same idempotency
+    `read` is the one shared document that `raw` is, for who read it already. Durable when it returns. Raises `Problem` or `FileRefused` when nothing was taken in. A retry with the same idempotency
     key gives the same answer; without a key, a document already taken in is recognised and not sent twice.
     """
     await services.quorum.require()
     now = services.clock()
     # (1) translate: pure; what is long is done beside the event loop
-    translation = await _beside(raw, admission.translate, raw, adapter, sender, now, services)
+    translation = (
+        await _beside(raw, admission.translate, raw, adapter, sender, now, services)
+        if read is None
+        else admission.already_shared(read)
+    )
     translation = await answers.complete_file(translation, caller, services)
     services.fault_point("receive.translated")
     # (2) validate

@@ -169,17 +169,20 @@ async def _post_shared(request: Request, caller: Caller, key: str | None, kind: 
             f"Cette adresse attend un document de genre « {kind} ».",
             f"This address takes documents of kind “{kind}”.",
         )
-    return await take_in(request, caller, attempt_of(request, caller, key, raw), raw, adapters.get("shared-json"))
+    attempt = attempt_of(request, caller, key, raw)
+    return await take_in(request, caller, attempt, raw, adapters.get("shared-json"), read=document)
 
 
-async def take_in(request: Request, caller: Caller, attempt: Attempt, raw: bytes, adapter: Adapter) -> Response:
+async def take_in(
+    request: Request, caller: Caller, attempt: Attempt, raw: bytes, adapter: Adapter, read: Document | None = None
+) -> Response:
     """Take a message in and answer with what became of it; a file that its format refuses is set aside."""
     services = services_of(request)
     await request.app.state.pressure.demand_room()
     sender = await sender_of(request, caller)
     try:
         acceptance = await receive(
-            raw, adapter=adapter, sender=sender, caller=caller, attempt=attempt, services=services
+            raw, adapter=adapter, sender=sender, caller=caller, attempt=attempt, services=services, read=read
         )
     except FileRefused as refusal:
         problem = admission.refused(refusal)

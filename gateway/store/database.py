@@ -85,7 +85,7 @@ class Database:
             limits: dict[str, Any] = {"timeout": _CONNECT_SECONDS, "command_timeout": _COMMAND_SECONDS}
             limits["server_settings"] = wall.EVERYBODY.settings
             self._writer = self._reader = create_async_engine(
-                url, pool_size=pool_size, max_overflow=0, connect_args=limits, **_JSON
+                url, pool_size=pool_size, max_overflow=0, pool_use_lifo=True, connect_args=limits, **_JSON
             )
             _look_after_a_pause(self._writer)
         else:
