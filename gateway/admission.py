@@ -4,7 +4,6 @@ The steps of `exchange.receive`, each a plain function: translate, validate, fin
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -13,24 +12,24 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from adapters.base import Adapter, AdapterError, Context, FileRefused, Source, Translated, Translation
+from adapters.base import Adapter, AdapterError, Context, FileRefused, Records, Source, Translated, Translation
 from adapters.report import Coverage
 from consent.conventions.collection import Conventions
 from consent.gate import Request
 from consent.gate import decide as ask_gate
-from gateway import ingress, one_off, volumes
+from gateway import ingress, one_off, verdicts, volumes
 from gateway.auth.caller import Caller
 from gateway.auth.dpop import used_before
 from gateway.crossing import Acceptance, Arrival, Crossing, Rows, Ruling
 from gateway.directory.naming import name_recipients
-from gateway.errors import Problem, busy, issue_body
+from gateway.errors import Problem, busy
 from gateway.scopes import demand_current, demand_signed
 from gateway.services import Services
 from gateway.store import subjects
 from gateway.store.agreements import standing
 from gateway.store.database import Transaction, one_of
 from gateway.store.idempotency import Attempt, to_keep
-from gateway.store.subjects import AmbiguousSubject, Identity, UnknownSubject
+from gateway.store.subjects import Identity
 from gateway.store.tables import documents, exchanges
 from gateway.telemetry import note
 from gateway.versions import suppress_stale
@@ -38,7 +37,6 @@ from schemas import Document, Issue, Kind
 from schemas import validate as validate_document
 from schemas.remarks import flagged
 
-_PLACES_TOLD = 200
 CARRIED = frozenset({Kind.REFERRAL, Kind.BILAN, Kind.STATUS})
 """The kinds that pass through `receive`; a consent is recorded by `gateway.agreements`, a convention by its own addresses."""
 
@@ -56,7 +54,7 @@ def translate(raw: bytes, adapter: Adapter, sender: Document, now: datetime, ser
 
 def already_shared(document: Document) -> Translation:
     """(1) What was sent is one shared document, and was read as one: nothing is left to translate."""
-    return Translation((Translated(document, Source(1, None)),), (), Coverage(()))
+    return Translation((Translated(document, Source(1, None)),), (), Coverage(()), records=Records(1, 0, ()))
 
 
 def context(sender: Document, now: datetime, services: Services) -> Context:
@@ -67,12 +65,6 @@ def context(sender: Document, now: datetime, services: Services) -> Context:
         now=now,
         document_id=lambda key: services.vault.document_id(sender["siret"], key),
     )
-
-
-def refused(refusal: FileRefused) -> Problem:
-    """Tell that a whole file is refused, and where it went wrong."""
-    issue = Issue(refusal.code, "", refusal.message_fr, refusal.message_en, line=refusal.line, column=refusal.column)
-    return Problem("file_refused", refusal.message_fr, refusal.message_en, issues=[issue])
 
 
 def validate(translation: Translation, sender: Document, caller: Caller, services: Services) -> list[Crossing]:
@@ -97,13 +89,13 @@ def validate(translation: Translation, sender: Document, caller: Caller, service
         given_id = str(document.get("id", ""))
         document["id"] = services.vault.document_id(caller.partner, given_id)
         if not issues and document["id"] in taken:
-            issues = [_repeated(line)]
+            issues = [verdicts.repeated(line)]
         if not issues:
             taken.add(document["id"])
         crossings.append(Crossing(_kind(document), document, line, issues))
     if not any(crossing.open for crossing in crossings):
         issues = [issue for crossing in crossings for issue in crossing.issues] or list(translation.issues)
-        counted = records_told(translation)
+        counted = verdicts.records_told(translation)
         french, english = translation.records.sentences if translation.records else ("", "")
         raise Problem(
             "document_invalid",
@@ -133,7 +125,7 @@ async def find_subjects(tx: Transaction, arrivals: Sequence[Arrival], services: 
         if isinstance(found, str):
             crossing.subject_id = found
         else:
-            crossing.issues.append(unfound(found, crossing.line))
+            crossing.issues.append(verdicts.unfound(found, crossing.line))
     await name_recipients(tx, [crossing for crossing, _ in waiting])
     for arrival in arrivals:
         if len(arrival.crossings) == 1 and (issues := arrival.crossings[0].issues):
@@ -204,7 +196,7 @@ def _answers(arrivals: Sequence[Arrival]) -> list[tuple[Attempt, Any]]:
     answered = []
     for arrival in arrivals:
         if arrival.acceptance is None and arrival.refusal is None and not arrival.replayed:
-            arrival.acceptance = Acceptance(_answer(arrival.crossings, arrival.translation))
+            arrival.acceptance = Acceptance(verdicts.answer_of(arrival.crossings, arrival.translation))
             answered.append((arrival.attempt, arrival.acceptance.body))
     return answered
 
@@ -227,30 +219,6 @@ def outcome(arrival: Arrival, services: Services) -> Acceptance:
             note({"tdu.exchange.id": crossings[0].exchange_id})
         note({"tdu.documents": len(crossings), "tdu.accepted": sum(1 for crossing in crossings if crossing.permitted)})
     return arrival.acceptance
-
-
-def _answer(crossings: Sequence[Crossing], translation: Translation) -> dict[str, Any]:
-    rulings = [ruling for crossing in crossings for ruling in crossing.rulings]
-    refusals = Counter(ruling.decision.reasons[0].code for ruling in rulings if not ruling.decision.permit)
-    return {
-        "documents": len(crossings),
-        "accepted": sum(1 for crossing in crossings if crossing.permitted),
-        "refused": sum(1 for crossing in crossings if crossing.open and not crossing.permitted),
-        "invalid": sum(1 for crossing in crossings if crossing.issues),
-        "already_received": sum(1 for crossing in crossings if crossing.earlier),
-        "refusals": dict(refusals),
-        "exchanges": [_told(crossing) for crossing in crossings],
-        "warnings": [issue_body(issue) for issue in translation.issues[:200]],
-        "warning_count": len(translation.issues),
-        "records": records_told(translation),
-    }
-
-
-def records_told(translation: Translation) -> dict[str, object] | None:
-    """
-    Say what became of the records of a file, those that no rule takes by their place; None when its format does not count.
-    """
-    return translation.records.as_document(_PLACES_TOLD) if translation.records else None
 
 
 def _waiting(arrivals: Sequence[Arrival]) -> list[Crossing]:
@@ -306,61 +274,3 @@ def _faults(document: Document, line: int | None, caller: Caller) -> list[Issue]
             )
         ]
     return [replace(issue, line=issue.line or line) for issue in validate_document(kind, document)]
-
-
-def _repeated(line: int | None) -> Issue:
-    return Issue(
-        "repeated_id",
-        "/id",
-        "Un autre document de cet envoi porte le même identifiant : donnez à chacun le sien.",
-        "Another document of this sending has the same identifier: give each its own.",
-        line=line,
-    )
-
-
-def unfound(error: AmbiguousSubject | UnknownSubject, line: int | None) -> Issue:
-    if isinstance(error, AmbiguousSubject):
-        return Issue(
-            "ambiguous_subject",
-            "/subject",
-            "Plusieurs personnes portent ces traits : ajoutez le NIR, ou le pseudonyme que la passerelle vous en a donné, ou vérifiez l'état civil.",
-            "Several people have these traits: add the NIR, or the pseudonym that the gateway gave you, or check the civil status.",
-            line=line,
-        )
-    return Issue(
-        "unknown_subject",
-        "/subject",
-        "La personne ne peut pas être reconnue : donnez son NIR, ou son nom de naissance, son prénom et sa date de naissance complète.",
-        "The person cannot be recognised: give the NIR, or the birth name, a given name and the full birth date.",
-        line=line,
-    )
-
-
-def _told(crossing: Crossing) -> dict[str, Any]:
-    told: dict[str, Any] = {
-        "document": crossing.document["id"],
-        "kind": crossing.document.get("kind"),
-        "line": crossing.line,
-    }
-    if crossing.earlier:
-        return told | {"exchange": crossing.earlier, "state": "already_received"}
-    if crossing.issues:
-        return told | {"state": "invalid", "errors": [issue_body(issue) for issue in crossing.issues]}
-    return told | {
-        "exchange": crossing.exchange_id,
-        "state": "accepted" if crossing.permitted else "refused",
-        "receipt": f"/v1/exchanges/{crossing.exchange_id}/receipt",
-        "recipients": [
-            {
-                "siret": ruling.recipient,
-                "state": "permitted" if ruling.decision.permit else "refused",
-                **({"break_glass": ruling.decision.break_glass} if ruling.decision.break_glass else {}),
-                "delivery": ruling.delivery_id,
-                "reasons": [
-                    {"code": reason.code, "message": reason.message_fr, "message_en": reason.message_en}
-                    for reason in ruling.decision.reasons
-                ],
-            }
-            for ruling in crossing.rulings
-        ],
-    }

@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import Any
 
 from consent.ledger.event import EventType
-from gateway.admission import unfound
 from gateway.auth.caller import Caller
 from gateway.errors import Problem, busy
 from gateway.records import record_of
@@ -19,6 +18,7 @@ from gateway.store import agreements, subjects
 from gateway.store.crypto import DataKey
 from gateway.store.database import Transaction
 from gateway.store.subjects import Identity
+from gateway.verdicts import unfound
 from schemas import Document, Issue
 
 

@@ -13,7 +13,7 @@ from anyio import to_thread
 
 from adapters.base import FileRefused, Record, Translation
 from adapters.report import Coverage
-from gateway import admission, answers
+from gateway import admission, answers, verdicts
 from gateway.auth.caller import Caller
 from gateway.crossing import Arrival
 from gateway.errors import Problem, issue_body
@@ -134,7 +134,7 @@ def counted(row: Any, lines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def of_file(refusal: FileRefused) -> dict[str, Any]:
     """Why a whole file is refused, and where it goes wrong."""
-    return of_problem(admission.refused(refusal))
+    return of_problem(verdicts.refused(refusal))
 
 
 def of_problem(problem: Problem) -> dict[str, Any]:

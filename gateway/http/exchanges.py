@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 
 from adapters import registry as adapters
 from adapters.base import Adapter, FileRefused
-from gateway import admission, answers, following
+from gateway import answers, following, verdicts
 from gateway.auth.resource import Caller, authorized, requires
 from gateway.auth.scopes import Scopes
 from gateway.errors import Problem, busy, not_found
@@ -185,7 +185,7 @@ async def take_in(
             raw, adapter=adapter, sender=sender, caller=caller, attempt=attempt, services=services, read=read
         )
     except FileRefused as refusal:
-        problem = admission.refused(refusal)
+        problem = verdicts.refused(refusal)
         if refusal.quarantine:
             problem.extra["quarantine"] = await set_aside(raw, adapter.name, refusal.code, caller, services)
         raise problem from refusal

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from adapters import registry as adapters
 from adapters.base import Adapter, FileRefused, Streaming
-from gateway import admission
+from gateway import admission, verdicts
 from gateway.auth.resource import Caller, requires
 from gateway.auth.scopes import Scopes
 from gateway.errors import Problem, issue_body
@@ -60,11 +60,11 @@ async def try_adapter(
     try:
         translation = await to_thread.run_sync(admission.translate, raw, adapter, sender, services.clock(), services)
     except FileRefused as refusal:
-        raise admission.refused(refusal) from refusal
+        raise verdicts.refused(refusal) from refusal
     return {
         "documents": [{"line": each.source.line, "document": each.document} for each in translation.documents],
         "warnings": [issue_body(issue) for issue in translation.issues],
-        "records": admission.records_told(translation),
+        "records": verdicts.records_told(translation),
     }
 
 

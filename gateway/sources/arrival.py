@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from adapters import registry as adapters
 from adapters.base import FileRefused, Streaming
-from gateway import admission, attachments
+from gateway import attachments, verdicts
 from gateway.auth.caller import Caller
 from gateway.auth.registry import get_system
 from gateway.auth.rights import Rights
@@ -79,7 +79,7 @@ async def take_in(raw: bytes, adapter: str, who: Sender, services: Services) -> 
             await set_aside(raw, adapter, "document_invalid", who.caller, services)
         return body
     except FileRefused as refusal:
-        told = admission.refused(refusal)
+        told = verdicts.refused(refusal)
         told.extra["quarantine"] = await set_aside(raw, adapter, refusal.code, who.caller, services)
         raise told from refusal
     except Problem as problem:
