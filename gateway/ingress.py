@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final
 
@@ -50,8 +51,8 @@ def cleaned(kind: Kind, document: Document) -> tuple[Document, list[Issue]]:
 
     It need not be valid: whatever its shape, each text in it is looked at, except where a NIR is expected.
     """
-    kept = _without(document, _secret(kind), "")
-    return kept, [issue for pointer, text in _texts(kind, kept) for issue in _found(pointer, text)]
+    found: list[Issue] = []
+    return _kept(document, _places(kind), "", _names(kind), found), found
 
 
 def written(texts: Mapping[str, str]) -> list[Issue]:
@@ -59,14 +60,28 @@ def written(texts: Mapping[str, str]) -> list[Issue]:
     return [issue for pointer, text in texts.items() for issue in _found(pointer, text)]
 
 
-@cache
-def _secret(kind: Kind) -> frozenset[str]:
-    return frozenset(pattern for pattern, label in fields(kind).items() if label.category == "secret")
+@dataclass(slots=True)
+class _Place:
+    """A place of the documents of a kind: what is below it, and what its label says."""
+
+    below: dict[str, _Place] = field(default_factory=dict)
+    secret: bool = False
+    expects_nir: bool = False
+
+
+_NOWHERE: Final = _Place()
+"""Where no schema says what stands: nothing is secret there, and no NIR is expected."""
 
 
 @cache
-def _expecting_nir(kind: Kind) -> frozenset[str]:
-    return frozenset(pattern for pattern, label in fields(kind).items() if label.category == "nir")
+def _places(kind: Kind) -> _Place:
+    root = _Place()
+    for pattern, label in fields(kind).items():
+        place = root
+        for part in pattern.split("/")[1:]:
+            place = place.below.setdefault(part, _Place())
+        place.secret, place.expects_nir = label.category == "secret", label.category == "nir"
+    return root
 
 
 @cache
@@ -74,30 +89,29 @@ def _names(kind: Kind) -> frozenset[str]:
     return frozenset(part for pattern in fields(kind) for part in pattern.split("/"))
 
 
-def _without(value: Any, patterns: frozenset[str], place: str) -> Any:
+def _kept(value: Any, place: _Place, pointer: str, names: frozenset[str], found: list[Issue]) -> Any:
+    """
+    A copy of a value without what is secret in it; what is wrong with its texts, names of free properties included, is added to `found`.
+
+    What no schema names is written `*` in the pointer.
+    """
     if isinstance(value, dict):
-        inside = {name: (f"{place}/{name}", each) for name, each in value.items()}
-        return {name: _without(each, patterns, at) for name, (at, each) in inside.items() if at not in patterns}
+        kept = {}
+        for name, inside in value.items():
+            there = place.below.get(name, _NOWHERE)
+            if there.secret:
+                continue
+            at = f"{pointer}/{name}" if name in names else f"{pointer}/*"
+            if name not in names:
+                found += _found(at, name)
+            kept[name] = _kept(inside, there, at, names, found)
+        return kept
     if isinstance(value, list):
-        return [_without(each, patterns, f"{place}/*") for each in value]
+        there = place.below.get("*", _NOWHERE)
+        return [_kept(inside, there, f"{pointer}/{rank}", names, found) for rank, inside in enumerate(value)]
+    if isinstance(value, str) and len(value) >= _SHORTEST and not place.expects_nir:
+        found += _found(pointer, value)
     return value
-
-
-def _texts(kind: Kind, document: Document) -> Iterator[tuple[str, str]]:
-    """Every text with its pointer, names of free properties included; what no schema names is written `*` in the pointer."""
-    waiting: list[tuple[str, str, Any]] = [("", "", document)]
-    while waiting:
-        pointer, pattern, value = waiting.pop()
-        if isinstance(value, dict):
-            for name, inside in value.items():
-                known = name in _names(kind)
-                if not known:
-                    yield f"{pointer}/*", name
-                waiting.append((f"{pointer}/{name if known else '*'}", f"{pattern}/{name}", inside))
-        elif isinstance(value, list):
-            waiting += [(f"{pointer}/{rank}", f"{pattern}/*", inside) for rank, inside in enumerate(value)]
-        elif isinstance(value, str) and pattern not in _expecting_nir(kind):
-            yield pointer, value
 
 
 def _found(pointer: str, text: str) -> Iterator[Issue]:
