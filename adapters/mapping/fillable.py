@@ -13,7 +13,7 @@ from schemas import Kind, code_list, code_lists
 from schemas.identity import fold
 from schemas.labels import Node
 from schemas.references import ANY, Place, annotation
-from schemas.registry import references
+from schemas.registry import fields, references
 
 _BY_THE_GATEWAY: Final = frozenset({"/kind", "/schema_version", "/id", "/sender/siret", "/sender/name"})
 _GIVEN: Final = frozenset({"created_at", "purpose", "sender"})
@@ -36,6 +36,7 @@ class Fillable:
 
     `title_en` is its own name in English. `required` is a clause in French, "" when the place may stay empty. `code_list` is
     the list whose codes it takes, "" when it takes any value; `codes` are those of them that it takes, when not all.
+    `category` is the sort of data it is (identity, contact, health…), which conventions and agreements name; "" for none.
     `schemes` are what may stand instead in its `[scheme=…]`. `nom_choisi` in a target stands for a name of one's own.
     """
 
@@ -49,12 +50,15 @@ class Fillable:
     codes: tuple[str, ...]
     schemes: tuple[str, ...]
     description_fr: str
+    category: str
 
     def matches(self, words: Iterable[str]) -> bool:
         """
         Whether each of these words, without case or accents, is in what is said of the place.
         """
-        said = fold(" ".join((self.target, self.title_fr, self.title_en, self.code_list, self.description_fr)))
+        said = fold(
+            " ".join((self.target, self.title_fr, self.title_en, self.code_list, self.description_fr, self.category))
+        )
         return all(fold(word) in said for word in words)
 
 
@@ -78,6 +82,7 @@ def search(kinds: Iterable[Kind] = KINDS, words: Iterable[str] = ()) -> Iterator
 
 
 def _described(kind: Kind, known: Mapping[str, Node], node: Node) -> Fillable:
+    labels = fields(kind)
     name, schemes = node.pattern.rpartition("/")[2], tuple[str, ...]()
     sibling, scheme, written = known.get(f"{node.container}/scheme"), "", target(node.pattern)
     if name == ANY and "object" in types(known[node.container]):
@@ -101,6 +106,7 @@ def _described(kind: Kind, known: Mapping[str, Node], node: Node) -> Fillable:
         codes=codes if listed and set(codes) != set(code_list(listed)) else (),
         schemes=schemes[1:] if name in {"code", "value"} else (),
         description_fr=annotation(node.parts, "description") or "",
+        category=labels[node.pattern].category if node.pattern in labels else "",
     )
 
 

@@ -21,6 +21,7 @@ from gateway.keys import Keys, KeysMissing
 from ops.commands import say
 from ops.kit import certificate, scaffold, showing, trying
 from ops.kit.acceptance import accept, unwritten
+from ops.kit.covering import uncovered
 from ops.kit.folders import find_adapter, real_folder
 from schemas import Kind, validate
 
@@ -125,20 +126,19 @@ def try_adapter(
     translation = trying.translated(adapter, file)
     shown = translation.documents if row is None else translation.documents[row - 1 : row]
     documents = [translated.document for translated in shown]
+    issues = [*translation.issues, *uncovered(translation.documents)]
     faults = sum(bool(validate(Kind(each.document["kind"]), each.document)) for each in translation.documents)
     if as_json:
-        told = [asdict(issue) for issue in translation.issues]
+        told = [asdict(issue) for issue in issues]
         counted = translation.records.as_document() if translation.records else None
         say.result({"documents": documents, "issues": told, "records": counted})
         raise typer.Exit(1 if faults else 0)
     say.result(documents)
-    showing.issues(translation.issues, file)
+    showing.issues(issues, file)
     showing.unmapped(translation.unmapped)
     showing.unknown(translation, file)
     showing.records(translation.records, file)
-    say.stderr.print(
-        f"{len(translation.documents)} documents, {len(translation.issues)} remarques, {faults} non conformes."
-    )
+    say.stderr.print(f"{len(translation.documents)} documents, {len(issues)} remarques, {faults} non conformes.")
     raise typer.Exit(1 if faults else 0)
 
 

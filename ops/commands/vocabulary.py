@@ -47,7 +47,8 @@ def places(
         for name, group in groupby(found, key=lambda place: place.kind):
             say.rows([_row(place) for place in group], title=name)
         say.stderr.print(
-            f"{len(found)} place(s). Les codes d'une liste : « tdu schema codes LISTE ». / place(s); the codes of a list.",
+            f"{len(found)} place(s). Les codes d'une liste : « tdu schema codes LISTE » ; les catégories de données qu'un accord nomme : « tdu schema codes "
+            "data_category ». / place(s); the codes of a list.",
             soft_wrap=True,
         )
 
@@ -90,6 +91,8 @@ def _row(place: Fillable) -> tuple[str, str]:
         said.append(f"codes : liste {place.code_list}" + (f", sauf {_left_out(place)}" if place.codes else ""))
     if place.schemes:
         said.append(f"ou scheme={', '.join(place.schemes)}")
+    if place.category:
+        said.append(f"donnée : {place.category}")
     return place.target, f"{place.title_fr} · {place.title_en} — " + " ; ".join(part for part in said if part)
 
 

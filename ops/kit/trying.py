@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
@@ -18,6 +19,7 @@ from adapters.base import Adapter, AdapterError, Context, Translation, fictitiou
 from adapters.mapping.engine import Explained, MappingAdapter
 from adapters.tables import HEADER
 from ops.commands import say
+from ops.kit.covering import uncovered_by
 from ops.kit.folders import enclosing
 from ops.kit.showing import place
 
@@ -99,7 +101,8 @@ def explained(adapter: MappingAdapter, file: Path, row: int) -> Explained:
         _refused(file, error)
     if found is None:
         say.fail(f"Il n'y a pas d'enregistrement n° {row}.", f"There is no record number {row}.", 2)
-    return found
+    remarks = (replace(issue, line=found.line) for issue in uncovered_by(found.documents))
+    return replace(found, issues=(*found.issues, *remarks))
 
 
 def _refused(file: Path, error: AdapterError) -> NoReturn:

@@ -33,6 +33,7 @@ def test_a_newcomer_goes_from_an_export_to_the_exam_by_the_readme_alone(tmp_path
     assert 6 == len(blocks)
     assert "Et maintenant · Next" in said[0] and "Personne concernée › Téléphones" in said[0]
     assert "Il manque tables/droit_particulier.csv" in said[2]
+    assert "agreement_id  " in said[2] and "Cet accord ne couvre pas" not in said[2]
     assert "3 enregistrement(s) lu(s) : 2 repris, 0 refusé(s), 1 écarté(s) par « when »." in said[2]
     assert "niveau argent" in said[4] and "niveau or" in said[4]
     assert "trait-dunion adapter certificate v1" in (tmp_path / "essai" / "certificat.txt").read_text("utf-8")

@@ -107,3 +107,45 @@ def test_a_last_line_that_is_not_ended_names_its_cure(folder: Path, export: Path
     export.write_text(export.read_text(encoding="utf-8") + "\n", encoding="utf-8")
     tdu("new", "encore", "--from", export, "--into", tmp_path)
     assert "open_end" not in (tmp_path / "encore" / "mapping.yaml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("", "", ""),
+        ("{const: needs}, ", "", "Il y manque (scopes[].categories) : needs (reasons[].scheme, reasons[].code)."),
+        (
+            "purposes[]: {const: inform",
+            "purposes[]: {const: award_right} #",
+            "la finalité inform_about_rights (purposes)",
+        ),
+        ("kinds[]: {const: referral}", "kinds[]: {const: bilan}", "le genre referral (kinds)"),
+        ("      reasons[", "      purpose: {const: follow_up}\n      reasons[", "la finalité follow_up (purposes)"),
+    ],
+)
+def test_an_agreement_that_does_not_cover_the_referral_of_its_record_is_told(
+    folder: Path, export: Path, old: str, new: str, said: str
+) -> None:
+    """What is missing, by category with its places, or the purpose or the kind; nothing when it covers."""
+    file = folder / "mapping.yaml"
+    file.write_text(file.read_text(encoding="utf-8").replace(old, new, 1), encoding="utf-8")
+    whole, one, other = (
+        tdu("try", folder, export),
+        tdu("try", folder, export, "--row", 1),
+        tdu("try", folder, export, "--row", 2),
+    )
+    assert (0, 0, 0) == (whole.exit_code, one.exit_code, other.exit_code)
+    assert bool(said) == ("Cet accord ne couvre pas" in whole.stderr) == ("Cet accord ne couvre pas" in one.stderr)
+    assert said in whole.stderr and said in one.stderr
+    assert not said or "export.csv, ligne 2 /scopes" in whole.stderr
+    assert "Cet accord" not in other.stderr
+    assert bool(said) == ("agreement_does_not_cover" in tdu("try", folder, export, "--json").stdout)
+
+
+def test_the_same_gap_of_several_records_is_told_once(folder: Path, export: Path) -> None:
+    """At the first of them, with their number."""
+    file = folder / "mapping.yaml"
+    file.write_text(file.read_text(encoding="utf-8").replace("{const: needs}, ", ""), encoding="utf-8")
+    export.write_text(export.read_text(encoding="utf-8") + "3;KERVADEC;Ana;01/02/1975;;04/06/2026\n", encoding="utf-8")
+    told = tdu("try", folder, export).stderr
+    assert 1 == told.count("Cet accord ne couvre pas") == told.count("(2 enregistrements, dont celui-ci)")

@@ -126,3 +126,18 @@ def test_an_unknown_list_names_the_nearest() -> None:
 
     assert 2 == done.exit_code
     assert "Vouliez-vous dire reason ?" in done.stderr
+
+
+def test_a_place_says_which_category_of_data_it_is() -> None:
+    """As conventions and agreements name it: on the line of the place, for a program, and as a word to search."""
+    assert "donnée : contact" in tdu("places", "referral", "--search", "téléphones").stdout
+    found = json.loads(tdu("places", "referral", "--json").stdout)
+    said = {each["target"]: each["category"] for each in found}
+    assert ("health", "rights", "address") == (
+        said["special_rights[].right"],
+        said["rights[].right"],
+        said["subject.address.postcode"],
+    )
+    assert set(said.values()) <= set(code_list("data_category"))
+    health = json.loads(tdu("places", "referral", "--search", "health", "--json").stdout)
+    assert {each["target"] for each in found if each["category"] == "health"} <= {each["target"] for each in health}
