@@ -17,7 +17,7 @@ LIMIT: Final = 64
 """Items of one transaction: more would make the first wait longer than it gains."""
 
 _PAUSE: Final = 0.002
-_LONGEST_WAIT: Final = 0.012
+_LONGEST_WAIT: Final = 0.005
 """Seconds that a group waits for one more item, and for all those that come: less than a transaction takes when many share it."""
 
 
