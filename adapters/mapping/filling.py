@@ -3,6 +3,7 @@ A document, or an object inside one, while rules fill it.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -49,14 +50,26 @@ def fill(rules: Sequence[Apply], record: Record, filling: Filling) -> bool:
     Apply the rules of an item; False when the record gave nothing to it, or not what it needs.
     """
     given = False
-    try:
-        for apply in rules:
+    for rank, apply in enumerate(rules, 1):
+        try:
             given = apply(record, filling) or given
-    except Missing:
-        if given:
-            filling.run.warn(ITEM_INCOMPLETE)
-        return False
+        except Missing:
+            if given:
+                filling.run.warn(ITEM_INCOMPLETE)
+            only_count(rules[rank:], record, filling.run)
+            return False
     return given
+
+
+def only_count(rules: Sequence[Apply], record: Record, run: Run) -> None:
+    """
+    Read the rest of what is left out, so that no value of it comes later without a code: see `Run.counting`.
+    """
+    with run.counting():
+        nothing = Filling(run)
+        for apply in rules:
+            with suppress(Missing):
+                apply(record, nothing)
 
 
 def constant(rule: Rule, value: Callable[[Context], Any]) -> Apply:

@@ -35,7 +35,7 @@ def finishing(rule: Rule, kind: Kind, above: str, mapping: MappingFile) -> Finis
         value = raw
         if as_text and type(value) is not str:
             if isinstance(value, dict | list):
-                run.warn(NOT_ALLOWED)
+                run.refuse(NOT_ALLOWED)
                 return None
             value = text_of(value)
             if plain_text and isinstance(value, Number) and flat:
@@ -48,14 +48,14 @@ def finishing(rule: Rule, kind: Kind, above: str, mapping: MappingFile) -> Finis
                 if value is None:
                     return None
         except Unreadable as error:
-            run.warn(error.reason)
+            run.refuse(error.reason)
             return None
         if table is not None and (value := run.code(table, text_of(value))) is None:
             return None
         if type(value) is Number:
             value = str(value)
         if not accepts(value):
-            run.warn(NOT_ALLOWED)
+            run.refuse(NOT_ALLOWED)
             return None
         return value
 

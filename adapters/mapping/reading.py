@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from adapters.mapping.elements import inside, pointer_of
-from adapters.mapping.filling import FROM_CONTEXT, Apply, Filling, Missing, constant, fill
+from adapters.mapping.filling import FROM_CONTEXT, Apply, Filling, Missing, constant, fill, only_count
 from adapters.mapping.finishing import finishing
 from adapters.mapping.model import FLAT, ITSELF, Condition, DocumentRule, MappingFile, Rule
 from adapters.mapping.notes import Read, Silent, Unreadable, text_of
@@ -39,6 +39,8 @@ class Compiled:
     holds: Callable[[Record], bool]
     each: Callable[[Record], list[Record]]
     key: Callable[[Record], list[str]]
+    named: str
+    """Its kind, when a record may make other documents; "" when this is the only one."""
 
 
 class Compiler:
@@ -66,6 +68,7 @@ class Compiler:
             self.conditions(rule.when),
             items,
             self._key(rule),
+            rule.kind.value if len(self._mapping.documents) > 1 else "",
         )
         self._above = before
         return compiled
@@ -234,23 +237,34 @@ def translate(
         key = compiled.key(item)
         if not any(key):
             run.at(record, compiled.rule.key[0] if compiled.rule.key else ITSELF, f"/{'/'.join(compiled.rule.key)}")
-            run.leave_out(KEY_MISSING)
+            run.leave_out(KEY_MISSING, compiled.named)
+            only_count(compiled.apply, item, run)
             continue
         kind = compiled.rule.kind
         filling = Filling(run, _envelope(run, kind, key), trace=trace)
-        try:
-            for apply in compiled.apply:
-                apply(item, filling)
-        except Missing:
-            run.leave_out(REQUIRED_MISSING)
+        if not _filled(compiled, item, filling):
             run.keep_literals({})
             continue
         run.keep_literals(filling.document)
         if wrong := validate(kind, filling.document):
             run.at(item, ITSELF, "")
-            run.leave_out(record_invalid(wrong[0]))
+            run.leave_out(record_invalid(wrong[0]), compiled.named)
             continue
         yield filling.document
+
+
+def _filled(compiled: Compiled, item: Record, filling: Filling) -> bool:
+    """
+    Apply each rule of a document; False when a value that it needs is not there, which is told.
+    """
+    for rank, apply in enumerate(compiled.apply, 1):
+        try:
+            apply(item, filling)
+        except Missing:
+            filling.run.leave_out(REQUIRED_MISSING, compiled.named)
+            only_count(compiled.apply[rank:], item, filling.run)
+            return False
+    return True
 
 
 def _envelope(run: Run, kind: Kind, key: Sequence[str]) -> Document:

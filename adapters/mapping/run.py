@@ -3,7 +3,9 @@ One translation of one file: what is told on the way, the values without a share
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Final
 
 from adapters.base import Context, Unmapped, warning
@@ -11,6 +13,9 @@ from adapters.mapping.notes import NUMBER_IN_TEXT, Reason
 from adapters.mapping.records import Reader, Record
 from adapters.tables import Table
 from schemas import Document, Issue
+
+Place = tuple[str, int | None, int | None]
+"""Where a value is: its pointer, its line, its column."""
 
 MAX_ISSUES: Final = 10_000
 _LITERALS: Final = 60
@@ -37,9 +42,11 @@ EXPRESSION_FAILED: Final = Reason(
 )
 REQUIRED_MISSING: Final = Reason(
     "required_missing",
-    "Cette valeur est nécessaire et manque, ou ne se lit pas : l'enregistrement n'est pas repris.",
-    "This value is needed and is missing, or cannot be read: the record is not used.",
+    "Cette valeur est nécessaire et manque, ou ne se lit pas : {left}.",
+    "This value is needed and is missing, or cannot be read: {left}.",
 )
+NEEDED: Final = (" Elle est nécessaire : {left}.", " It is needed: {left}.")
+"""What is added to the remark about a value that cannot be used, when a document falls with it: a cell has one remark."""
 ITEM_INCOMPLETE: Final = Reason(
     "item_incomplete",
     "Il manque une valeur nécessaire à cet élément de liste : il n'est pas repris.",
@@ -47,8 +54,8 @@ ITEM_INCOMPLETE: Final = Reason(
 )
 KEY_MISSING: Final = Reason(
     "key_missing",
-    "La référence qui reconnaît ce dossier manque : l'enregistrement n'est pas repris.",
-    "The reference that recognises this case is missing: the record is not used.",
+    "La référence qui reconnaît ce dossier manque : {left}.",
+    "The reference that recognises this case is missing: {left}.",
 )
 ENCODING_GUESSED: Final = Reason(
     "encoding_guessed",
@@ -68,8 +75,26 @@ def record_invalid(issue: Issue) -> Reason:
     """
     return Reason(
         "record_invalid",
-        f"Cet enregistrement ne fait pas un document valable et n'est pas repris. {issue.message_fr}",
-        f"This record does not make a valid document and is not used. {issue.message_en}",
+        f"Il n'en sort pas de document valable : {{left}}. {issue.message_fr}",
+        f"It does not make a valid document: {{left}}. {issue.message_en}",
+    )
+
+
+def left_sentences(kinds: Sequence[str]) -> tuple[str, str]:
+    """
+    What is left out, in French and in English: the record, or the documents of these kinds among those that it makes.
+    """
+    if not kinds:
+        return "l'enregistrement n'est pas repris", "the record is not used"
+    if len(kinds) == 1:
+        return (
+            f"le document « {kinds[0]} » de cet enregistrement n'est pas repris",
+            f"the document “{kinds[0]}” of this record is not used",
+        )
+    french, english = ", ".join(f"« {each} »" for each in kinds), ", ".join(f"“{each}”" for each in kinds)
+    return (
+        f"les documents {french} de cet enregistrement ne sont pas repris",
+        f"the documents {english} of this record are not used",
     )
 
 
@@ -88,6 +113,10 @@ class Run:
         # What was told of this record by the document rule that is applied, and by those before it.
         self._told: set[tuple[object, ...]] = set()
         self._told_before: set[tuple[object, ...]] = set()
+        # Where the remark about a value that is not used stands in `issues`, and how it read, by the place of the value.
+        self._unused: dict[Place, tuple[int, Issue]] = {}
+        self._fallen: dict[tuple[Reason, Place], tuple[int, list[str]]] = {}
+        self._counting = False
         self._numbers: set[str] = set()
         self._literals: dict[str, str] = {}
         self._record: Record | None = None
@@ -100,6 +129,8 @@ class Run:
         """
         self._told = set()
         self._told_before = set()
+        self._unused = {}
+        self._fallen = {}
 
     def begin_document(self) -> None:
         """
@@ -120,33 +151,81 @@ class Run:
         """
         Tell the sender something about the value being read.
         """
+        if not self._counting:
+            self._tell(reason, self._place())
+
+    def refuse(self, reason: Reason) -> None:
+        """
+        Tell why the value being read is not used.
+        """
+        if not self._counting and self._tell(reason, place := self._place()):
+            self._unused.setdefault(place, (len(self.issues) - 1, self.issues[-1]))
+
+    def _place(self) -> Place:
         line, column = self._reader.place(self._record, self._source) if self._record else (1, None)
-        if not self._is_new(reason.code, self._pointer, line, column):
-            return
+        return self._pointer, line, column
+
+    def _tell(self, reason: Reason, place: Place) -> bool:
+        """
+        Add a remark, unless it was made of this place by an earlier document of the record, or there are too many.
+        """
+        return self._is_new(reason.code, *place) and self._add(reason, place)
+
+    def _add(self, reason: Reason, place: Place) -> bool:
         if len(self.issues) >= MAX_ISSUES:
             if len(self.issues) == MAX_ISSUES:
                 self.issues.append(warning(TOO_MANY.code, "", TOO_MANY.message_fr, TOO_MANY.message_en))
-            return
-        self.issues.append(
-            Issue(reason.code, self._pointer, reason.message_fr, reason.message_en, line=line, column=column)
-        )
+            return False
+        pointer, line, column = place
+        self.issues.append(Issue(reason.code, pointer, reason.message_fr, reason.message_en, line=line, column=column))
+        return True
 
     def _is_new(self, *told: object) -> bool:
         self._told.add(told)
         return told not in self._told_before
 
-    def leave_out(self, reason: Reason) -> None:
+    def leave_out(self, reason: Reason, kind: str) -> None:
         """
-        Tell why what is being read gives no document, and count it (`left_out`).
+        Tell why what is being read gives no document, and count it (`left_out`); `kind` names the document when the record
+        makes others ("" when it is the only one). A cell whose own remark stands already, or of which an earlier document
+        said the same, keeps one remark, completed.
         """
         self.left_out += 1
-        self.warn(reason)
+        place = self._place()
+        index, kinds = self._fallen.get((reason, place), (-1, []))
+        kinds = list(dict.fromkeys([*kinds, kind])) if kind else []
+        french, english = left_sentences(kinds)
+        fallen, before = (reason, place), self._unused.get(place) if reason is REQUIRED_MISSING else None
+        if before:
+            index, said = before
+            reason = Reason(reason.code, said.message_fr + NEEDED[0], said.message_en + NEEDED[1])
+        told = Reason(
+            reason.code, reason.message_fr.replace("{left}", french), reason.message_en.replace("{left}", english)
+        )
+        if index >= 0:
+            self.issues[index] = replace(
+                self.issues[index], code=told.code, message_fr=told.message_fr, message_en=told.message_en
+            )
+        elif self._add(told, place):
+            index = len(self.issues) - 1
+        self._fallen[fallen] = index, kinds
+
+    @contextmanager
+    def counting(self) -> Iterator[None]:
+        """
+        Read what is left out: its values without a shared code are counted, and nothing else is told of it.
+        """
+        before, self._counting = self._counting, True
+        try:
+            yield
+        finally:
+            self._counting = before
 
     def number_in_text(self) -> None:
         """
         Tell, once for each column, that a text came as a number.
         """
-        if self._pointer not in self._numbers:
+        if not self._counting and self._pointer not in self._numbers:
             self._numbers.add(self._pointer)
             self.warn(NUMBER_IN_TEXT)
 
@@ -169,6 +248,8 @@ class Run:
             if self._is_new(*count):
                 self._unmapped[count] = self._unmapped.get(count, 0) + 1
             if not known:
+                if self._counting:
+                    return table.otherwise
                 if len(self._literals) < _LITERALS:
                     self._literals.setdefault(field_name(self._source), value[:1000])
                 self.warn(CODE_UNKNOWN)

@@ -5,6 +5,7 @@ A partner's own file, tried on an adapter: which one reads it, what it gives, wh
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -69,20 +70,25 @@ def translated(adapter: Adapter, file: Path) -> Translation:
 
 def tables_to_write(adapter: Adapter, file: Path, missing: Sequence[str]) -> NoReturn:
     """
-    Give the whole text of each table without a file, from the values of a partner's file, and end the command.
+    Give the whole text of each table without a file, from the values of a partner's file (those of the records that are
+    refused too, since they come back corrected), and end the command.
     """
     seen = translated(adapter, file).unmapped
     lists = {table.name: table.code_list for table in adapter.tables}
     for name in missing:
-        say.stderr.print(
+        counts = Counter[str]()
+        for each in seen:
+            if each.table == name:
+                counts[each.value] += each.count
+        typer.echo(
             f"\nIl manque tables/{name}.csv : collez-y ce qui suit, un code de la liste {lists[name]} au milieu de chaque ligne "
-            f"(vide : laissée exprès). Les codes et leurs libellés : « tdu schema codes {lists[name]} ».",
-            markup=False,
+            f"(vide : laissée exprès). Les codes et leurs libellés : « tdu schema codes {lists[name]} ».\n"
+            f"{len(counts)} valeur(s), vue(s) {counts.total()} fois, enregistrements refusés compris.\n"
         )
         text = StringIO()
         rows = csv.writer(text, delimiter=";", lineterminator="\n")
         rows.writerow(HEADER)
-        rows.writerows((value, "", "") for value in dict.fromkeys(each.value for each in seen if each.table == name))
+        rows.writerows((value, "", "") for value, _ in counts.most_common())
         typer.echo(text.getvalue(), nl=False)
     count = len(missing)
     say.fail(

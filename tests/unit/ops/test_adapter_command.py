@@ -204,11 +204,18 @@ def test_the_tables_to_write_are_given_all_at_once_ready_to_paste(folder: Path) 
     mapping.write_text(text, encoding="utf-8")
     table, file = folder / "tables" / "motif.csv", folder / "samples" / "remarques" / "partner.csv"
     table.unlink()
+    row = file.read_text(encoding="utf-8").splitlines()[1].split(";")
+    row[3], row[6] = "bientôt", "DENTS"  # refused for want of a birth date: its value is to be written in the table too
+    file.write_text(file.read_text(encoding="utf-8") + ";".join(row) + "\n", encoding="utf-8")
     told = tdu("try", folder, file)
     head = "partner_value;shared_value;note\n"
-    assert (1, f"{head}{head}FAIM;;\nINTERNE;;\n") == (told.exit_code, told.stdout)
-    assert "tables/ville.csv" in told.stderr and "2 tables à écrire" in told.stderr
-    table.write_text(f"{head}FAIM;;\nINTERNE;;\n", encoding="windows-1252")
+    assert 1 == told.exit_code and "2 tables à écrire" in told.stderr and "manque" not in told.stderr
+    first, second = told.stdout.split("\nIl manque ")[1:]
+    assert first.startswith("tables/ville.csv") and first.endswith(f"\n\n{head}") and "0 valeur(s)" in first
+    rows = [f"{value};;\n" for value in ("DENTS", "FAIM", "INTERNE")]
+    assert second.startswith("tables/motif.csv") and second.endswith(f"\n\n{head}{''.join(rows)}")
+    assert "3 valeur(s), vue(s) 3 fois, enregistrements refusés compris" in second
+    table.write_text(f"{head}{''.join(rows)}", encoding="windows-1252")
     (folder / "tables" / "ville.csv").write_text(head, encoding="utf-8")
     assert 0 == tdu("try", folder, file).exit_code
 

@@ -63,7 +63,37 @@ def test_records_are_counted_and_not_documents(make: Callable[..., Any]) -> None
     found = read(make, "A;;;;12/05/2026", "B;;;;bientôt", "C;;;;")
 
     assert (3, 3, 0) == (found.records.read, found.records.used, found.records.refused)
-    assert [("cell_unreadable", 3), ("required_missing", 3)] == [(issue.code, issue.line) for issue in found.issues]
+    assert [("required_missing", 3)] == [(issue.code, issue.line) for issue in found.issues]
+    assert found.issues[0].message_fr.endswith(
+        "cette valeur n'est pas reprise. Elle est nécessaire : le document « bilan » de cet enregistrement n'est pas repris."
+    )
+
+
+def test_a_cell_that_two_documents_need_has_one_remark_that_names_both(make: Callable[..., Any]) -> None:
+    """Missing or unreadable, whichever documents fall with it; with one document only, it is the record."""
+    text = TWO.replace("[TEL, FIXE], do: telephone}", "TEL, do: telephone, required: true}")
+    adapter = make(text, {"motif": "LOGEMENT,,vu\n"})
+    missing, unreadable = (
+        adapter.to_shared(f"{HEAD}A;{phone};;;12/05/2026\n".encode(), EXAM_CONTEXT) for phone in ("", "06")
+    )
+    both = "les documents « referral », « bilan » de cet enregistrement ne sont pas repris."
+    for found in (missing, unreadable):
+        assert ["required_missing"] == [issue.code for issue in found.issues]
+        assert found.issues[0].message_fr.endswith(both)
+        assert (0, 1) == (found.records.used, found.records.refused)
+    alone = make(text.partition("  - kind: bilan")[0], {"motif": "LOGEMENT,,vu\n"})
+    found = alone.to_shared(f"{HEAD}A;06;;;12/05/2026\n".encode(), EXAM_CONTEXT)
+    assert found.issues[0].message_fr.endswith("Elle est nécessaire : l'enregistrement n'est pas repris.")
+
+
+def test_the_values_of_a_record_that_is_left_out_are_counted(make: Callable[..., Any]) -> None:
+    """Those that come after what it lacks too, and nothing else is told of them."""
+    text = TWO.replace("[TEL, FIXE], do: telephone}", "TEL, do: telephone, required: true}")
+    adapter = make(text, {"motif": "LOGEMENT,,vu\n"})
+    found = adapter.to_shared(f"{HEAD}A;;;RIEN;\nB;0199000123;;RIEN;\n".encode(), EXAM_CONTEXT)
+
+    assert [("RIEN", 2)] == [(each.value, each.count) for each in found.unmapped]
+    assert [("required_missing", 2), ("code_unknown", 3)] == [(issue.code, issue.line) for issue in found.issues]
 
 
 def test_an_explained_record_is_told_as_the_whole_file_is(make: Callable[..., Any]) -> None:
