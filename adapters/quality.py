@@ -21,6 +21,7 @@ from types import MappingProxyType
 from typing import Final
 
 from adapters.base import Adapter, AdapterError, Context
+from adapters.own_readme import lacking
 from adapters.report import Treatment
 from adapters.round_trip import losses
 from adapters.samples import Case
@@ -129,9 +130,7 @@ def level_of(missing: Mapping[str, Sequence[str]]) -> Level:
 
 
 def _readme(subject: Subject) -> list[str]:
-    file = subject.folder / "README.md"
-    text = file.read_text(encoding="utf-8") if file.is_file() else ""
-    return [title for title in ("## En français", "## In English") if title not in text]
+    return lacking(subject.folder)
 
 
 def _elements_listed(subject: Subject) -> list[str]:
@@ -224,8 +223,8 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
             Level.SILVER,
             "un README en français et en anglais",
             "a README in French and English",
-            "écrivez README.md avec « ## En français » et « ## In English »",
-            "write README.md with “## En français” and “## In English”",
+            "écrivez README.md avec « ## En français » et « ## In English », en remplaçant les phrases du modèle",
+            "write README.md with “## En français” and “## In English”, replacing the template's sentences",
             _readme,
         ),
         "refusals_shown": Rule(

@@ -207,6 +207,7 @@ def test_a_claim_above_the_measure_is_seen(tmp_path):
     """(13) `level = "gold"` with a table that is not total; an exemption with a reason is enough."""
     folder = tmp_path / "acme"
     shutil.copytree(FOLDER, folder)
+    (folder / "README.md").write_text("## En français\n\nÀ nous.\n\n## In English\n\nOurs.\n", encoding="utf-8")
     quality = folder / "quality.toml"
     quality.write_text('level = "gold"\n', encoding="utf-8")
     sitting = questions.Sitting(Template(), folder)

@@ -16,7 +16,7 @@ from ops.kit.acceptance import accept
 
 @pytest.mark.parametrize("form", [form for form in scaffold.FORMATS if form != "python"])
 def test_a_new_folder_passes_the_exam_at_once(form: str, tmp_path: Path) -> None:
-    """Nothing to write, nothing to correct: the exam is passed, and says what the next level asks for."""
+    """Nothing to write, nothing to correct: the exam is passed; silver waits for a README of its own, in both languages."""
     folder = scaffold.make("mon-logiciel", form, tmp_path)
     adapter = MappingAdapter(folder)
     changed = {file.name for file in accept(adapter, folder)}
@@ -25,7 +25,17 @@ def test_a_new_folder_passes_the_exam_at_once(form: str, tmp_path: Path) -> None
     assert adapter.name == "mon-logiciel" and adapter.title == "Mon logiciel"
     assert changed == {"shared.json"}  # the identifiers, which depend on the adapter's name
     assert [answer for answer in result.answers if answer.findings] == []
-    assert result.level is Level.SILVER and result.next_steps
+    assert result.level is Level.BRONZE
+    assert ["readme_in_both_languages"] == [step.where for step in result.next_steps]
+
+    readme = folder / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    readme.write_text(
+        text.replace("Quel logiciel, quelle version, quel export", "Export du menu Éditions"), encoding="utf-8"
+    )
+    assert Level.BRONZE is sit(Sitting(adapter)).level
+    readme.write_text("## En français\n\nExport du menu Éditions.\n\n## In English\n\nAn export.\n", encoding="utf-8")
+    assert Level.SILVER is sit(Sitting(adapter)).level
 
 
 def test_a_folder_is_never_written_over(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def test_an_installed_adapter_sits_the_exam_and_translates(installed: Path) -> N
     tried = run(installed, "try", "acme-social", str(file))
     assert 0 == tried.returncode and '"birth_name": "OLIVARDE"' in tried.stdout
     exam = run(installed, "exam", "acme-social")
-    assert (0, True) == (exam.returncode, "niveau argent" in exam.stdout)
+    assert (0, True) == (exam.returncode, "niveau bronze" in exam.stdout)
 
 
 def test_two_adapters_of_one_name_are_a_conflict() -> None:

@@ -34,9 +34,11 @@ def tdu(*arguments: object) -> Result:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder made by `tdu adapter new mon-logiciel`."""
+    """A folder made by `tdu adapter new mon-logiciel`, with a README of its own."""
     made = tdu("new", "mon-logiciel", "--into", tmp_path)
     assert 0 == made.exit_code, made.output
+    readme = "## En français\n\nExport du menu Éditions.\n\n## In English\n\nAn export.\n"
+    (tmp_path / "mon_logiciel" / "README.md").write_text(readme, encoding="utf-8")
     return tmp_path / "mon_logiciel"
 
 
@@ -44,7 +46,8 @@ def test_a_new_adapter_passes_and_the_next_level_is_said(tmp_path: Path) -> None
     """The folder is made, the exam is passed, and what the next level asks for is named."""
     made = tdu("new", "mon-logiciel", "--into", tmp_path)
     assert 0 == made.exit_code
-    assert "niveau argent" in made.stdout and "Pour le niveau suivant" in made.stdout
+    assert "niveau bronze" in made.stdout and "Pour le niveau suivant" in made.stdout
+    assert "« Quel logiciel, quelle version, quel export" in made.stdout
     assert "mapping.yaml" in made.stderr
     schema = json.loads((tmp_path / "mapping.schema.json").read_text(encoding="utf-8"))
     assert "$schema=../mapping.schema.json" in (tmp_path / "mon_logiciel" / "mapping.yaml").read_text(encoding="utf-8")
@@ -149,7 +152,7 @@ def test_a_whole_file_shows_its_documents_its_remarks_and_its_unmapped_values(fo
     shown = tdu("try", folder, folder / "samples" / "remarques" / "partner.csv")
     assert 1 == len(json.loads(shown.stdout))
     assert "FAIM" in shown.stderr and "absente de la table" in shown.stderr and "vue, laissée exprès" in shown.stderr
-    assert "1 documents, 4 remarques, 0 non conformes." in shown.stderr
+    assert "1 documents, 3 remarques, 0 non conformes." in shown.stderr
 
 
 @pytest.fixture
@@ -264,10 +267,10 @@ def test_a_sample_that_is_not_written_again_says_why(folder: Path) -> None:
     for back in folder.glob("samples/*/back.csv"):
         back.unlink()
     said = tdu("accept", folder).stderr
-    assert "remarques : pas de back.*, il a des remarques à la lecture (4 : " in said and "code_unknown" in said
+    assert "remarques : pas de back.*, il a des remarques à la lecture (3 : " in said and "code_unknown" in said
     assert "rien à réécrire" in said
     exam = " ".join(tdu("exam", folder).stdout.split())
-    assert "remarques : il a des remarques à la lecture (4 : " in exam and "– réécrit à l'octet près" in exam
+    assert "remarques : il a des remarques à la lecture (3 : " in exam and "– réécrit à l'octet près" in exam
 
 
 def test_a_dropped_column_must_say_why(folder: Path) -> None:
