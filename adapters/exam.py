@@ -21,7 +21,8 @@ __all__ = ["EXAM_CONTEXT", "QUESTIONS", "Answer", "Ask", "Finding", "Result", "S
 @dataclass(frozen=True, slots=True)
 class Answer:
     """
-    The findings of one question; none when it is passed. `answered` is false when there was no sample to look at.
+    The findings of one question; none when it is passed. `answered` is false when there was no sample to look at, `concerns`
+    when the question is not about such an adapter: nothing was shown, and nothing is missing.
     """
 
     question: str
@@ -29,13 +30,14 @@ class Answer:
     title_en: str
     findings: tuple[Finding, ...]
     answered: bool = True
+    concerns: bool = True
 
     @property
     def passed(self) -> bool:
         """
-        Whether the question was answered as it should be.
+        Whether the question was answered as it should be, or is not asked of such an adapter.
         """
-        return self.answered and not self.findings
+        return (self.answered or not self.concerns) and not self.findings
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,14 @@ def sit(sitting: Sitting) -> Result:
     The whole exam. An exception of the adapter other than a refusal is a finding, not an end.
     """
     answers = tuple(
-        Answer(name, question.title_fr, question.title_en, found, bool(found or question.answerable(sitting)))
+        Answer(
+            name,
+            question.title_fr,
+            question.title_en,
+            found,
+            answered=bool(found or question.answerable(sitting)),
+            concerns=question.concerns(sitting),
+        )
         for name, question in QUESTIONS.items()
         for found in [tuple(_asked(question.ask, sitting))]
     )
@@ -116,20 +125,25 @@ def _samples_shown(sitting: Sitting) -> bool:
 
 
 def _writing_shown(sitting: Sitting) -> bool:
-    return not sitting.adapter.kinds_out or any(case.back is not None for case in sitting.cases)
+    return any(case.back is not None for case in sitting.cases)
+
+
+def _writes(sitting: Sitting) -> bool:
+    return bool(sitting.adapter.kinds_out)
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
     """
     One question of the exam, by what a good adapter does; `answerable` says whether there is something to look at: without
-    a sample nothing can be found wrong, and nothing is shown right.
+    a sample nothing can be found wrong, and nothing is shown right. `concerns` says whether it is about such an adapter.
     """
 
     title_fr: str
     title_en: str
     ask: Ask
     answerable: Callable[[Sitting], bool] = _samples_shown
+    concerns: Callable[[Sitting], bool] = lambda _: True
 
 
 QUESTIONS: Final[dict[str, Question]] = {
@@ -137,7 +151,7 @@ QUESTIONS: Final[dict[str, Question]] = {
     "translated_exactly": Question("traduit exactement", "translated exactly", fidelity.translated_exactly),
     "valid_documents": Question("documents valables", "valid documents", fidelity.valid_documents),
     "written_exactly": Question(
-        "réécrit à l'octet près", "written byte for byte", fidelity.written_exactly, _writing_shown
+        "réécrit à l'octet près", "written byte for byte", fidelity.written_exactly, _writing_shown, _writes
     ),
     "told_exactly": Question("l'émetteur est prévenu exactement", "the sender is told exactly", fidelity.told_exactly),
     "nothing_lost": Question("rien de perdu en silence", "nothing lost in silence", fidelity.nothing_lost),
@@ -154,7 +168,9 @@ QUESTIONS: Final[dict[str, Question]] = {
     "values_kept_secret": Question(
         "aucune donnée dans une phrase", "no data in a sentence", resistance.values_kept_secret
     ),
-    "formulas_disarmed": Question("aucune formule écrite", "no formula written", resistance.formulas_disarmed),
+    "formulas_disarmed": Question(
+        "aucune formule écrite", "no formula written", resistance.formulas_disarmed, concerns=_writes
+    ),
     "fast_enough": Question("assez rapide", "fast enough", resistance.fast_enough),
     "quality_true": Question("la qualité annoncée est vraie", "the quality claimed is true", quality_true),
 }

@@ -254,7 +254,14 @@ def _write_coverage() -> None:
             "Cette commande écrit dans une copie du projet.", "This command writes in a checkout of the project.", 2
         )
     text = report_text(measure(adapter) for adapter in registry.ADAPTERS.values())
-    (folder / "COVERAGE.md").write_text(text, encoding="utf-8")
+    file = folder / "COVERAGE.md"
+    before = file.read_text(encoding="utf-8") if file.is_file() else ""
+    file.write_text(text, encoding="utf-8")
+    named, count = ", ".join(registry.ADAPTERS), len(registry.ADAPTERS)
+    done = "inchangé" if text == before else "écrit"
+    say.stderr.print(
+        f"{file} {done} : ce que portent et perdent {count} formats ({named}). / What formats carry.", markup=False
+    )
 
 
 def _signer(name: str) -> Signer:

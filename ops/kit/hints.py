@@ -4,7 +4,9 @@ The place of the shared language that the name of a partner's column makes one t
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Mapping
 from functools import cache
 from typing import Final
 
@@ -40,18 +42,30 @@ _SMALL_WORDS: Final = frozenset(
         "une",
     ]
 )
+_SPECIAL_RIGHT: Final = "special_rights[].right"
+_RIGHT: Final = "rights[].right"
 _SAYINGS: Final = {
+    "reasons[scheme=reason].code": "motif motifs besoin besoins",
     "special_rights[].right": "aah aeeh apa pch rqth cmi handicap invalidite",
-    "rights[].right": "allocation allocations prestation prestations aide aides droit droits rsa",
-    "reasons[scheme=reason].code": "motif motifs demande besoin besoins",
+    "rights[].right": "allocation allocations prestation prestations aide aides droit droits rsa demande demandes",
     "prescriber.name": "instructeur agent gestionnaire prescripteur conseiller",
-    "local.status": "statut etat",
     "subject.sex": "genre",
     "situation.children_count": "enfants",
-    "created_at": "creation",
 }
-_BY_WORD: Final = {word: target for target, words in _SAYINGS.items() for word in words.split()}
+"""What a column's word makes one think of; of several, the first."""
+_DATES: Final = {
+    "deadline": "echeance limite",
+    "orientation.end_date": "fin cloture",
+    "orientation.start_date": "debut orientation",
+    "orientation.decision.date": "decision",
+    "created_at": "demande creation ouverture enregistrement saisie depot reception dossier",
+}
+_STATES: Final = frozenset(["statut", "etat"])
 _AGREEMENT: Final = frozenset(["accord", "consentement", "opposition"])
+
+
+Titles = tuple[tuple[frozenset[str], Fillable], ...]
+"""Places, each with the words of its own title."""
 
 
 def hint(column: str) -> str:
@@ -61,19 +75,38 @@ def hint(column: str) -> str:
     words = _words(column)
     if words & _AGREEMENT:
         return " # un accord est un second document : « - kind: consent » ; places : tdu schema places consent"
-    place = _nearest(words)
+    if "date" in words or re.search(r"\ble$", column.strip(), re.IGNORECASE):
+        return _date(words)
+    if words & _STATES and "civil" not in words:
+        written = column if re.fullmatch(r"[^\W\d][\w ]*", column) else json.dumps(column, ensure_ascii=False)
+        return f" # un état choisit souvent les lignes à prendre, when: {{from: {written}, is: …}} ; gardé tel quel : local.status"
+    place = _nearest(words, _titles(), _SAYINGS)
     if place is None:
         return ""
+    if place.target == _RIGHT:
+        return f" # proche : {_RIGHT} et {_SPECIAL_RIGHT} (santé, handicap : AAH, APA…) ; deux tables, codes : tdu schema codes right, right_special"
     codes = f" ; une table, codes : tdu schema codes {place.code_list}" if place.code_list else ""
     return f" # proche : {place.target} ({place.title_fr}){codes}"
 
 
-def _nearest(words: frozenset[str]) -> Fillable | None:
-    best = max(_titles(), key=lambda each: (_likeness(words, each[0]), -len(each[1].target)), default=None)
+def _date(words: frozenset[str]) -> str:
+    """
+    The hint of a column of dates: a place that takes one, and the function that reads it.
+    """
+    dates = tuple(each for each in _titles() if "date" in each[1].type_fr)
+    place = _nearest(words, dates, _DATES)
+    if place is None:
+        return " # une date ; places qui en prennent une : tdu schema places referral --search date"
+    function = "minuit" if "heure" in place.type_fr else "date_fr"
+    return f" # proche : {place.target} ({place.title_fr}), do: {function}"
+
+
+def _nearest(words: frozenset[str], among: Titles, sayings: Mapping[str, str]) -> Fillable | None:
+    best = max(among, key=lambda each: (_likeness(words, each[0]), -len(each[1].target)), default=None)
     likeness = _likeness(words, best[0]) if best else 0.0
-    said = [_BY_WORD[word] for word in sorted(words) if word in _BY_WORD]
+    said = [target for target, of in sayings.items() if words & set(of.split())]
     if said and likeness < 1:
-        return next(place for _, place in _titles() if place.target == said[0])
+        return next(place for _, place in among if place.target == said[0])
     return best[1] if best and likeness > _ENOUGH else None
 
 
@@ -82,7 +115,7 @@ def _likeness(one: frozenset[str], other: frozenset[str]) -> float:
 
 
 @cache
-def _titles() -> tuple[tuple[frozenset[str], Fillable], ...]:
+def _titles() -> Titles:
     return tuple((_words(place.title_fr.rpartition(" › ")[2]), place) for place in fillable(Kind.REFERRAL))
 
 

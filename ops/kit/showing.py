@@ -71,17 +71,23 @@ def next_steps(adapter: str, folder: Path, file: Path) -> None:
 def exam(result: Result) -> int:
     """Show an exam; gives the exit code, 0 when every question was passed."""
     for answer in result.answers:
-        mark = "[red]✗[/red]" if answer.findings else "[green]✓[/green]" if answer.answered else "–"
-        say.stdout.print(f"{mark} {answer.title_fr} [dim]· {answer.title_en}[/dim]")
+        shown = answer.answered and answer.concerns
+        mark = "[red]✗[/red]" if answer.findings else "[green]✓[/green]" if shown else "–"
+        apart = "" if answer.concerns else " (sans objet : ce format ne s'écrit pas · not written)"
+        say.stdout.print(f"{mark} {answer.title_fr} [dim]· {answer.title_en}[/dim]{apart}")
         for finding in answer.findings:
             say.stdout.print(f"    {escape(finding.where)} : {escape(finding.message_fr)}")
-    if not all(answer.answered for answer in result.answers):
+    if not all(answer.answered for answer in result.answers if answer.concerns):
         say.stdout.print("– : aucun exemple à regarder, rien n'est montré · no sample to look at, nothing is shown")
     say.stdout.print(f"{result.adapter} : niveau {_LEVELS[result.level]} · level {result.level.value}")
     if result.next_steps:
         say.stdout.print("Pour le niveau suivant · for the next level:")
         for step in result.next_steps:
             say.stdout.print(f"  {escape(step.where)} : {escape(step.message_fr)}")
+    if result.level is Level.GOLD:
+        say.stdout.print(
+            "Une fois ce dossier dans adapters/, « tdu adapter report --write » met COVERAGE.md à jour. · It updates COVERAGE.md."
+        )
     return 0 if result.passed else 1
 
 

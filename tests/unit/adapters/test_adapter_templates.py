@@ -69,6 +69,11 @@ def test_a_draft_names_every_column_and_reads_nothing_else(tmp_path: Path) -> No
     findings = [finding.message_fr for answer in sit(Sitting(adapter)).answers for finding in answer.findings]
     assert any("posez samples/<cas>/partner.*" in finding for finding in findings)
     read = [dict(found.document) for found in adapter.to_shared(source.read_bytes(), EXAM_CONTEXT).documents]
+    mapping = folder / "mapping.yaml"
+    text = mapping.read_text(encoding="utf-8")
+    assert "\ndirection: in # both" in text and not adapter.kinds_out
+    mapping.write_text(text.replace("direction: in #", "direction: both #"), encoding="utf-8")
+    adapter = MappingAdapter(folder)
     again = adapter.to_shared(adapter.to_partner(read), EXAM_CONTEXT).documents
     assert ["SECRET-1"] == [found.document["reference"] for found in again]
 

@@ -22,7 +22,7 @@ from adapters.exam import Sitting, sit
 from adapters.mapping.engine import MappingAdapter
 from consent.ledger.note import Signer
 from ops.cli import app
-from ops.kit import certificate
+from ops.kit import certificate, scaffold
 
 FOLDER = Path(adapters.__file__).parent
 
@@ -81,6 +81,7 @@ def test_a_draft_from_a_partner_s_file_says_what_to_write_next(tmp_path: Path) -
     marks = [line[0] for line in exam.stdout.splitlines() if line[:2] in {"✗ ", "✓ ", "– "}]
     assert (1, 2) == (marks.count("✗"), marks.count("✓")) and "aucun exemple à regarder" in exam.stdout
     assert "niveau aucun" in exam.stdout
+    assert "– réécrit à l'octet près" in exam.stdout and "sans objet : ce format ne s'écrit pas" in exam.stdout
 
 
 @pytest.mark.parametrize(
@@ -92,7 +93,16 @@ def test_a_draft_from_a_partner_s_file_says_what_to_write_next(tmp_path: Path) -
         ),
         ("Motif de la demande", "proche : reasons[scheme=reason].code"),
         ("Code de la commune", "proche : subject.address.cog_commune"),
-        ("Allocation", "proche : rights[].right"),
+        ("Allocation", "proche : rights[].right et special_rights[].right"),
+        ("Demande", "proche : rights[].right et special_rights[].right"),
+        ("Droit", "codes : tdu schema codes right, right_special"),
+        ("AAH demandée", "proche : special_rights[].right"),
+        ("Date de la demande", "proche : created_at (Date d'établissement), do: minuit"),
+        ("Date limite", "proche : deadline"),
+        ("Date de fin", "do: date_fr"),
+        ("Revu le", "une date ; places qui en prennent une : tdu schema places referral --search date"),
+        ("Statut", "when: {from: Statut, is: …}"),
+        ("Etat du dossier", "when: {from: Etat du dossier, is: …}"),
         ("Date accord usager", "« - kind: consent » ; places : tdu schema places consent"),
         ("XZ_42", ""),
     ],
@@ -372,3 +382,12 @@ def test_columns_that_a_mapping_does_not_name_are_told(folder: Path) -> None:
     file.write_text("\n".join([f"{head};Date accord", *(f"{row};03/06/2026" for row in rows), ""]), encoding="utf-8")
     assert "que ce format ne nomme pas, rien n'en est repris : /*." in tdu("try", folder, file).stderr
     assert "nommez-le sous « fields » ou « ignored »" in tdu("report", folder, file).stdout
+
+
+def test_the_coverage_that_is_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which file, whether it changed, and of which formats."""
+    monkeypatch.setattr(scaffold, "home", lambda: tmp_path)
+    first, again = tdu("report", "--write"), tdu("report", "--write")
+    assert f"{tmp_path / 'COVERAGE.md'} écrit : " in first.stderr and "cnaf-rsa" in first.stderr
+    assert f"{tmp_path / 'COVERAGE.md'} inchangé : " in again.stderr
+    assert (FOLDER / "COVERAGE.md").read_text("utf-8") == (tmp_path / "COVERAGE.md").read_text("utf-8")

@@ -149,3 +149,14 @@ def test_the_same_gap_of_several_records_is_told_once(folder: Path, export: Path
     export.write_text(export.read_text(encoding="utf-8") + "3;KERVADEC;Ana;01/02/1975;;04/06/2026\n", encoding="utf-8")
     told = tdu("try", folder, export).stderr
     assert 1 == told.count("Cet accord ne couvre pas") == told.count("(2 enregistrements, dont celui-ci)")
+
+
+def test_a_draft_wants_the_three_traits_that_recognise_a_person(tmp_path: Path) -> None:
+    """Birth name, given names and birth date are all required; the separator of given names is to be checked."""
+    export = tmp_path / "export.csv"
+    export.write_text("N;Nom de famille;Prénom(s);Né(e) le\n1;X;Y;12/05/1961\n", encoding="utf-8")
+    tdu("new", "autre", "--from", export, "--into", tmp_path)
+    lines = (tmp_path / "autre" / "mapping.yaml").read_text(encoding="utf-8").splitlines()
+    for place in ("subject.birth_name", "subject.given_names[]", "subject.birth_date"):
+        [line] = [each for each in lines if place in each]
+        assert "required: true" in line and ("# vérifiez le séparateur" in line) == ("given" in place)
