@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any, Final
 
+from adapters.mapping.rule_grammar import PATH, PATHS, condition_schema, rule_schema, steps_schema, written_schema
 from adapters.mapping.source_grammar import TEXT, source_schema
-from adapters.mapping.steps import FUNCTIONS
 from schemas import Kind, code_lists
 from schemas.labels import nodes
 from schemas.references import References, annotation
@@ -18,17 +18,7 @@ from schemas.registry import references, schema
 KINDS: Final = (Kind.REFERRAL, Kind.BILAN, Kind.CONSENT, Kind.STATUS)
 SCHEMA_ID: Final = "https://trait-dunion.example/schemas/mapping/v1.json"
 
-CONTEXT: Final = ("now", "today", "organisation", "siret", "purpose")
-
 _ENVELOPE: Final = frozenset({"/kind", "/schema_version", "/id"})
-_PATH: Final[dict[str, Any]] = {
-    **TEXT,
-    "title": "Colonne ou chemin",
-    "x-title-en": "Column or path",
-    "description": "Le nom d'une colonne ; en JSON et XML un chemin « a/b », « ../a » (au-dessus), « /a » (depuis la "
-    "racine), « @a » (attribut), « . » (l'élément lui-même).",
-}
-_PATHS: Final[dict[str, Any]] = {"type": ["string", "array"], "items": _PATH, "minItems": 1, "maxItems": 50}
 
 
 @cache
@@ -97,15 +87,15 @@ def mapping_schema() -> Mapping[str, Any]:
             },
         },
         "$defs": {
-            "rule": _rule(),
+            "rule": rule_schema(),
             "rules": {
                 "if": {"type": "array"},
                 "then": {"items": {"$ref": "#/$defs/rule"}, "minItems": 1},
                 "else": {"$ref": "#/$defs/rule"},
             },
-            "condition": _condition(),
-            "steps": _steps(),
-            "written": _written(),
+            "condition": condition_schema(),
+            "steps": steps_schema(),
+            "written": written_schema(),
             **{f"targets_{kind}": _targets(kind) for kind in KINDS},
         },
     }
@@ -130,12 +120,12 @@ def _document() -> dict[str, Any]:
         "properties": {
             "kind": {"title": "Genre de document", "enum": [kind.value for kind in KINDS]},
             "key": {
-                **_PATHS,
+                **PATHS,
                 "title": "Clé métier",
                 "x-title-en": "Business key",
                 "description": "Ce qui reconnaît le même dossier d'un envoi à l'autre ; par défaut tout l'enregistrement.",
             },
-            "each": {**_PATH, "title": "Un document par élément de cette liste"},
+            "each": {**PATH, "title": "Un document par élément de cette liste"},
             "when": {"$ref": "#/$defs/condition"},
             "fields": {"type": "object", "additionalProperties": {"$ref": "#/$defs/rules"}, "minProperties": 1},
         },
@@ -165,94 +155,3 @@ def _targets(kind: Kind) -> dict[str, Any]:
             "$ref": "#/$defs/rules",
         }
     return {"type": "object", "properties": dict(sorted(found.items()))}
-
-
-def _rule() -> dict[str, Any]:
-    return {
-        "title": "Règle",
-        "x-title-en": "Rule",
-        "description": "Le nom d'une colonne, ou la règle entière.",
-        "type": ["string", "object"],
-        "additionalProperties": False,
-        "properties": {
-            "from": {**_PATHS, "title": "D'où vient la valeur ; le premier rempli, ou tous pour une liste"},
-            "join": {"title": "Réunir les colonnes de « from » par ce texte", "type": "string", "maxLength": 20},
-            "const": {"title": "Toujours cette valeur", "type": ["string", "number", "boolean"]},
-            "context": {"title": "Une valeur de l'envoi", "enum": list(CONTEXT)},
-            "jsonata": {"type": "string", "minLength": 1, "maxLength": 4000, "title": "Expression JSONata"},
-            "each": {**_PATH, "title": "Un élément par élément de cette liste, ou par partie de cette colonne (split)"},
-            "fields": {"type": "object", "additionalProperties": {"$ref": "#/$defs/rules"}, "minProperties": 1},
-            "split": {
-                "title": "Couper la valeur à ce séparateur, ou à l'un de ceux-ci",
-                "type": ["string", "array"],
-                "minLength": 1,
-                "items": TEXT,
-                "minItems": 1,
-            },
-            "do": {"$ref": "#/$defs/steps"},
-            "table": {**TEXT, "title": "Table de codes (tables/NOM.csv)"},
-            "default": {"title": "Valeur quand il n'y en a pas", "type": ["string", "number", "boolean"]},
-            "required": {"title": "Sans elle, l'enregistrement n'est pas repris", "type": "boolean"},
-            "when": {"$ref": "#/$defs/condition"},
-            "note": {"type": "string", "maxLength": 1000, "title": "Note pour qui relit"},
-        },
-    }
-
-
-def _condition() -> dict[str, Any]:
-    one: dict[str, Any] = {
-        "type": "object",
-        "required": ["from"],
-        "additionalProperties": False,
-        "minProperties": 2,
-        "properties": {
-            "from": _PATH,
-            "is": {"title": "Vaut ceci, ou l'un de ceux-ci", "type": ["string", "array"], "items": {"type": "string"}},
-            "not": {"title": "Ne vaut pas ceci", "type": ["string", "array"], "items": {"type": "string"}},
-            "filled": {"title": "Rempli (true) ou vide (false)", "type": "boolean"},
-        },
-    }
-    return {**one, "type": ["object", "array"], "items": one, "title": "Condition ; toutes, si plusieurs"}
-
-
-def _steps() -> dict[str, Any]:
-    plain = [name for name, function in FUNCTIONS.items() if function.parameter is None or function.optional]
-    step = {
-        "anyOf": [
-            {"enum": plain},
-            {
-                "type": "object",
-                "minProperties": 1,
-                "maxProperties": 1,
-                "additionalProperties": False,
-                "properties": {
-                    name: {**function.parameter, "description": function.help_fr}
-                    for name, function in FUNCTIONS.items()
-                    if function.parameter is not None
-                },
-            },
-        ]
-    }
-    described = {"anyOf": [{"const": name, "description": FUNCTIONS[name].help_fr} for name in plain]}
-    return {
-        "title": "Fonction, ou fonctions dans l'ordre",
-        "x-title-en": "Function, or functions in order",
-        "if": {"type": "array"},
-        "then": {"items": step, "minItems": 1},
-        "else": {"anyOf": [described, step["anyOf"][1]]},
-    }
-
-
-def _written() -> dict[str, Any]:
-    return {
-        "title": "Ce qui s'écrit dans cette colonne",
-        "type": ["string", "object"],
-        "additionalProperties": False,
-        "properties": {
-            "from": {**TEXT, "title": "Une place du document commun"},
-            "const": {"type": "string"},
-            "jsonata": {"type": "string", "minLength": 1, "maxLength": 4000},
-            "do": {"$ref": "#/$defs/steps"},
-            "table": TEXT,
-        },
-    }

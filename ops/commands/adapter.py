@@ -5,28 +5,25 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from adapters import registry
 from adapters.base import Adapter, AdapterError
 from adapters.coverage import measure, report_text
-from adapters.exam import Result, Sitting, sit
+from adapters.exam import Sitting, sit
 from adapters.mapping.engine import MappingAdapter
 from adapters.mapping.loading import FILE
-from gateway.keys import Keys, KeysMissing
 from ops.commands import say
+from ops.commands.certifying import certify, signer
+from ops.commands.functions import functions
 from ops.kit import certificate, scaffold, showing, trying
 from ops.kit.acceptance import accept, unwritten
 from ops.kit.covering import uncovered
 from ops.kit.folders import find_adapter, real_folder
 from schemas import Kind, validate
-
-if TYPE_CHECKING:
-    from consent.ledger.note import Signer
 
 app = typer.Typer(no_args_is_help=True, help="Les formats des partenaires. / The partners' formats.")
 
@@ -176,14 +173,14 @@ def exam(
 ) -> None:
     """Faire passer l'examen : questions, niveau, et ce qu'il reste à écrire. / Sit the exam."""
     found = list(registry.ADAPTERS.values()) if name == "all" else [find_adapter(name)]
-    signer = _signer(name) if write or record else None
+    key = signer(name) if write or record else None
     results = [sit(Sitting(adapter, large=large)) for adapter in found]
     if as_json:
         say.result([showing.as_json(result) for result in results] if name == "all" else showing.as_json(results[0]))
     codes = [0 if as_json and result.passed else 1 if as_json else showing.exam(result) for result in results]
-    if signer and not any(codes):
-        _certify(found[0], results[0], signer, write, record=record)
-    elif signer:
+    if key and not any(codes):
+        certify(found[0], results[0], key, write, record=record)
+    elif key:
         say.stderr.print("Pas de certificat : l'examen n'est pas passé. / No certificate: the exam was not passed.")
     raise typer.Exit(max(codes))
 
@@ -232,6 +229,9 @@ def report(
         showing.unmapped(translation.unmapped)
 
 
+app.command("functions")(functions)
+
+
 @app.command("schema")
 def schema() -> None:
     """Écrire le JSON Schema de mapping.yaml, pour les éditeurs. / Print the JSON Schema of mapping.yaml."""
@@ -262,50 +262,3 @@ def _write_coverage() -> None:
     say.stderr.print(
         f"{file} {done} : ce que portent et perdent {count} formats ({named}). / What formats carry.", markup=False
     )
-
-
-def _signer(name: str) -> Signer:
-    """
-    What signs a certificate, asked for before the exam: the gateway's key, or a sentence that says how to have one.
-    """
-    from consent.ledger.note import Signer  # noqa: PLC0415  # an exam alone needs no key
-
-    if name == "all":
-        say.fail(
-            "Un certificat porte sur un seul format : nommez-le.", "A certificate is about one format: name it.", 2
-        )
-    settings = say.settings()
-    try:
-        return Signer(settings.origin, Keys.load(settings).ledger)
-    except KeysMissing:
-        say.fail(
-            "Un certificat est signé par la clé de la passerelle, qui n'existe pas encore ici. Faites d'abord « tdu init », "
-            "puis repassez l'examen. Sans --certificate ni --record, l'examen ne demande aucune clé.",
-            "A certificate is signed with the gateway's key, which does not exist here yet. Run “tdu init” first, then sit the "
-            "exam again. Without --certificate and --record, the exam needs no key.",
-            2,
-        )
-
-
-def _certify(adapter: Adapter, result: Result, signer: Signer, write: Path | None, *, record: bool) -> None:
-    from ops.configuration import change  # noqa: PLC0415  # an exam alone opens no database
-
-    folder = real_folder(adapter)
-    if write:
-        text = certificate.certificate_text(adapter, folder, result, datetime.now(UTC))
-        write.write_text(certificate.sign(text, signer), encoding="utf-8")
-        say.stderr.print(f"{write} ; clé : {signer.vkey}", markup=False)
-    if record:
-        settings = say.settings()
-        body = {
-            "change": "adapter_certified",
-            "adapter": adapter.name,
-            "level": result.level.value,
-            "files_sha256": certificate.folder_digest(folder),
-        }
-
-        async def recorded() -> None:
-            async with change(settings, say.keys(settings), body):
-                pass
-
-        say.run(recorded())
