@@ -47,7 +47,8 @@ class Given:
 @dataclass(frozen=True, slots=True)
 class Explained:
     """
-    What one record became: what was read, each document with the values its rules gave, what is told.
+    What one record became: what was read, each document with the values its rules gave, what is told. `set_aside` says that no
+    rule took it.
     """
 
     record: Any
@@ -55,6 +56,7 @@ class Explained:
     documents: tuple[Document, ...]
     given: tuple[Given, ...]
     issues: tuple[Issue, ...]
+    set_aside: bool
 
 
 class MappingAdapter:
@@ -134,7 +136,14 @@ class MappingAdapter:
                 for rule in rules:
                     run.begin_document()
                     made += translate(rule, record, run, trace)
-                return Explained(reader.plain(record), record.line, tuple(made), tuple(given), tuple(run.issues))
+                return Explained(
+                    reader.plain(record),
+                    record.line,
+                    tuple(made),
+                    tuple(given),
+                    tuple(run.issues),
+                    set_aside=not made and not run.left_out,
+                )
         return None
 
     def to_partner(self, documents: Sequence[Document]) -> bytes:

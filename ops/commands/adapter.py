@@ -118,7 +118,7 @@ def try_adapter(
     if missing:
         trying.tables_to_write(adapter, file, missing)
     if row is not None and isinstance(adapter, MappingAdapter):
-        showing.explained(trying.explained(adapter, file, row), file, as_json=as_json)
+        showing.explained(trying.explained(adapter, file, row), file, row, as_json=as_json)
         raise typer.Exit(0)
     translation = trying.translated(adapter, file)
     shown = translation.documents if row is None else translation.documents[row - 1 : row]

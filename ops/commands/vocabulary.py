@@ -19,6 +19,7 @@ from schemas.catalogue import list_titles
 from schemas.identity import fold
 
 _CODES_SHOWN = 12
+_LISTS_NAMED = 3
 
 Json = Annotated[bool, typer.Option("--json", help="Pour un programme. / For a program.")]
 Words = Annotated[
@@ -42,7 +43,11 @@ def places(
     if as_json:
         say.result([asdict(place) for place in found])
     elif not found:
-        _nothing(words)
+        _nothing(
+            words,
+            _among_codes(words)
+            or "Une valeur de votre fichier se cherche parmi les codes : « tdu schema codes », ou « tdu schema codes LISTE --search MOT ».",
+        )
     else:
         for name, group in groupby(found, key=lambda place: place.kind):
             say.rows([_row(place) for place in group], title=name)
@@ -101,7 +106,26 @@ def _left_out(place: Fillable) -> str:
     return ", ".join(left) if len(left) <= _CODES_SHOWN else f"{len(left)} (--json donne les permis)"
 
 
-def _nothing(words: str) -> None:
+def _among_codes(words: str) -> str:
+    """
+    Which command gives the codes that are about these words; "" when no list has one.
+    """
+    wanted = [fold(word) for word in words.split()]
+    lists = [
+        name
+        for name in code_lists()
+        if any(
+            all(word in fold(f"{each.code} {each.label_fr} {each.label_en}") for word in wanted)
+            for each in code_list(name).values()
+        )
+    ]
+    commands = ", ".join(f"« tdu schema codes {name} --search '{words}' »" for name in lists[:_LISTS_NAMED])
+    return f"Des codes en parlent : {commands}." if commands else ""
+
+
+def _nothing(words: str, besides: str = "") -> None:
     say.fail(
-        f"Rien ne parle de « {words} ». Essayez un mot plus court.", f"Nothing is about “{words}”. Try a shorter word."
+        f"Rien ne parle de « {words} ». Essayez un mot plus court. {besides}".rstrip(),
+        f"Nothing is about “{words}”. Try a shorter word."
+        + (" Values are looked for by “tdu schema codes”." if besides else ""),
     )

@@ -102,12 +102,13 @@ def as_json(result: Result) -> dict[str, Any]:
     }
 
 
-def explained(found: Explained, file: Path, *, as_json: bool) -> None:
-    """Show what one record became, and which rule gave each value."""
+def explained(found: Explained, file: Path, rank: int, *, as_json: bool) -> None:
+    """Show what the record of that rank became, and which rule gave each value."""
     if as_json:
         say.result({**asdict(found), "issues": [asdict(issue) for issue in found.issues]})
         return
-    say.stdout.print(f"{file.name}:{found.line or '?'}", markup=False)
+    line = f", ligne {found.line}" if found.line else ""
+    say.stdout.print(f"{file.name}, enregistrement {rank}{line}", markup=False)
     say.stdout.print(json.dumps(found.record, ensure_ascii=False, indent=2), markup=False)
     rows = [("Place commune", "Règle", "Vient de", "Valeur")]
     for given in found.given:
@@ -117,7 +118,9 @@ def explained(found: Explained, file: Path, *, as_json: bool) -> None:
     for document in found.documents:
         say.stdout.print(json.dumps(document, ensure_ascii=False, indent=2), markup=False)
     issues(found.issues, file)
-    if not found.documents:
+    if found.set_aside:
+        _set_aside(file, found.line, str(rank))
+    elif not found.documents:
         say.stderr.print("Aucun document : l'enregistrement n'est pas repris. / No document.")
 
 
@@ -139,26 +142,38 @@ def records(found: Records | None, file: Path) -> None:
     if found is None:
         return
     for source in found.set_aside[:MAX_ISSUES]:
-        say.stderr.print(
-            f"{place(file, source.line)} : l'enregistrement {source.reference} ne donne aucun document, aucune règle ne le "
-            "prend (« when » de mapping.yaml). / No document: no rule takes this record.",
-            markup=False,
-            soft_wrap=True,
-        )
+        _set_aside(file, source.line, source.reference or "?")
     say.stderr.print(found.sentences[0])
 
 
+def _set_aside(file: Path, line: int | None, rank: str) -> None:
+    say.stderr.print(
+        f"{place(file, line)} : l'enregistrement {rank} ne donne aucun document, aucune règle ne le prend (« when » de "
+        "mapping.yaml). / No document: no rule takes this record.",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
 def unmapped(found: Sequence[Unmapped]) -> None:
-    """Show the values without a shared code, the most frequent first; this screen is the partner's own."""
-    if not found:
-        return
-    rows = [("Table", "Élément", "Nombre", "", "Valeur")]
-    for each in found[:_ELEMENTS_SHOWN]:
-        said = "vue, laissée exprès" if each.known else "absente de la table"
-        rows.append((f"tables/{each.table}.csv", each.path, str(each.count), said, each.value))
-    say.rows(rows, title="Valeurs sans code commun", to_stderr=True)
-    if len(found) > _ELEMENTS_SHOWN:
-        say.stderr.print(f"… et {len(found) - _ELEMENTS_SHOWN} autres. / and {len(found) - _ELEMENTS_SHOWN} more.")
+    """
+    Show the values that no table has, the most frequent first, then how many were left without a code on purpose; this screen
+    is the partner's own.
+    """
+    absent, left = [each for each in found if not each.known], [each for each in found if each.known]
+    if absent:
+        rows = [("Table", "Élément", "Nombre", "Valeur")]
+        rows += [
+            (f"tables/{each.table}.csv", each.path, str(each.count), each.value) for each in absent[:_ELEMENTS_SHOWN]
+        ]
+        say.rows(rows, title="Valeurs sans code commun, absentes de la table", to_stderr=True)
+    if len(absent) > _ELEMENTS_SHOWN:
+        say.stderr.print(f"… et {len(absent) - _ELEMENTS_SHOWN} autres. / and {len(absent) - _ELEMENTS_SHOWN} more.")
+    if left:
+        say.stderr.print(
+            f"Laissées exprès sans code (dans la table) : {len(left)} valeur(s), vue(s) {sum(each.count for each in left)} fois. "
+            "/ Left without a code on purpose."
+        )
 
 
 def unknown(found: Translation, file: Path) -> None:

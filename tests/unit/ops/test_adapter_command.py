@@ -128,7 +128,7 @@ def test_a_wide_answer_is_not_cut_in_a_narrow_window(folder: Path, monkeypatch: 
     assert any(
         "/subject/birth_date" in row and "/NAISSANCE" in row for row in tdu("report", folder).stdout.splitlines()
     )
-    assert any("absente de la table" in row and "FAIM" in row for row in tdu("try", folder, file).stderr.splitlines())
+    assert any("tables/motif.csv" in row and "FAIM" in row for row in tdu("try", folder, file).stderr.splitlines())
 
 
 def test_a_certificate_without_the_gateway_s_key_says_to_make_it(
@@ -161,7 +161,9 @@ def test_a_whole_file_shows_its_documents_its_remarks_and_its_unmapped_values(fo
     """Documents on stdout; on stderr each remark with its place, then the values without a code and how many times."""
     shown = tdu("try", folder, folder / "samples" / "remarques" / "partner.csv")
     assert 1 == len(json.loads(shown.stdout))
-    assert "FAIM" in shown.stderr and "absente de la table" in shown.stderr and "vue, laissée exprès" in shown.stderr
+    assert "Valeurs sans code commun, absentes de la table" in shown.stderr and "FAIM" in shown.stderr
+    assert "Laissées exprès sans code (dans la table) : 1 valeur(s), vue(s) 1 fois." in shown.stderr
+    assert "INTERNE" not in shown.stderr
     assert "1 documents, 3 remarques, 0 non conformes." in shown.stderr
 
 
@@ -190,7 +192,12 @@ def test_the_records_that_give_no_document_are_counted_and_told(folder: Path, lo
     """`try` and `report` say how many were read, taken over and left out, and the line of the one that no rule takes."""
     shown = tdu("try", folder, losing)
     assert "3 enregistrement(s) lu(s) : 1 repris, 1 refusé(s), 1 écarté(s) par « when »." in shown.stderr
-    assert "partner.csv, ligne 4 : l'enregistrement 3 ne donne aucun document" in shown.stderr
+    reason = "partner.csv, ligne 4 : l'enregistrement 3 ne donne aucun document, aucune règle ne le prend (« when »"
+    assert reason in shown.stderr
+    one, refused = tdu("try", folder, losing, "--row", 3), tdu("try", folder, losing, "--row", 2)
+    assert reason in one.stderr and "l'enregistrement n'est pas repris" not in one.stderr
+    assert one.stdout.startswith("partner.csv, enregistrement 3, ligne 4\n")
+    assert reason not in refused.stderr and "Aucun document : l'enregistrement n'est pas repris." in refused.stderr
     expected = {"read": 3, "used": 1, "refused": 1, "set_aside_count": 1, "set_aside": [{"record": "3", "line": 4}]}
     found = json.loads(tdu("try", folder, losing, "--json").stdout)
     assert (1, expected) == (len(found["documents"]), without_sentences(found["records"]))

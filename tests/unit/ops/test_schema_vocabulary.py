@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -141,3 +143,13 @@ def test_a_place_says_which_category_of_data_it_is() -> None:
     assert set(said.values()) <= set(code_list("data_category"))
     health = json.loads(tdu("places", "referral", "--search", "health", "--json").stdout)
     assert {each["target"] for each in found if each["category"] == "health"} <= {each["target"] for each in health}
+
+
+def test_a_word_that_no_place_is_about_is_looked_for_among_the_codes() -> None:
+    """What a person searched may be a value: the other command is named."""
+    none, code = tdu("places", "--search", "introuvable"), tdu("places", "referral", "--search", "chômage")
+    assert (1, 1) == (none.exit_code, code.exit_code)
+    assert "« tdu schema codes LISTE --search MOT »" in none.stderr
+    [command, *_] = re.findall(r"« tdu schema (codes [^»]+) »", code.stderr)
+    assert 0 == tdu(*shlex.split(command)).exit_code
+    assert "schema codes" not in tdu("codes", "reason", "--search", "introuvable").stderr
