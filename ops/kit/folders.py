@@ -24,7 +24,7 @@ def find_adapter(word: str, missing: list[str] | None = None) -> Adapter:
     folder = Path(word)
     try:
         if (folder / FILE).is_file():
-            return MappingAdapter(folder.resolve(), missing=missing)
+            return _with_a_class(folder.resolve()) or MappingAdapter(folder.resolve(), missing=missing)
         return _named(word, missing)
     except MappingRefused as refused:
         for problem in refused.problems:
@@ -48,6 +48,17 @@ def _named(name: str, missing: list[str] | None) -> Adapter:
         if missing is None or not (folder / FILE).is_file():
             raise
         return MappingAdapter(folder, name, missing)
+
+
+def _with_a_class(folder: Path) -> Adapter | None:
+    """
+    The known adapter of a folder whose mapping is only a part of it, the rest being a class; None for a mapping alone.
+    """
+    name = folder.name.replace("_", "-")
+    if not (folder / "adapter.py").is_file() or name not in registry.ADAPTERS:
+        return None
+    known = registry.get(name)
+    return known if real_folder(known).resolve() == folder else None
 
 
 def real_folder(adapter: Adapter) -> Path:

@@ -114,7 +114,8 @@ def explained(found: Explained, file: Path, rank: int, *, as_json: bool) -> None
     for given in found.given:
         value = given.value if isinstance(given.value, str) else json.dumps(given.value, ensure_ascii=False)
         rows.append((given.target, f"{FILE}:{given.line}", given.source or "–", value))
-    say.rows(rows)
+    if found.given:
+        say.rows(rows)
     for document in found.documents:
         say.stdout.print(json.dumps(document, ensure_ascii=False, indent=2), markup=False)
     issues(found.issues, file)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+import adapters
 from ops.cli import app
 
 HEAD = "N;Nom;Prénom;Naissance;Motif;Accord\n"
@@ -160,3 +161,12 @@ def test_a_draft_wants_the_three_traits_that_recognise_a_person(tmp_path: Path) 
     for place in ("subject.birth_name", "subject.given_names[]", "subject.birth_date"):
         [line] = [each for each in lines if place in each]
         assert "required: true" in line and ("# vérifiez le séparateur" in line) == ("given" in place)
+
+
+def test_a_sample_of_an_adapter_with_a_class_is_read_by_the_class() -> None:
+    """Its folder has a `mapping.yaml` too, which alone would refuse the file."""
+    samples = Path(adapters.__file__).parent / "hl7v2" / "samples" / "deux-orientations"
+    [file] = samples.glob("partner.*")
+    expected = json.loads((samples / "shared.json").read_text(encoding="utf-8"))
+    assert [each["subject"] for each in expected] == [each["subject"] for each in documents(file)]
+    assert 0 == tdu("exam", samples.parents[1]).exit_code
