@@ -17,7 +17,7 @@ from gateway.break_glass import shown
 from gateway.break_glass.review import OUTCOMES, review
 from gateway.errors import Problem
 from gateway.http.break_glass import professional
-from gateway.http.console import SignedIn, auditor_of, caller_of, of_role
+from gateway.http.console_session import SignedIn, auditor_of, caller_of, of_role
 from gateway.http.exchanges import attempt_of
 from gateway.http.state import services_of
 from schemas import code_list

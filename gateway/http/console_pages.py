@@ -23,7 +23,7 @@ from gateway.delivery import replays
 from gateway.delivery.lookup import SET_ASIDE, Filters
 from gateway.errors import Problem
 from gateway.following import changes, one
-from gateway.http.console import HEADERS, SignedIn, auditor_of, of_role, operator_of, signed_in
+from gateway.http.console_session import HEADERS, SignedIn, auditor_of, of_role, operator_of, signed_in
 from gateway.http.convention_pages import printed, registered
 from gateway.http.exchanges import Id
 from gateway.http.state import services_of
