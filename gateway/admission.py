@@ -27,7 +27,7 @@ from gateway.scopes import demand_current, demand_signed
 from gateway.services import Services
 from gateway.store import subjects
 from gateway.store.agreements import standing
-from gateway.store.database import Transaction, one_of
+from gateway.store.database import Transaction, select_by
 from gateway.store.idempotency import Attempt, to_keep
 from gateway.store.subjects import Identity
 from gateway.store.tables import documents, exchanges
@@ -226,21 +226,21 @@ def _waiting(arrivals: Sequence[Arrival]) -> list[Crossing]:
 
 
 async def _recognise(tx: Transaction, arrivals: Sequence[Arrival]) -> None:
-    """Mark the documents their partner already sent and of which something was permitted: they are not sent twice."""
+    """
+    Mark the documents their partner already sent and of which something was permitted: they are not sent twice.
+
+    Another partner's document is never found: an id is made of its sender's SIRET (`Vault.document_id`).
+    """
     waiting = {crossing.document["id"]: crossing for crossing in _waiting(arrivals)}
-    senders = {arrival.caller.partner for arrival in arrivals}
     for ids in subjects.chunks(sorted(waiting)):
-        for row in await tx.execute(_already_sent(tx.dialect.name), {"documents": ids, "senders": [*senders]}):
+        for row in await tx.execute(_already_sent(tx.dialect.name), {"values": ids}):
             waiting[row.document_id].earlier = row.id
 
 
 @cache
 def _already_sent(dialect: str) -> sa.Select[Any]:
-    return (
-        sa.select(exchanges.c.document_id, exchanges.c.id)
-        .join(documents, documents.c.id == exchanges.c.document_id)
-        .where(one_of(exchanges.c.document_id, "documents", dialect), one_of(exchanges.c.sender, "senders", dialect))
-    )
+    by_document = select_by(exchanges.c.document_id, exchanges.c.document_id, exchanges.c.id, dialect=dialect)
+    return by_document.join(documents, documents.c.id == exchanges.c.document_id)
 
 
 def _kind(document: Document) -> Kind:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, Final
 
 import orjson
@@ -19,7 +20,7 @@ from gateway.auth.caller import Caller
 from gateway.services import Services
 from gateway.store import subjects
 from gateway.store.crypto import OWN, DataKey
-from gateway.store.database import Transaction, instant
+from gateway.store.database import Transaction, instant, one_of, select_by
 from gateway.store.subjects import chunks
 from gateway.store.tables import deliveries, documents, exchanges, notices
 from schemas import Document, Kind
@@ -146,10 +147,10 @@ async def _in_order(tx: Transaction, rows: Sequence[Any], wanted: Wanted) -> lis
     for people in chunks(sorted({row.subject_id for row in rows})):
         query = (
             sa.select(deliveries.c.subject_id, deliveries.c.created_at, deliveries.c.id)
-            .where(wanted.among(), deliveries.c.state.in_(OPEN), deliveries.c.subject_id.in_(people))
-            .where(deliveries.c.created_at <= last)
+            .where(wanted.among(), deliveries.c.state.in_(OPEN))
+            .where(one_of(deliveries.c.subject_id, "values", tx.dialect.name), deliveries.c.created_at <= last)
         )
-        for row in await tx.execute(query):
+        for row in await tx.execute(query, {"values": people}):
             if row.id not in mine:
                 place = (row.created_at, row.id)
                 blocked[row.subject_id] = min(place, blocked.get(row.subject_id, place))
@@ -179,8 +180,14 @@ def _free(now: datetime, of: Any = deliveries) -> sa.ColumnElement[bool]:
 
 async def queued(tx: Transaction, delivery_ids: Sequence[str], services: Services) -> list[Taken]:
     """(1) Lock the deliveries that the bus named and that still wait for it."""
-    query = ROWS.where(deliveries.c.id.in_(delivery_ids), deliveries.c.state == "queued").with_for_update(of=deliveries)
-    return await opened(tx, (await tx.execute(query)).all(), services)
+    rows = await tx.execute(_named_and_queued(tx.dialect.name), {"values": [*delivery_ids]})
+    return await opened(tx, rows.all(), services)
+
+
+@cache
+def _named_and_queued(dialect: str) -> sa.Select[Any]:
+    wanted = one_of(deliveries.c.id, "values", dialect), deliveries.c.state == "queued"
+    return ROWS.where(*wanted).with_for_update(of=deliveries)
 
 
 async def opened(tx: Transaction, rows: Sequence[Any], services: Services) -> list[Taken]:
@@ -201,17 +208,17 @@ async def opened(tx: Transaction, rows: Sequence[Any], services: Services) -> li
 async def _causes(tx: Transaction, delivery_ids: Sequence[str]) -> dict[str, Notice]:
     """Why the recipients of some notices are told."""
     found = {}
+    query = select_by(notices.c.delivery_id, notices.c.delivery_id, notices.c.cause, dialect=tx.dialect.name)
     for ids in chunks(delivery_ids):
-        query = sa.select(notices.c.delivery_id, notices.c.cause).where(notices.c.delivery_id.in_(ids))
-        found.update({row.delivery_id: Notice(row.cause) for row in await tx.execute(query)})
+        found.update({row.delivery_id: Notice(row.cause) for row in await tx.execute(query, {"values": ids})})
     return found
 
 
 async def _sealed(tx: Transaction, document_ids: set[str]) -> dict[str, bytes]:
     found = {}
+    query = select_by(documents.c.id, documents.c.id, documents.c.sealed, dialect=tx.dialect.name)
     for ids in chunks(sorted(document_ids)):
-        for row in await tx.execute(sa.select(documents.c.id, documents.c.sealed).where(documents.c.id.in_(ids))):
-            found[row.id] = row.sealed
+        found.update({row.id: row.sealed for row in await tx.execute(query, {"values": ids})})
     return found
 
 
@@ -235,5 +242,6 @@ def taken_of(row: Any, key: DataKey | None, sealed: bytes | None, notice: Notice
 
 async def update(tx: Transaction, taken: Iterable[Taken], change: dict[str, Any]) -> None:
     """Change the rows of some deliveries."""
+    named = one_of(deliveries.c.id, "values", tx.dialect.name)
     for ids in chunks([item.delivery_id for item in taken]):
-        await tx.execute(sa.update(deliveries).where(deliveries.c.id.in_(ids)).values(change))
+        await tx.execute(sa.update(deliveries).where(named).values(change), {"values": ids})

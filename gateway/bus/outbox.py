@@ -26,7 +26,7 @@ from consent.gate import Cleared
 from consent.rows import Insertion, insert_all
 from gateway.bus.base import DELIVERIES, Message
 from gateway.bus.cloudevent import delivery_ready
-from gateway.store.database import Database, Transaction, instant, moment
+from gateway.store.database import Database, Transaction, instant, moment, one_of
 from gateway.store.tables import outbox
 from gateway.telemetry import Carried, Parts
 
@@ -142,8 +142,9 @@ async def settle(tx: Transaction, taken: Claim, confirmed: Collection[str], *, n
     relays do not come back together. Leaves alone a row whose lease ended and that another relay took.
     """
     ours = outbox.c.next_attempt_at == instant(taken.until)
+    named = one_of(outbox.c.id, "values", tx.dialect.name)
     for ids in _chunks([message.id for message in taken.messages if message.id in confirmed]):
-        await tx.execute(sa.delete(outbox).where(outbox.c.id.in_(ids), ours))
+        await tx.execute(sa.delete(outbox).where(named, ours), {"values": ids})
     late: dict[int, list[str]] = defaultdict(list)
     for message in taken.messages:
         if message.id not in confirmed:
@@ -151,7 +152,7 @@ async def settle(tx: Transaction, taken: Claim, confirmed: Collection[str], *, n
     for attempts, waiting in late.items():
         due = instant(now + wait_before(attempts + 1))
         for ids in _chunks(waiting):
-            await tx.execute(sa.update(outbox).where(outbox.c.id.in_(ids), ours).values(next_attempt_at=due))
+            await tx.execute(sa.update(outbox).where(named, ours).values(next_attempt_at=due), {"values": ids})
 
 
 async def oldest_age(tx: Transaction, now: datetime) -> timedelta:

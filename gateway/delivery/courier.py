@@ -15,18 +15,17 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import timedelta
 from typing import Final
 
-import sqlalchemy as sa
 from opentelemetry.trace import SpanKind
 
+from consent.rows import insert_rows
 from gateway import handover, telemetry
 from gateway.bus.base import DELIVERIES, Bus, Received
 from gateway.bus.outbox import carried
 from gateway.delivery.abandonment import abandon
 from gateway.services import Services
-from gateway.store.database import Transaction, insert_ignore, instant, is_away
-from gateway.store.subjects import chunks
-from gateway.store.tables import deliveries, inbox
-from gateway.taken import queued
+from gateway.store.database import Transaction, instant, is_away
+from gateway.store.tables import inbox
+from gateway.taken import queued, update
 
 _log = logging.getLogger(__name__)
 
@@ -137,8 +136,7 @@ class Courier:
             stopped = [item for item in taken if item not in permitted]
             events = await handover.stop(tx, stopped, self._services, now)
             change = {"state": "available", "available_at": instant(now), "updated_at": instant(now)}
-            for ids in chunks([item.delivery_id for item in permitted]):
-                await tx.execute(sa.update(deliveries).where(deliveries.c.id.in_(ids)).values(change))
+            await update(tx, permitted, change)
             await self._services.ledger.append(tx, events)
             self._services.fault_point("courier.recorded")
         self._services.measures.stopped(stopped)
@@ -149,7 +147,7 @@ async def _first_time(tx: Transaction, group: Sequence[Received], at: str) -> li
     """Enter the messages in the inbox; gives the deliveries of those that were not there yet."""
     wanted = {received.message.id: received.message.event["data"]["delivery_id"] for received in group}
     rows = [{"consumer": "courier", "message_id": message_id, "received_at": at} for message_id in wanted]
-    entered = await tx.execute(insert_ignore(inbox, tx).values(rows).returning(inbox.c.message_id))
+    entered = await insert_rows(tx, inbox, rows, ignore=True, returning=("message_id",))
     return [wanted[row.message_id] for row in entered]
 
 

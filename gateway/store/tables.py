@@ -172,11 +172,11 @@ deliveries = sa.Table(
     "deliveries",
     metadata,
     sa.Column("id", sa.String(36), primary_key=True),
-    sa.Column("exchange_id", sa.String(36), sa.ForeignKey("exchanges.id"), nullable=False, index=True),
+    sa.Column("exchange_id", sa.String(36), sa.ForeignKey("exchanges.id"), nullable=False),
     sa.Column("kind", sa.String(16), nullable=False),
     sa.Column("sender", sa.String(14), nullable=False),
     sa.Column("recipient", sa.String(14), nullable=False),
-    sa.Column("subject_id", sa.String(36), nullable=False, index=True),
+    sa.Column("subject_id", sa.String(36), nullable=False),
     sa.Column(
         "state",
         sa.String(16),
@@ -202,6 +202,8 @@ deliveries = sa.Table(
     sa.Column("created_at", Instant, nullable=False),
     sa.Column("updated_at", Instant, nullable=False),
     sa.Index("ix_deliveries_mailbox", "recipient", "state", "created_at", "id"),
+    sa.Index("ix_deliveries_exchange", "exchange_id", "recipient"),
+    sa.Index("ix_deliveries_person", "subject_id", "recipient", "state"),
     sa.Index("uq_deliveries_parent", "parent", unique=True),
 )
 
