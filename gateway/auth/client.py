@@ -25,7 +25,7 @@ _LIFETIME = 60
 
 
 class TokenRefused(Exception):
-    """The gateway gave no token: `error` is the OAuth code, the message says in French what to do."""
+    """The gateway gave no token: `error` is the code of OAuth, of a problem (503: come back) or `http_502`; the message says what to do."""
 
     def __init__(self, error: str, message: str) -> None:
         super().__init__(f"{error}: {message}")
@@ -90,10 +90,21 @@ async def fetch_token(
     response = await http.post(
         f"{issuer}/oauth2/token", data=form | ({"scope": scope} if scope else {}), auth=dpop or httpx.USE_CLIENT_DEFAULT
     )
-    body = response.json()
     if response.status_code != 200:
-        raise TokenRefused(body["error"], body.get("message_fr", ""))
+        raise _refusal(response)
+    body = response.json()
     return Token(body["access_token"], frozenset(body["scope"].split()), time.time() + body["expires_in"])
+
+
+def _refusal(response: httpx.Response) -> TokenRefused:
+    """Read an answer that is no token: OAuth's error, else a problem (RFC 9457) when the gateway is away for a moment, else whatever a proxy says."""
+    try:
+        body = response.json()
+    except ValueError:
+        body = None
+    told = body if isinstance(body, dict) else {}
+    code = told.get("error") or told.get("code") or f"http_{response.status_code}"
+    return TokenRefused(str(code), str(told.get("message_fr") or told.get("detail") or ""))
 
 
 def _signing_key(pem: bytes | str) -> tuple[str, ECKey | OKPKey | RSAKey]:
