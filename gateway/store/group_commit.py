@@ -16,6 +16,9 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 LIMIT: Final = 64
 """Items of one transaction: more would make the first wait longer than it gains."""
 
+_CROWD: Final = 5
+"""Items of one group that show that as many may be on their way: fewer than that cost less to write twice than to wait for."""
+
 _PAUSE: Final = 0.002
 _LONGEST_WAIT: Final = 0.005
 """Seconds that a group waits for one more item, and for all those that come: less than a transaction takes when many share it."""
@@ -71,7 +74,7 @@ class GroupCommit(Generic[T]):
             while self._waiting:
                 await self._gather()
                 if group := self._next_group():
-                    self._crowded = len(group) > 1
+                    self._crowded = len(group) >= _CROWD
                     await self._write(group)
         except BaseException:
             while self._waiting:
@@ -80,7 +83,7 @@ class GroupCommit(Generic[T]):
 
     async def _gather(self) -> None:
         """
-        When the last group was of several, wait as long as others arrive: those it answered come back one after the other.
+        When the last group was a crowd, wait as long as others arrive: those it answered come back one after the other.
 
         Else they would go by halves for ever, each while the other waits, in twice as many transactions.
         """

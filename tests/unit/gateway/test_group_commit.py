@@ -135,13 +135,13 @@ async def test_what_ends_the_process_leaves_nobody_waiting(together: bool) -> No
 
 
 async def test_who_was_answered_and_comes_back_shares_the_next_group_with_who_waited() -> None:
-    """Six clients that send again once answered end in groups of six: not in halves, each waiting for the other."""
+    """Twelve clients that send again once answered end in groups of twelve: not in halves, each waiting for the other."""
     store, group = Slow(), GroupCommit[Item]()
 
     async def client(number: int) -> None:
-        await asyncio.sleep(0.003 * number)
+        await asyncio.sleep(0.0015 * number)
         for again in range(8):
             await group.join(Item(f"{number}.{again}"), store.commit)
 
-    await asyncio.gather(*(client(number) for number in range(6)))
-    assert [len(names) for names in store.groups].count(6) >= 5
+    await asyncio.gather(*(client(number) for number in range(12)))
+    assert [len(names) for names in store.groups].count(12) >= 5
