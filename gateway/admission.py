@@ -38,7 +38,10 @@ from schemas import validate as validate_document
 from schemas.remarks import flagged
 
 CARRIED = frozenset({Kind.REFERRAL, Kind.BILAN, Kind.STATUS})
-"""The kinds that pass through `receive`; a consent is recorded by `gateway.agreements`, a convention by its own addresses."""
+"""The kinds that the gate decides on; a convention is recorded by its own addresses."""
+
+TAKEN = CARRIED | {Kind.CONSENT}
+"""The kinds that pass through `receive`: of these, `gateway.sent_agreements` records the consents before the gate is asked."""
 
 
 def translate(raw: bytes, adapter: Adapter, sender: Document, now: datetime, services: Services) -> Translation:
@@ -67,43 +70,28 @@ def context(sender: Document, now: datetime, services: Services) -> Context:
     )
 
 
-def validate(translation: Translation, sender: Document, caller: Caller, services: Services) -> list[Crossing]:
+def validate(
+    translation: Translation,
+    sender: Document,
+    caller: Caller,
+    services: Services,
+    kinds: frozenset[Kind] = CARRIED,
+) -> list[Crossing]:
     """
-    (2) Complete each document with what only the gateway may say (its id, its sender) and validate it.
+    (2) Complete each document with what only the gateway may say (its id, its sender) and validate it, if of one of `kinds`.
 
-    Raises `Problem` document_invalid when no document of the message is valid; else the faulty ones are told in the answer.
+    A consent keeps its id, which is that of the agreement, and its text, which is looked at where it is recorded. Raises `Problem` document_invalid when no document of the message is valid; else the faulty ones are told in the answer.
     """
     crossings: list[Crossing] = []
     taken: set[str] = set()
     for translated in translation.documents:
-        document, line = dict(translated.document), translated.source.line
-        said = document.get("sender", {})
-        if isinstance(said, dict):
-            document["sender"] = {**said, **sender}
-        issues = _faults(document, line, caller)
-        if not issues:
-            document, hidden = ingress.cleaned(_kind(document), document)
-            # A NIR whose key is wrong is taken, and whoever receives it is told.
-            document["subject"] = flagged(document["subject"])
-            issues = [replace(issue, line=line) for issue in hidden]
-        given_id = str(document.get("id", ""))
-        document["id"] = services.vault.document_id(caller.partner, given_id)
-        if not issues and document["id"] in taken:
-            issues = [verdicts.repeated(line)]
-        if not issues:
-            taken.add(document["id"])
-        crossings.append(Crossing(_kind(document), document, line, issues))
-    if not any(crossing.open for crossing in crossings):
-        issues = [issue for crossing in crossings for issue in crossing.issues] or list(translation.issues)
-        counted = verdicts.records_told(translation)
-        french, english = translation.records.sentences if translation.records else ("", "")
-        raise Problem(
-            "document_invalid",
-            f"Rien n'a été pris : corrigez les points listés et renvoyez. {french}".rstrip(),
-            f"Nothing was taken in: correct the points listed and send again. {english}".rstrip(),
-            issues=issues,
-            extra={"records": counted} if counted else None,
-        )
+        crossing = _validated(dict(translated.document), translated.source.line, sender, caller, services, kinds)
+        if crossing.open and crossing.document["id"] in taken:
+            crossing.issues.append(verdicts.repeated(crossing.line))
+        if crossing.open:
+            taken.add(crossing.document["id"])
+        crossings.append(crossing)
+    verdicts.demand_some(crossings, translation)
     one_off.check(crossings, caller)
     return crossings
 
@@ -251,9 +239,35 @@ def _kind(document: Document) -> Kind:
         return Kind.CONVENTION
 
 
-def _faults(document: Document, line: int | None, caller: Caller) -> list[Issue]:
+def _validated(
+    document: dict[str, Any],
+    line: int | None,
+    sender: Document,
+    caller: Caller,
+    services: Services,
+    kinds: frozenset[Kind],
+) -> Crossing:
+    kind, said = _kind(document), document.get("sender", {})
+    if isinstance(said, dict):
+        document["sender"] = {**said, **sender}
+    if kind is Kind.CONSENT:
+        document.setdefault("collected_by", sender)
+        issues = _faults(document, line, caller, kinds)
+        document["id"] = str(document.get("id", ""))
+        return Crossing(kind, document, line, issues)
+    issues = _faults(document, line, caller, kinds)
+    if not issues:
+        document, hidden = ingress.cleaned(kind, document)
+        # A NIR whose key is wrong is taken, and whoever receives it is told.
+        document["subject"] = flagged(document["subject"])
+        issues = [replace(issue, line=line) for issue in hidden]
+    document["id"] = services.vault.document_id(caller.partner, str(document.get("id", "")))
+    return Crossing(kind, document, line, issues)
+
+
+def _faults(document: Document, line: int | None, caller: Caller, kinds: frozenset[Kind]) -> list[Issue]:
     kind = _kind(document)
-    if kind not in CARRIED:
+    if kind not in kinds:
         return [
             Issue(
                 "kind",

@@ -52,6 +52,8 @@ class Crossing:
     issues: list[Issue] = field(default_factory=list)
     subject_id: str = ""
     earlier: str | None = None
+    agreement: dict[str, Any] | None = None
+    """Of a consent, what recording it answered (`gateway.sent_agreements`): it goes no further."""
     rulings: list[Ruling] = field(default_factory=list)
     exchange_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     event_id: str = field(default_factory=lambda: str(uuid.uuid4()))
@@ -63,8 +65,8 @@ class Crossing:
 
     @property
     def open(self) -> bool:
-        """Whether the document is still on its way: not refused at validation, not seen before."""
-        return not self.issues and self.earlier is None
+        """Whether the document is still on its way: not refused at validation, not seen before, not recorded as an agreement."""
+        return not self.issues and self.earlier is None and self.agreement is None
 
     @property
     def permitted(self) -> list[Ruling]:

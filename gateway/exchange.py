@@ -18,7 +18,7 @@ from anyio import to_thread
 from sqlalchemy.exc import IntegrityError
 
 from adapters.base import Adapter
-from gateway import admission, answers, handover
+from gateway import admission, answers, handover, sent_agreements, verdicts
 from gateway.auth.caller import Caller
 from gateway.auth.replay import use_all
 from gateway.crossing import Acceptance, Arrival
@@ -51,7 +51,7 @@ async def receive(
     Take a partner's message in: one document, or a file of many.
 
     (1) translate   partner's format -> shared documents
-    (2) validate    each against its schema
+    (2) validate    each against its schema; the agreements among them are recorded here, each by itself
     (3) find        the subject of each                 ┐
     (4) ask         the gate, per recipient             │ one
     (5) record      decision, ledger event, outbox      │ transaction
@@ -71,8 +71,12 @@ async def receive(
     translation = await answers.complete_file(translation, caller, services)
     services.fault_point("receive.translated")
     # (2) validate
-    crossings = await _beside(raw, admission.validate, translation, sender, caller, services)
+    crossings = await _beside(raw, admission.validate, translation, sender, caller, services, admission.TAKEN)
     services.fault_point("receive.validated")
+    if given := sent_agreements.of(crossings):
+        if (earlier := await sent_agreements.record(given, sender, caller, attempt, services)) is not None:
+            return Acceptance(earlier, again=True)
+        verdicts.demand_some(crossings, translation)
     await services.limits.of_caller("subjects", caller, sum(1 for crossing in crossings if crossing.open))
     # (3) to (6), in one transaction with the messages that wait beside this one
     arrival = Arrival(caller, attempt, crossings, translation)

@@ -33,6 +33,7 @@ def answer_of(crossings: Sequence[Crossing], translation: Translation) -> dict[s
         "refused": sum(1 for crossing in crossings if crossing.open and not crossing.permitted),
         "invalid": sum(1 for crossing in crossings if crossing.issues),
         "already_received": sum(1 for crossing in crossings if crossing.earlier),
+        "recorded": sum(1 for crossing in crossings if crossing.agreement),
         "refusals": dict(refusals),
         "exchanges": [_told(crossing) for crossing in crossings],
         "warnings": [issue_body(issue) for issue in translation.issues[:200]],
@@ -46,6 +47,22 @@ def records_told(translation: Translation) -> dict[str, object] | None:
     Say what became of the records of a file, those that no rule takes by their place; None when its format does not count.
     """
     return translation.records.as_document(_PLACES_TOLD) if translation.records else None
+
+
+def demand_some(crossings: Sequence[Crossing], translation: Translation) -> None:
+    """Raise `Problem` document_invalid, with all that is wrong, when no document of a message is taken or may be."""
+    if any(crossing.open or crossing.agreement for crossing in crossings):
+        return
+    issues = [issue for crossing in crossings for issue in crossing.issues] or list(translation.issues)
+    counted = records_told(translation)
+    french, english = translation.records.sentences if translation.records else ("", "")
+    raise Problem(
+        "document_invalid",
+        f"Rien n'a été pris : corrigez les points listés et renvoyez. {french}".rstrip(),
+        f"Nothing was taken in: correct the points listed and send again. {english}".rstrip(),
+        issues=issues,
+        extra={"records": counted} if counted else None,
+    )
 
 
 def repeated(line: int | None) -> Issue:
@@ -86,6 +103,8 @@ def _told(crossing: Crossing) -> dict[str, Any]:
     }
     if crossing.earlier:
         return told | {"exchange": crossing.earlier, "state": "already_received"}
+    if crossing.agreement:
+        return told | {"state": "recorded", "agreement": crossing.agreement}
     if crossing.issues:
         return told | {"state": "invalid", "errors": [issue_body(issue) for issue in crossing.issues]}
     return told | {

@@ -1,8 +1,8 @@
 """
 What a sender is answered, as JSON Schema for the API's description: what became of a message, of its records, of a large file.
 
-Open objects: a later version may say more, and nothing that is there is taken away. `records` is not demanded: an answer kept for
-a request sent again may be older than it.
+Open objects: a later version may say more, and nothing that is there is taken away. `records` and
+`recorded` are not demanded: an answer kept for a request sent again may be older than they are.
 """
 
 from __future__ import annotations
@@ -57,6 +57,7 @@ _TAKEN: Final[dict[str, Any]] = {
         "refused": _COUNT,
         "invalid": _COUNT,
         "already_received": _COUNT,
+        "recorded": {**_COUNT, "description": "Accords enregistrés (kind: consent)."},
         "refusals": {"type": "object", "additionalProperties": _COUNT, "description": "Nombre par raison."},
         "exchanges": {
             "type": "array",
@@ -67,7 +68,13 @@ _TAKEN: Final[dict[str, Any]] = {
                     "document": {"type": "string"},
                     "kind": {"type": ["string", "null"]},
                     "line": _LINE,
-                    "state": {"enum": ["accepted", "refused", "invalid", "already_received"]},
+                    "state": {"enum": ["accepted", "refused", "invalid", "already_received", "recorded"]},
+                    "agreement": {
+                        "type": "object",
+                        "description": "Pour « recorded » : ce que POST /v1/consents répondrait ; pending : posez la question par SMS (sms).",
+                        "required": ["id", "state"],
+                        "properties": {"id": {"type": "string"}, "state": {"type": "string"}},
+                    },
                 },
             },
         },

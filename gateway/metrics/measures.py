@@ -51,7 +51,7 @@ class Measures:
         )
         self._received = meter.create_counter(
             "tdu.exchanges.received",
-            description="Documents that partners sent: accepted for somebody, refused for all, invalid, or already received.",
+            description="Documents that partners sent: accepted for somebody, refused for all, invalid, already received, or recorded (agreements).",
         )
         self._refused = meter.create_counter(
             "tdu.exchanges.refused", description="Recipients to whom the gate refused a document, by its first reason."
@@ -115,6 +115,8 @@ class Measures:
                 self._received.add(0, {"kind": kind.value, "outcome": outcome})
             for reason in _REASONS:
                 self._refused.add(0, {"kind": kind.value, "reason": reason})
+        for outcome in ("recorded", "invalid"):
+            self._received.add(0, {"kind": Kind.CONSENT.value, "outcome": outcome})
         for kind in _HANDED_OVER:
             self._disclosed.add(0, {"kind": kind.value})
             self._closed.add(0, {"kind": kind.value, "outcome": "acknowledged"})
@@ -123,6 +125,8 @@ class Measures:
 def _outcome(crossing: Crossing) -> str:
     if crossing.issues:
         return "invalid"
+    if crossing.agreement:
+        return "recorded"
     if crossing.earlier:
         return "already_received"
     return "accepted" if crossing.permitted else "refused"

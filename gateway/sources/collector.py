@@ -121,7 +121,8 @@ class Collector:
         exchanges = [each for each in body["exchanges"] if "exchange" in each]
         for exchange in exchanges:
             await attach(str(exchange["exchange"]), found.files, who, self._services)
-        return Settled(bool(exchanges) or "flow" in body, tuple(str(each["document"]) for each in exchanges))
+        taken = bool(exchanges) or "flow" in body or any(each["state"] == "recorded" for each in body["exchanges"])
+        return Settled(taken, tuple(str(each["document"]) for each in exchanges))
 
     async def _leave(self, source: Source, found: Found, settled: Settled) -> bool:
         async with self._services.database.write() as tx:

@@ -109,6 +109,15 @@ async def get(tx: Transaction, agreement_id: str, partner: str, *, named: bool =
     return (await tx.execute(sa.select(agreements).where(agreements.c.id == agreement_id, concerns))).first()
 
 
+async def named(tx: Transaction, ids: Sequence[str], partner: str) -> list[Any]:
+    """Read the rows of some agreements that a partner collected; those that are not there are left out."""
+    rows: list[Any] = []
+    for some in chunks(ids):
+        query = sa.select(agreements).where(agreements.c.id.in_(some), agreements.c.collected_by == partner)
+        rows += (await tx.execute(query)).all()
+    return rows
+
+
 async def known(tx: Transaction, agreement_id: str) -> bool:
     """Whether an agreement has this id, whoever collected it."""
     return (await tx.execute(sa.select(agreements.c.id).where(agreements.c.id == agreement_id))).first() is not None
