@@ -52,9 +52,10 @@ def load(port: int, requests: Sequence[bytes], *, connections: int, rate: float 
     with tempfile.TemporaryDirectory(prefix="tdu-load-") as directory:
         prepared = Path(directory) / "requests"
         prepared.write_bytes(pickle.dumps((port, list(requests), connections, rate)))
-        command = [sys.executable, "-m", "ops.bench.load", str(prepared)]
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=_PATIENCE + 30)
-    return Answered(**json.loads(done.stdout))
+        answered = Path(directory) / "answered"
+        command = [sys.executable, "-m", "ops.bench.load", str(prepared), str(answered)]
+        subprocess.run(command, check=True, timeout=_PATIENCE + 30)
+        return Answered(**json.loads(answered.read_bytes()))
 
 
 class _Connection(asyncio.Protocol):
@@ -166,4 +167,4 @@ if __name__ == "__main__":
     import uvloop
 
     prepared = pickle.loads(Path(sys.argv[1]).read_bytes())  # noqa: S301 - written by `load`, just now
-    print(json.dumps(asdict(uvloop.run(_main(*prepared)))))
+    Path(sys.argv[2]).write_text(json.dumps(asdict(uvloop.run(_main(*prepared)))), encoding="utf-8")
