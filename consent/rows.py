@@ -10,17 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any
 
 import orjson
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.dialects.postgresql import asyncpg
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.compiler import SQLCompiler
 
 Row = Mapping[str, Any]
-
-_DIALECT: Final = asyncpg.dialect()  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +52,14 @@ async def insert_rows(
     if not rows:
         return ()
     insertion = Insertion(table, rows, ignore)
-    if tx.dialect.name == "postgresql":
-        found = await tx.exec_driver_sql(_text((insertion.shape,), returning), _arrays(insertion))
-        return found.all() if returning else ()
-    insert = _one_by_one(insertion)
     if not returning:
-        await tx.execute(insert, list(rows))
+        await insert_all(tx, [insertion])
         return ()
-    return (await tx.execute(insert.returning(*(table.c[name] for name in returning)), list(rows))).all()
+    if tx.dialect.name == "postgresql":
+        text = _text((insertion.shape,), tx.dialect, returning)
+        return (await tx.exec_driver_sql(text, _arrays(insertion))).all()
+    insert = _one_by_one(insertion).returning(*(table.c[name] for name in returning))
+    return (await tx.execute(insert, list(rows))).all()
 
 
 async def insert_all(tx: AsyncConnection, insertions: Sequence[Insertion]) -> None:
@@ -75,7 +73,7 @@ async def insert_all(tx: AsyncConnection, insertions: Sequence[Insertion]) -> No
         return
     if tx.dialect.name == "postgresql":
         values = tuple(array for insertion in there for array in _arrays(insertion))
-        await tx.exec_driver_sql(_text(tuple(insertion.shape for insertion in there)), values)
+        await tx.exec_driver_sql(_text(tuple(insertion.shape for insertion in there), tx.dialect), values)
         return
     for insertion in there:
         await tx.execute(_one_by_one(insertion), list(insertion.rows))
@@ -114,20 +112,20 @@ def _writers(table: sa.Table, columns: tuple[str, ...]) -> tuple[tuple[str, Call
 
 
 @lru_cache(maxsize=64)
-def _text(shapes: tuple[_Shape, ...], returning: tuple[str, ...] = ()) -> str:
+def _text(shapes: tuple[_Shape, ...], dialect: sa.Dialect, returning: tuple[str, ...] = ()) -> str:
     """The text of one statement that inserts into each table, its parameters in the order of the tables and of their columns."""
     parts = [_by_arrays(shape) for shape in shapes]
     if len(parts) == 1:
         [insert] = parts
         table = shapes[0].table
-        whole: sa.Executable = insert.returning(*(table.c[name] for name in returning)) if returning else insert
+        whole: sa.ClauseElement = insert.returning(*(table.c[name] for name in returning)) if returning else insert
     else:
         whole = sa.select(sa.literal_column("1")).add_cte(
             *(part.cte(f"rows_{rank}") for rank, part in enumerate(parts))
         )
-    compiled = whole.compile(dialect=_DIALECT)  # type: ignore[attr-defined]  # what is executable is compiled
+    compiled = whole.compile(dialect=dialect)
     expected = [f"{shape.table.name}_{column}" for shape in shapes for column in shape.columns]
-    if compiled.positiontup != expected:
+    if not isinstance(compiled, SQLCompiler) or compiled.positiontup != expected:
         raise AssertionError("the parameters are not in the order of the columns")
     return str(compiled)
 

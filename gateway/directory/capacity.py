@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from consent.clock import PARIS
 from gateway.errors import Problem
-from gateway.store.database import Transaction, insert_ignore, instant
+from gateway.store.database import Transaction, instant, upsert
 from gateway.store.tables import directory_capacities
 
 MOST: Final = 10_000
@@ -61,9 +61,7 @@ def today(now: datetime) -> str:
 async def declare(tx: Transaction, service: str, declared: Declaration, by: str, now: datetime) -> None:
     """Keep what an organisation (SIRET) declares of a service, in the place of what was declared before."""
     values = {"places": declared.places, "until": declared.until, "declared_by": by, "declared_at": instant(now)}
-    await tx.execute(insert_ignore(directory_capacities, tx).values(values | {"service_id": service}))
-    mine = directory_capacities.c.service_id == service
-    await tx.execute(sa.update(directory_capacities).where(mine).values(values))
+    await tx.execute(upsert(directory_capacities, tx, values | {"service_id": service}, values))
 
 
 async def withdraw(tx: Transaction, service: str) -> bool:

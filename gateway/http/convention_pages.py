@@ -55,7 +55,7 @@ async def printed(convention: Convention, form: str) -> Response:
 
 def _drawn(content: Sheet) -> bytes:
     """The PDF, in a thread, where the library that draws is read when somebody first wants one: requests do not wait for it."""
-    from gateway.printing.pdf import convention_pdf  # noqa: PLC0415
+    from gateway.printing.pdf import convention_pdf  # noqa: PLC0415 - only a PDF needs the library that draws it
 
     return convention_pdf(content)
 

@@ -22,7 +22,7 @@ from gateway.records import record_of
 from gateway.services import Services
 from gateway.sources import store
 from gateway.sources.base import API, Connector, Hook, Source, invalid, told
-from gateway.store.database import Transaction, instant
+from gateway.store.database import Transaction
 
 router = APIRouter(tags=["échanges"])
 
@@ -117,13 +117,4 @@ def _shown(source: Source, request: Request) -> dict[str, Any]:
     """A source as its partner sees it: never a secret."""
     hooked = source.way in request.app.state.hooks
     address = request.app.state.services.settings.public_address
-    return {
-        "client_id": source.client_id,
-        "way": source.way,
-        "state": "paused" if source.paused else "active",
-        "settings": dict(source.settings),
-        **({"url": f"{address}/v1/hooks/{source.client_id}"} if hooked else {}),
-        "failures_in_a_row": source.failures,
-        "last_success_at": instant(source.last_success_at) if source.last_success_at else None,
-        "last_error": source.last_error,
-    }
+    return source.shown | ({"url": f"{address}/v1/hooks/{source.client_id}"} if hooked else {})

@@ -25,6 +25,7 @@ import orjson
 from gateway.delivery.base import Configuration
 from gateway.errors import Problem
 from gateway.outgoing import PUBLIC, Allowance
+from gateway.store.database import instant
 
 API: Final = "api"
 """The system sends by itself."""
@@ -45,6 +46,19 @@ class Source:
     last_success_at: datetime | None = None
     last_error: str | None = None
     paused: bool = False
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """How it is set and how it fares, for its partner and the operator: never a secret."""
+        return {
+            "client_id": self.client_id,
+            "way": self.way,
+            "state": "paused" if self.paused else "active",
+            "settings": dict(self.settings),
+            "failures_in_a_row": self.failures,
+            "last_success_at": instant(self.last_success_at) if self.last_success_at else None,
+            "last_error": self.last_error,
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,6 @@ The OpenTelemetry SDK, set up once beside the command line: where spans go.
 
 from __future__ import annotations
 
-import os
-import uuid
 from importlib.metadata import version
 from threading import Thread
 from typing import TYPE_CHECKING, Final
@@ -14,7 +12,7 @@ from gateway.settings import Settings
 from gateway.telemetry.spans import record_with
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+    from opentelemetry.sdk.trace import TracerProvider
 
 _PATIENCE: Final = 5.0
 """Seconds given to the last spans: a collector that is away must not hold a process that stops."""
@@ -30,8 +28,9 @@ def set_up(settings: Settings) -> TracerProvider | None:
     """
     if settings.otel_exporter == "none":
         return None
-    provider = _provider()
-    provider.add_span_processor(_console() if settings.otel_exporter == "console" else _otlp())
+    from gateway.telemetry.exporting import provider_to  # noqa: PLC0415 - off, the default, nobody loads the SDK
+
+    provider = provider_to(settings.otel_exporter)
     record_with(provider.get_tracer("trait-dunion", version("trait-dunion")))
     _providers.append(provider)
     return provider
@@ -45,30 +44,3 @@ def close() -> None:
         ending = Thread(target=_providers.pop().shutdown, daemon=True)
         ending.start()
         ending.join(_PATIENCE)
-
-
-# The SDK and its exporters are read where telemetry is on: off, the default, they would be a tenth of what starting a relay costs.
-
-
-def _console() -> SpanProcessor:
-    from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor  # noqa: PLC0415
-
-    return SimpleSpanProcessor(ConsoleSpanExporter())
-
-
-def _otlp() -> SpanProcessor:
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
-
-    return BatchSpanProcessor(OTLPSpanExporter())
-
-
-def _provider() -> TracerProvider:
-    from opentelemetry.sdk.environment_variables import OTEL_SERVICE_NAME  # noqa: PLC0415
-    from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
-    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
-
-    own = {"service.version": version("trait-dunion"), "service.instance.id": str(uuid.uuid4())}
-    if not os.environ.get(OTEL_SERVICE_NAME):
-        own["service.name"] = "trait-dunion"
-    return TracerProvider(resource=Resource.create(own), shutdown_on_exit=False)

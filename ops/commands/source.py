@@ -18,7 +18,7 @@ from gateway.delivery.base import Configuration
 from gateway.errors import Problem
 from gateway.sources import store
 from gateway.sources.base import API, Connector, Hook, PullFailed, Source, told
-from gateway.store.database import Transaction, instant
+from gateway.store.database import Transaction
 from gateway.store.tables import partners
 from ops.commands import say
 from ops.commands.endpoint import pair, parts
@@ -91,21 +91,7 @@ async def _listed() -> list[dict[str, Any]]:
         sirets = (await tx.execute(sa.select(partners.c.siret).order_by(partners.c.siret))).scalars().all()
         vault = runtime.services.vault
         found = [each for siret in sirets for each in await store.of_partner(tx, siret, vault)]
-    return [_shown(each) for each in found if each.way != API]
-
-
-def _shown(source: Source) -> dict[str, Any]:
-    """A source for the operator: never a secret."""
-    return {
-        "client_id": source.client_id,
-        "siret": source.partner,
-        "way": source.way,
-        "state": "paused" if source.paused else "active",
-        "settings": dict(source.settings),
-        "failures_in_a_row": source.failures,
-        "last_success_at": instant(source.last_success_at) if source.last_success_at else None,
-        "last_error": source.last_error,
-    }
+    return [{"siret": each.partner, **each.shown} for each in found if each.way != API]
 
 
 async def _set(client_id: str, way: str, asked: dict[str, Any]) -> dict[str, Any]:

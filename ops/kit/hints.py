@@ -46,8 +46,8 @@ _SPECIAL_RIGHT: Final = "special_rights[].right"
 _RIGHT: Final = "rights[].right"
 _SAYINGS: Final = {
     "reasons[scheme=reason].code": "motif motifs besoin besoins",
-    "special_rights[].right": "aah aeeh apa pch rqth cmi handicap invalidite",
-    "rights[].right": "allocation allocations prestation prestations aide aides droit droits rsa demande demandes",
+    _SPECIAL_RIGHT: "aah aeeh apa pch rqth cmi handicap invalidite",
+    _RIGHT: "allocation allocations prestation prestations aide aides droit droits rsa demande demandes",
     "prescriber.name": "instructeur agent gestionnaire prescripteur conseiller",
     "subject.sex": "genre",
     "situation.children_count": "enfants",

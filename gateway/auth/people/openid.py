@@ -12,17 +12,15 @@ import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+import httpx
 from authlib.common.urls import add_params_to_uri
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 from joserfc.jwt import ClaimsOption, JWTClaimsRegistry
-
-if TYPE_CHECKING:
-    import httpx
 
 ALGORITHMS: Final = ("RS256", "ES256", "PS256")
 _DEADLINE: Final = 10.0
@@ -78,8 +76,6 @@ class OpenID:
     """The relying party. Reads the provider's metadata and keys again after some minutes; safe to use concurrently."""
 
     def __init__(self, provider: Provider) -> None:
-        import httpx  # noqa: F401, PLC0415 - where there is a provider, before anybody signs in
-
         self._provider = provider
         self._read_at = float("-inf")
         self._metadata: dict[str, Any] = {}
@@ -199,8 +195,6 @@ class OpenID:
         self._metadata, self._read_at = metadata, time.monotonic()
 
     async def _asked(self, method: str, address: str, **options: Any) -> httpx.Response:
-        import httpx  # noqa: PLC0415 - read in the constructor
-
         try:
             # The addresses are the operator's own choice, and people sign in seldom: a connection each time is enough.
             async with httpx.AsyncClient(timeout=_DEADLINE, follow_redirects=False) as http:
