@@ -26,7 +26,8 @@ from gateway.store.database import Database, moment
 from gateway.store.tables import deliveries
 from ops.bench.load import Answered
 from ops.bench.measured import Goal, Measured, Say
-from ops.bench.postgres import demanded, empty_database
+from ops.bench.postgres import empty_database
+from ops.bench.servers import demanded
 from ops.bench.territory import UNLIMITED, Sender, sent, territory
 from ops.demo.gateway_process import GatewayProcess, started
 

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from ops.bench import BENCHES
 from ops.bench.measured import Measured
+from ops.bench.servers import ServerMissing
 from ops.commands import say
 
 app = typer.Typer()
@@ -35,13 +36,27 @@ def bench(
     results: dict[str, Measured] = {}
     for each in BENCHES if name == "all" else (name,):
         say.stderr.print(f"[dim]{each}…[/dim]")
-        results[each] = import_module(BENCHES[each]).run(lambda text: say.stderr.print(f"  [dim]{text}[/dim]"))
+        results[each] = _measured(each)
         if not as_json:
             _show(each, results[each])
     if as_json:
         objects: list[dict[str, Any]] = [measured.as_json(each) for each, measured in results.items()]
         say.result(objects if name == "all" else objects[0])
     raise typer.Exit(1 if strict and not all(measured.met for measured in results.values()) else 0)
+
+
+def _measured(name: str) -> Measured:
+    try:
+        measured: Measured = import_module(BENCHES[name]).run(lambda text: say.stderr.print(f"  [dim]{text}[/dim]"))
+    except ServerMissing as missing:
+        say.fail(
+            f"La mesure {name} demande un serveur dont l'adresse manque : {missing.variable} n'est pas renseignée. "
+            "« make bench » le trouve ou le démarre.",
+            f"The bench {name} needs a server whose address is missing: {missing.variable} is not set. "
+            "“make bench” finds or starts it.",
+            2,
+        )
+    return measured
 
 
 def _show(name: str, measured: Measured) -> None:

@@ -88,6 +88,26 @@ def test_an_unknown_bench_is_named_with_those_that_exist() -> None:
     assert "schemas" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "variable"),
+    [("ingest", "TDU_TEST_POSTGRES_URL"), ("through", "TDU_TEST_AMQP_URL"), ("through", "TDU_TEST_POSTGRES_URL")],
+)
+def test_a_missing_server_is_named_with_what_gives_it(
+    name: str, variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the address of a server, the bench exits 2 and says in both languages what is missing and what finds it."""
+    for each in ("TDU_TEST_POSTGRES_URL", "TDU_TEST_AMQP_URL"):
+        monkeypatch.setenv(each, "amqp://127.0.0.1/")
+    monkeypatch.delenv(variable)
+    done = CliRunner().invoke(app, ["bench", name])
+
+    assert 2 == done.exit_code
+    assert isinstance(done.exception, SystemExit)
+    assert 2 == done.stderr.count(f"{variable} ")
+    assert "« make bench » le trouve ou le démarre" in done.stderr
+    assert "“make bench” finds or starts it" in done.stderr
+
+
 @pytest.mark.parametrize("name", BENCHES)
 def test_each_bench_can_be_run(name: str) -> None:
     """Each name of the table leads to a module with a `run`."""
