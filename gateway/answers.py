@@ -11,7 +11,7 @@ from dataclasses import replace
 import orjson
 import sqlalchemy as sa
 
-from adapters.base import Translation
+from adapters.base import Translated, Translation
 from gateway.auth.caller import Caller
 from gateway.errors import not_found
 from gateway.services import Services
@@ -19,6 +19,7 @@ from gateway.store import subjects
 from gateway.store.database import Transaction
 from gateway.store.subjects import Identity
 from gateway.store.tables import deliveries, exchanges
+from gateway.versions import Numbered
 from schemas import Document, Kind, validate
 
 _AT_ONCE = 10_000
@@ -72,10 +73,15 @@ async def complete_file(translation: Translation, caller: Caller, services: Serv
     return replace(
         translation,
         documents=tuple(
-            replace(each, document=next(completed)) if _is_answer(each.document) else each
-            for each in translation.documents
+            _numbered(each, next(completed)) if _is_answer(each.document) else each for each in translation.documents
         ),
     )
+
+
+def _numbered(came: Translated, completed: Document) -> Translated:
+    if came.document.get("sequence"):
+        return replace(came, document=completed)
+    return Numbered(completed, came.source)
 
 
 def _completed(document: Document, known: Document | None, newest: Mapping[str, int]) -> Document:

@@ -23,7 +23,7 @@ from gateway.quarantine import set_aside
 from gateway.services import Services
 from gateway.sources.base import Source
 from gateway.store.idempotency import Attempt
-from gateway.versions import STALE
+from gateway.versions import STALE, number_taken
 
 _log = logging.getLogger(__name__)
 
@@ -95,7 +95,6 @@ async def _received(raw: bytes, adapter: str, who: Sender, attempt: Attempt, ser
     Raises `Problem`: stale_status when it is the system itself that numbers, and this status is older than what was sent.
     """
     organisation = {"siret": who.caller.partner, "name": who.name}
-    told = ""
     for _ in range(5):
         try:
             acceptance = await receive(
@@ -107,10 +106,8 @@ async def _received(raw: bytes, adapter: str, who: Sender, attempt: Attempt, ser
                 services=services,
             )
         except Problem as problem:
-            # Refused twice for the same newest number: ours would have been the one after it.
-            if problem.code != STALE or problem.detail_en == told:
+            if not number_taken(problem):
                 raise
-            told = problem.detail_en
         else:
             return dict(acceptance.body)
     raise busy()
