@@ -1,5 +1,6 @@
 """
-Attachments of documents, up to 50 MB: announced by the document with their SHA-256, sent after it, examined, handed over on demand.
+Attachments of documents, up to 50 MB: announced by the document with their SHA-256, sent after it, examined, then handed over on
+demand by `gateway.attachment_handover`.
 
     receiving     its bytes are coming, a megabyte at a time, each sealed under the subject's key
     quarantined   complete and as announced; the antivirus has not said yet
@@ -12,28 +13,23 @@ Never whole in memory. Erasing the person makes it unreadable, like the document
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import timedelta
 from typing import Any, Final
 
 import orjson
 import sqlalchemy as sa
 
-from consent.ledger.event import EventType
-from consent.projection import project
-from gateway import handover
 from gateway.antivirus import Scanner, ScannerAway
 from gateway.auth.caller import Caller
 from gateway.errors import Problem, not_found
-from gateway.records import record_of, rules, told
 from gateway.services import Services
 from gateway.store import idempotency, subjects
 from gateway.store.crypto import DataKey
 from gateway.store.database import Transaction, instant
 from gateway.store.idempotency import Attempt
 from gateway.store.identifiers import time_ordered
-from gateway.store.tables import attachment_chunks, attachments, deliveries, documents, exchanges
-from gateway.taken import ROWS, Taken, opened
+from gateway.store.tables import attachment_chunks, attachments, documents, exchanges
 
 LARGEST: Final = 52_428_800
 _CHUNK: Final = 1_048_576
@@ -106,7 +102,7 @@ async def examine(ident: str, scanner: Scanner | None, services: Services) -> st
     state, verdict = "unscanned", None
     if scanner is not None:
         try:
-            verdict = await scanner.scan(_content(row, keys[row.subject_id], services))
+            verdict = await scanner.scan(pieces(row, keys[row.subject_id], services))
         except ScannerAway:
             return "quarantined"
         state = "infected" if verdict else "clean"
@@ -116,62 +112,6 @@ async def examine(ident: str, scanner: Scanner | None, services: Services) -> st
         if verdict:
             await tx.execute(sa.delete(attachment_chunks).where(attachment_chunks.c.attachment_id == ident))
     return state
-
-
-async def of_delivery(
-    delivery_id: str, caller: Caller, services: Services, channel: str = "mailbox"
-) -> list[dict[str, Any]]:
-    """The attachments that a recipient may have with a delivery that was handed over to it, those not there yet too."""
-    async with services.database.write(gate=True) as tx:
-        item, projected = await _permitted(tx, deliveries.c.id == delivery_id, caller, services, channel)
-        blind = {services.vault.blind("attachment", each["sha256"]): each for each in projected}
-        found = sa.select(attachments).where(attachments.c.exchange_id == item.exchange_id)
-        rows = {bytes(row.digest): row for row in await tx.execute(found) if row.digest is not None}
-    return [_told(rows.get(digest), each) for digest, each in blind.items()]
-
-
-async def hand_over(
-    ident: str, caller: Caller, services: Services, channel: str = "mailbox"
-) -> tuple[Mapping[str, Any], AsyncIterator[bytes]]:
-    """
-    Give one attachment to a recipient of its document: what it is, and its bytes.
-
-    The gate is asked again, and the disclosure is durable before anything is given. Raises `Problem` not_found, or conflict
-    while it is not ready.
-    """
-    async with services.database.write(gate=True) as tx:
-        received = sa.exists().where(
-            deliveries.c.exchange_id == attachments.c.exchange_id, deliveries.c.recipient == caller.partner
-        )
-        # Another's is not found by the same query as a missing one: the time of the answer tells no more than its body.
-        row = (await tx.execute(sa.select(attachments).where(attachments.c.id == ident, received))).first()
-        if row is None:
-            raise not_found()
-        item, projected = await _permitted(tx, deliveries.c.exchange_id == row.exchange_id, caller, services, channel)
-        blind = {services.vault.blind("attachment", each["sha256"]): each for each in projected}
-        said = blind.get(bytes(row.digest)) if row.digest is not None else None
-        if said is None or item.key is None or item.decision is None:
-            raise not_found()
-        if row.state not in READY:
-            raise Problem(
-                "conflict",
-                "Cette pièce n'est pas disponible : elle est en cours d'examen, ou a été écartée par l'antivirus.",
-                "This attachment is not available: it is being examined, or the antivirus set it aside.",
-                headers={"Retry-After": "60"},
-            )
-        body = {
-            "delivery_id": item.delivery_id,
-            "exchange_id": item.exchange_id,
-            "recipient": item.recipient,
-            "client_id": caller.client_id,
-            "attachment_id": ident,
-            "rules": rules(),
-            "decision": told(item.decision, item.decided_at),
-        }
-        event = record_of(EventType.DISCLOSURE_MADE, services.clock(), item.recipient, body, item.key)
-        await services.ledger.append(tx, [event])
-    services.wake()
-    return said, _content(row, item.key, services)
 
 
 async def forget(services: Services, limit: int) -> int:
@@ -195,21 +135,23 @@ async def examine_waiting(services: Services, scanner: Scanner | None, limit: in
     return sum(1 for state in states if state != "quarantined")
 
 
-async def _permitted(
-    tx: Transaction, wanted: sa.ColumnElement[bool], caller: Caller, services: Services, channel: str
-) -> tuple[Taken, Sequence[Mapping[str, Any]]]:
-    """A delivery that was handed over to the caller, decided again, with the attachments its projection lets out."""
-    mine = sa.and_(wanted, deliveries.c.recipient == caller.partner, deliveries.c.disclosures > 0)
-    query = ROWS.where(mine, deliveries.c.state.in_(["leased", "acknowledged"])).order_by(deliveries.c.id).limit(1)
-    taken = await opened(tx, (await tx.execute(query)).all(), services)
-    if not taken or taken[0].document is None:
-        raise not_found()
-    await handover.decide_again(tx, taken, services, channel)
-    [item] = taken
-    if item.decision is None or not item.decision.permit or item.document is None:
-        raise not_found()
-    projection = project(item.document, item.decision, "p")
-    return item, [each for each in projection.document.get("attachments", ()) if "sha256" in each]
+async def pieces(row: Any, key: DataKey, services: Services) -> AsyncIterator[bytes]:
+    """Open the bytes of a complete file (its row), a piece at a time."""
+    for number in range(row.chunks):
+        query = sa.select(attachment_chunks.c.sealed).where(
+            attachment_chunks.c.attachment_id == row.id, attachment_chunks.c.number == number
+        )
+        async with services.database.read() as tx:
+            sealed = (await tx.execute(query)).scalar_one()
+        yield key.open(sealed, _place(row.id, number))
+
+
+def shown(row: Any | None, said: Mapping[str, Any]) -> dict[str, Any]:
+    """Say what a file is (`said`, by its document), and what became of it; `row` is None while it has not come."""
+    told = {name: said[name] for name in ("name", "media_type", "size", "sha256") if name in said}
+    if row is None:
+        return {"id": None, "state": "awaited", **told}
+    return {"id": row.id, "state": row.state, **told}
 
 
 async def _document(tx: Transaction, document_id: str, subject_id: str, services: Services) -> tuple[DataKey, Any]:
@@ -288,18 +230,7 @@ async def _complete(
             await idempotency.keep_answer(tx, attempt, {"id": earlier.id}, now, 201)
     if earlier.id != ident:
         await _remove(ident, services)
-    return _told(earlier, said)
-
-
-async def _content(row: Any, key: DataKey, services: Services) -> AsyncIterator[bytes]:
-    """The bytes of a file, a piece at a time."""
-    for number in range(row.chunks):
-        query = sa.select(attachment_chunks.c.sealed).where(
-            attachment_chunks.c.attachment_id == row.id, attachment_chunks.c.number == number
-        )
-        async with services.database.read() as tx:
-            sealed = (await tx.execute(query)).scalar_one()
-        yield key.open(sealed, _place(row.id, number))
+    return shown(earlier, said)
 
 
 async def _remove(ident: str, services: Services) -> None:
@@ -327,13 +258,6 @@ def _demand_type(declared: str, head: bytes) -> None:
 
 def _place(ident: str, number: int) -> str:
     return f"attachments/{ident}/{number}"
-
-
-def _told(row: Any | None, said: Mapping[str, Any]) -> dict[str, Any]:
-    told = {name: said[name] for name in ("name", "media_type", "size", "sha256") if name in said}
-    if row is None:
-        return {"id": None, "state": "awaited", **told}
-    return {"id": row.id, "state": row.state, **told}
 
 
 def _refused(message_fr: str, message_en: str) -> Problem:

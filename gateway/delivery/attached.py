@@ -7,7 +7,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gateway import attachments
+from gateway import attachment_handover
+from gateway.attachments import READY
 from gateway.delivery.base import Endpoint, caller_of
 from gateway.errors import Problem
 from gateway.services import Services
@@ -41,17 +42,17 @@ class Attached:
         Raises `Awaited`.
         """
         caller = caller_of(endpoint)
-        told = await attachments.of_delivery(delivery_id, caller, self._services, caller.channel)
+        told = await attachment_handover.of_delivery(delivery_id, caller, self._services, caller.channel)
         if any(each["state"] in ("awaited", "receiving", "quarantined") for each in told):
             raise Awaited
-        ready = [each for each in told if each["state"] in attachments.READY]
+        ready = [each for each in told if each["state"] in READY]
         return [File(each["id"], each["name"], each["media_type"], each["size"]) for each in ready]
 
     async def content(self, endpoint: Endpoint, file: File) -> bytes:
         """The bytes of a file, 50 MB at most, once their disclosure is durable; raises `Awaited` when it may not leave any more."""
         caller = caller_of(endpoint)
         try:
-            _, pieces = await attachments.hand_over(file.ident, caller, self._services, caller.channel)
+            _, pieces = await attachment_handover.hand_over(file.ident, caller, self._services, caller.channel)
         except Problem as problem:
             raise Awaited from problem
         content = bytearray()

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from gateway import attachments
+from gateway import attachment_handover, attachments
 from gateway.auth.resource import Caller, requires
 from gateway.auth.scopes import Scopes
 from gateway.http.bodies import pieces
@@ -46,7 +46,7 @@ async def list_attachments(
     delivery_id: Id, request: Request, caller: Annotated[Caller, Depends(requires(Scopes.MAILBOX_READ))]
 ) -> dict[str, Any]:
     """The files of a delivery that was handed over. / Lister les pièces jointes d'une remise."""
-    return {"attachments": await attachments.of_delivery(delivery_id, caller, services_of(request))}
+    return {"attachments": await attachment_handover.of_delivery(delivery_id, caller, services_of(request))}
 
 
 @router.get("/v1/attachments/{attachment_id}")
@@ -54,7 +54,7 @@ async def get_attachment(
     attachment_id: Id, request: Request, caller: Annotated[Caller, Depends(requires(Scopes.MAILBOX_READ))]
 ) -> Response:
     """Take one file; its disclosure is recorded first. / Prendre une pièce jointe."""
-    said, content = await attachments.hand_over(attachment_id, caller, services_of(request))
+    said, content = await attachment_handover.hand_over(attachment_id, caller, services_of(request))
     headers = {
         "Content-Length": str(said["size"]),
         "Content-Disposition": f"attachment; filename*=UTF-8''{quote(said['name'])}",
