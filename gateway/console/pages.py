@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from consent.ledger.catalogue import CATALOGUE as EVENTS
 from consent.reasons import CATALOGUE as REASONS
 from gateway.auth.people.roles import LABELS, PersonRole
-from gateway.console.schema_pages import ICON, STYLESHEET
+from gateway.console.schema_layout import ICON, STYLESHEET
 from gateway.console.words import KINDS, PAGES, REFUSED, STATES, WITHHELD
 from schemas import code_list
 

@@ -10,81 +10,19 @@ from __future__ import annotations
 import csv
 import re
 from functools import cache
-from hashlib import sha256
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from io import StringIO
 from itertools import groupby
-from typing import Any, Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-
-from consent.ledger.event import EventType
-from consent.ledger.event_schemas import event_schema, path_of
-from gateway.console.schema_page_texts import PAGE, SYSTEMS, WAYS
+from gateway.console.schema_layout import WORDS, UnknownPage, page, words
+from gateway.console.schema_page_texts import SYSTEMS, WAYS
 from gateway.console.schema_texts import CATEGORIES, FORMATS, LANGUAGES, RELATIONS, Language, spaced
 from gateway.console.schema_view import labelled, rows, sections
 from schemas import Kind, catalogue, code_list, code_lists, crosswalk, fields, schema, schema_versions
 from schemas.checking import check
 from schemas.identity import fold
 from schemas.registry import FORMATS as OWN_FORMATS
-
-_BREAKS: Final = re.compile(r"(?<=[_/.:-])(?=[^_/.:-])")
-_STATIC: Final = files("gateway.console") / "static"
-_WORDS: Final = {
-    language: {name: spaced(text, language) for name, text in words.items()} for language, words in PAGE.items()
-}
-_PAGES: Final = Environment(
-    loader=PackageLoader("gateway.console", "templates"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
-
-
-def breakable(text: str) -> Markup:
-    """
-    A long word that may go on on the next line after its own punctuation.
-    """
-    return Markup("<wbr>").join(Markup.escape(part) for part in _BREAKS.split(text))
-
-
-def coded(text: str) -> Markup:
-    """
-    A sentence in which what stands between backquotes is code.
-    """
-    parts = (Markup("<code>{}</code>").format(part) if rank % 2 else part for rank, part in enumerate(text.split("`")))
-    return Markup("").join(parts)
-
-
-_PAGES.filters |= {"breakable": breakable, "coded": coded}
-
-
-class UnknownPage(LookupError):
-    """
-    There is no example or table of that name.
-    """
-
-
-def _hashed(name: str) -> str:
-    """
-    The name under which a static file is served: it changes with the content, so that browsers may keep it.
-    """
-    stem, _, suffix = name.partition(".")
-    return f"{stem}-{sha256((_STATIC / name).read_bytes()).hexdigest()[:12]}.{suffix}"
-
-
-STATIC: Final = {_hashed(name): name for name in ("schemas.css", "schemas.svg")}
-STYLESHEET, ICON = STATIC
-
-
-def static(name: str) -> bytes:
-    """
-    A static file by the name under which it is served.
-    """
-    return (_STATIC / STATIC[name]).read_bytes()
 
 
 def index(language: Language) -> str:
@@ -93,13 +31,13 @@ def index(language: Language) -> str:
     """
     kinds = [
         {"name": name, "major": major, "properties": sum(1 for _ in rows(name, major, language))}
-        | _words(schema(name, major), language)
+        | words(schema(name, major), language)
         for name in [*map(str, Kind), *(name for name in schema_versions() if name not in {*map(str, Kind)})]
         for major in schema_versions()[name]
     ]
     formats = [(name, FORMATS[language][name]) for name in sorted(OWN_FORMATS)]
     counts = {"lists": len(code_lists()), "codes": sum(len(code_list(name)) for name in code_lists())}
-    return _page("index", language, "", "documents", [], kinds=kinds, formats=formats, **counts)
+    return page("index", language, "", "documents", [], kinds=kinds, formats=formats, **counts)
 
 
 @cache
@@ -122,7 +60,7 @@ def kind(language: Language, name: str, major: int) -> str:
         }
         for section in sections(name, major, language)
     ]
-    return _page(
+    return page(
         "kind",
         language,
         f"{name}/v{major}/",
@@ -130,7 +68,7 @@ def kind(language: Language, name: str, major: int) -> str:
         [],
         name=name,
         major=major,
-        document=_words(schema(name, major), language),
+        document=words(schema(name, major), language),
         sections=shown,
         valid=_names(folder / "valid", ".json"),
         invalid=_names(folder / "invalid", ".json"),
@@ -145,7 +83,7 @@ def example(language: Language, name: str, major: int, group: str, file: str) ->
     """
     raw = example_file(name, major, group, file)
     issues = check(raw, Kind(name)).issues
-    return _page(
+    return page(
         "example",
         language,
         f"{name}/v{major}/{group}/{file}/",
@@ -187,7 +125,7 @@ def table(language: Language, name: str, major: int, file: str) -> str:
     found = csv.DictReader(StringIO((folder / f"{file}.csv").read_text(encoding="utf-8"), newline=""))
     blank = {"system": "", "form": "", "how": ""}
     lines = [blank | row | {"note": spaced(row.get(f"note_{language}") or "", language)} for row in found]
-    return _page(
+    return page(
         "table",
         language,
         f"{name}/v{major}/tables/{file}/",
@@ -195,7 +133,7 @@ def table(language: Language, name: str, major: int, file: str) -> str:
         [_crumb(name, major, language)],
         name=name,
         major=major,
-        heading=_WORDS[language][f"table_{file}"],
+        heading=WORDS[language][f"table_{file}"],
         groups=[(system, list(group)) for system, group in groupby(lines, key=lambda row: row["system"])],
         systems=SYSTEMS,
         ways=[(way, spaced(meaning, language)) for way, meaning in WAYS[language].items()],
@@ -220,7 +158,7 @@ def codes(language: Language) -> str:
             }
         )
     lists.sort(key=lambda found: fold(str(found["title"])))
-    return _page("codes", language, "codes/", "codes", [], lists=lists, kinds=_kinds(language))
+    return page("codes", language, "codes/", "codes", [], lists=lists, kinds=_kinds(language))
 
 
 def one_code_list(language: Language, name: str) -> str:
@@ -247,10 +185,10 @@ def one_code_list(language: Language, name: str) -> str:
         }
         for linked in found["crosswalks"]
     ]
-    crumbs = [("codes/", _WORDS[language]["codes"])]
+    crumbs = [("codes/", WORDS[language]["codes"])]
     context = {"name": name, "codes": found["codes"], "used_by": found["used_by"], "crosswalks": crosswalks}
     titles = {"title": _list_title(name, language), "kinds": _kinds(language)}
-    return _page("code_list", language, f"codes/{name}/", "codes", crumbs, **context, **titles)
+    return page("code_list", language, f"codes/{name}/", "codes", crumbs, **context, **titles)
 
 
 def categories(language: Language) -> str:
@@ -273,65 +211,14 @@ def categories(language: Language) -> str:
         )
     sensitivities = [labelled("sensitivity", code, language) for code in code_list("sensitivity")]
     context = {"categories": shown, "sensitivities": sensitivities, "kinds": _kinds(language)}
-    return _page("categories", language, "categories/", "categories", [], **context)
-
-
-def events(language: Language) -> str:
-    """
-    The types of events that the ledger records.
-    """
-    shown = [_event(event_type, language) | {"type": event_type.value} for event_type in EventType]
-    return _page("events", language, "events/", "events", [], events=shown)
-
-
-def one_event(language: Language, name: str) -> str:
-    """
-    What the events of a type hold.
-    """
-    if name not in set(EventType):
-        raise UnknownPage(name)
-    found = event_schema(EventType(name))
-    body = found["properties"]["body"]
-    title = "title" if language == "fr" else "x-title-en"
-    members = [
-        {"name": member, "title": spaced(rule[title], language), "required": member in body["required"]}
-        for member, rule in body["properties"].items()
-    ]
-    crumbs = [("events/", _WORDS[language]["events"])]
-    context = {"event": _event(EventType(name), language), "schema": path_of(EventType(name)), "members": members}
-    return _page("event", language, f"events/{name}/", "events", crumbs, type=name, **context)
-
-
-def _event(event_type: EventType, language: Language) -> dict[str, str]:
-    return _words(event_schema(event_type), language)
+    return page("categories", language, "categories/", "categories", [], **context)
 
 
 def not_found(language: Language) -> str:
     """
     The page of an address that leads nowhere.
     """
-    return _page("not_found", language, "", "", [])
-
-
-def _page(
-    template: str, language: Language, path: str, section: str, crumbs: list[tuple[str, str]], **context: Any
-) -> str:
-    return _PAGES.get_template(f"schemas/{template}.html").render(
-        lang=language,
-        languages=LANGUAGES,
-        t=_WORDS[language],
-        path=path,
-        section=section,
-        crumbs=crumbs,
-        stylesheet=STYLESHEET,
-        icon=ICON,
-        **context,
-    )
-
-
-def _words(found: Any, language: Language) -> dict[str, str]:
-    names = ("title", "description") if language == "fr" else ("x-title-en", "x-description-en")
-    return {"title": spaced(found[names[0]], language), "description": spaced(found[names[1]], language)}
+    return page("not_found", language, "", "", [])
 
 
 def _list_title(name: str, language: Language) -> str:
@@ -339,7 +226,7 @@ def _list_title(name: str, language: Language) -> str:
 
 
 def _kinds(language: Language) -> dict[str, str]:
-    return {str(kind): _words(schema(kind), language)["title"] for kind in Kind}
+    return {str(kind): words(schema(kind), language)["title"] for kind in Kind}
 
 
 def _changes(text: str, language: Language) -> list[tuple[str, list[str]]]:
@@ -357,7 +244,7 @@ def _changes(text: str, language: Language) -> list[tuple[str, list[str]]]:
 
 
 def _crumb(name: str, major: int, language: Language) -> tuple[str, str]:
-    return f"{name}/v{major}/", _words(schema(name, major), language)["title"]
+    return f"{name}/v{major}/", words(schema(name, major), language)["title"]
 
 
 def _folder(name: str, major: int) -> Traversable:

@@ -9,7 +9,9 @@ from collections.abc import Callable
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from gateway.console import event_pages
 from gateway.console import schema_pages as pages
+from gateway.console.schema_layout import STATIC, UnknownPage, static_file
 from gateway.console.schema_texts import LANGUAGES, Language
 from gateway.errors import not_found
 from schemas.registry import UnknownSchema
@@ -41,10 +43,10 @@ def choose_language(request: Request) -> Response:
 @router.get("/schemas/static/{name}")
 def static(name: str) -> Response:
     """Serve the style sheet and the icon; their names change with their content."""
-    if name not in pages.STATIC:
+    if name not in STATIC:
         raise not_found()
     headers = {"Cache-Control": "public, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
-    return Response(pages.static(name), media_type=_MEDIA_TYPES[name.rpartition(".")[2]], headers=headers)
+    return Response(static_file(name), media_type=_MEDIA_TYPES[name.rpartition(".")[2]], headers=headers)
 
 
 @router.get("/schemas/{name}/v{major}/{group}/{file}.json")
@@ -52,7 +54,7 @@ def example_file(name: str, major: str, group: str, file: str) -> Response:
     """Serve an example document as it is written."""
     try:
         raw = pages.example_file(name, _number(major), group, file)
-    except (pages.UnknownPage, UnknownSchema):
+    except (UnknownPage, UnknownSchema):
         raise not_found() from None
     return Response(raw, media_type="application/json", headers=_HEADERS)
 
@@ -78,13 +80,13 @@ def one_code_list(language: str, name: str) -> Response:
 @router.get("/schemas/{language}/events/")
 def events(language: str) -> Response:
     """Show the types of events of the ledger."""
-    return _shown(language, pages.events)
+    return _shown(language, event_pages.events)
 
 
 @router.get("/schemas/{language}/events/{name}/")
 def one_event(language: str, name: str) -> Response:
     """Show what the events of a type hold."""
-    return _shown(language, lambda found: pages.one_event(found, name))
+    return _shown(language, lambda found: event_pages.one_event(found, name))
 
 
 @router.get("/schemas/{language}/categories/")
@@ -124,7 +126,7 @@ def elsewhere(request: Request, rest: str = "") -> Response:
 
 
 def _nowhere(_language: Language) -> str:
-    raise pages.UnknownPage
+    raise UnknownPage
 
 
 def _shown(asked: str, page: Callable[[Language], str]) -> Response:
@@ -136,7 +138,7 @@ def _shown(asked: str, page: Callable[[Language], str]) -> Response:
         return _answer(LANGUAGES[0], pages.not_found(LANGUAGES[0]), 404)
     try:
         return _answer(language, page(language), 200)
-    except (pages.UnknownPage, UnknownSchema, UnknownCodeList):
+    except (UnknownPage, UnknownSchema, UnknownCodeList):
         return _answer(language, pages.not_found(language), 404)
 
 
