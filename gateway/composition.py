@@ -30,7 +30,7 @@ from gateway.keys import Keys, read_ring
 from gateway.limits import Limits
 from gateway.loops import Loops
 from gateway.metrics import Publication
-from gateway.outgoing import Resolve, system_resolver
+from gateway.outgoing_addresses import Resolve, system_resolver
 from gateway.person.erased import ErasedList, set_aside
 from gateway.quorum import Quorum
 from gateway.runtime import Runtime

@@ -20,7 +20,8 @@ from gateway.bus.base import Bus, utc_now
 from gateway.bus.relay import Relay
 from gateway.keys import Keys, token_keys
 from gateway.metrics import Publication
-from gateway.outgoing import Resolve, SafeClient
+from gateway.outgoing import SafeClient
+from gateway.outgoing_addresses import Resolve
 from gateway.records import record_of
 from gateway.services import Services
 from gateway.store.database import Transaction

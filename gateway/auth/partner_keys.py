@@ -17,7 +17,8 @@ from joserfc.jwk import Key, KeySetSerialization
 
 from gateway.auth.keys import key_named, usable_jwks
 from gateway.auth.registry import System
-from gateway.outgoing import OutgoingFailed, OutgoingRefused, SafeClient
+from gateway.outgoing import SafeClient
+from gateway.outgoing_addresses import OutgoingFailed, OutgoingRefused
 from schemas import MalformedJson, parse_json
 
 FRESH: Final = 600.0

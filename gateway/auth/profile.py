@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from gateway.auth.errors import RegistrationRefused
 from gateway.limits import KINDS, read_limit
-from gateway.outgoing import PUBLIC, Allowance, OutgoingRefused, check
+from gateway.outgoing_addresses import PUBLIC, Allowance, OutgoingRefused, check
 
 
 class Profile(StrEnum):

@@ -25,7 +25,7 @@ from typing import Any, Final, Protocol
 from gateway.auth.caller import Caller
 from gateway.errors import Problem
 from gateway.handover import Handover
-from gateway.outgoing import PUBLIC, Allowance
+from gateway.outgoing_addresses import PUBLIC, Allowance
 from schemas import Kind
 
 CHANNELS: Final[Mapping[str, str]] = {"webhook": "webhook", "sftp": "sftp", "amqp": "mailbox", "hubee": "api"}

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from gateway.auth.registry import get_system
 from gateway.delivery.base import Configuration, Endpoint, Policy
-from gateway.outgoing import Allowance
+from gateway.outgoing_addresses import Allowance
 from gateway.store.crypto import Vault
 from gateway.store.database import Transaction, insert_ignore, instant, moment
 from gateway.store.tables import endpoints, systems

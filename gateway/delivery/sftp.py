@@ -25,7 +25,7 @@ import asyncssh
 
 from gateway.delivery.base import Answer, Configuration, Endpoint, Outcome, Result, invalid, only, previous_in_force
 from gateway.handover import NACK_REASONS, Handover, Parcel
-from gateway.outgoing import OutgoingFailed, OutgoingRefused, Resolve, addresses, check_host
+from gateway.outgoing_addresses import OutgoingFailed, OutgoingRefused, Resolve, addresses, check_host
 
 _PORT: Final = 22
 _SECONDS: Final = 60.0

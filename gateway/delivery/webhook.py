@@ -24,7 +24,8 @@ from gateway.delivery import rdv_insertion_form
 from gateway.delivery.base import Answer, Configuration, Endpoint, Outcome, Result, invalid, only
 from gateway.delivery.signing import MessageSigner, new_secret, secrets_in_force
 from gateway.handover import Handover, Parcel
-from gateway.outgoing import OutgoingFailed, OutgoingRefused, Reply, SafeClient, check
+from gateway.outgoing import Reply, SafeClient
+from gateway.outgoing_addresses import OutgoingFailed, OutgoingRefused, check
 from gateway.store.database import instant
 
 DELIVERED: Final = "org.trait-dunion.delivery.v1"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from gateway.delivery.base import Configuration
-from gateway.outgoing import Allowance, OutgoingRefused, check
+from gateway.outgoing_addresses import Allowance, OutgoingRefused, check
 
 Role = Literal["OSL", "SI"]
 """What HubEE calls the sender of folders, and their recipient."""

@@ -24,7 +24,7 @@ import orjson
 
 from gateway.delivery.base import Configuration
 from gateway.errors import Problem
-from gateway.outgoing import PUBLIC, Allowance
+from gateway.outgoing_addresses import PUBLIC, Allowance
 from gateway.store.database import instant
 
 API: Final = "api"

@@ -10,7 +10,8 @@ from typing import Any
 
 import orjson
 
-from gateway.outgoing import Allowance, OutgoingFailed, OutgoingRefused, Reply, SafeClient, check
+from gateway.outgoing import Reply, SafeClient
+from gateway.outgoing_addresses import Allowance, OutgoingFailed, OutgoingRefused, check
 from gateway.sources.base import PullFailed, invalid
 
 

@@ -17,7 +17,7 @@ from gateway.delivery import endpoints
 from gateway.delivery.base import Configuration, Endpoint, Outcome, Policy
 from gateway.delivery.settlement import record_test
 from gateway.errors import Problem
-from gateway.outgoing import Allowance
+from gateway.outgoing_addresses import Allowance
 from gateway.runtime import Runtime
 from gateway.store.database import Transaction
 from gateway.store.tables import partners

@@ -39,7 +39,7 @@ from gateway.auth.registry import add_partner, add_system
 from gateway.composition import Role, assemble, running
 from gateway.delivery import endpoints
 from gateway.keys import Keys, generate
-from gateway.outgoing import Allowance
+from gateway.outgoing_addresses import Allowance
 from gateway.records import place
 from gateway.runtime import Runtime
 from gateway.services import Services

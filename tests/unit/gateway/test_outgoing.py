@@ -11,7 +11,8 @@ from time import monotonic
 
 import pytest
 
-from gateway.outgoing import PUBLIC, Allowance, OutgoingFailed, OutgoingRefused, SafeClient, addresses, check, is_public
+from gateway.outgoing import SafeClient
+from gateway.outgoing_addresses import PUBLIC, Allowance, OutgoingFailed, OutgoingRefused, addresses, check, is_public
 from ops.services.authority import Authority
 
 pytestmark = pytest.mark.anyio
