@@ -17,6 +17,7 @@ import pytest
 
 from adapters.cnaf_rsa.fictitious import fictitious_flow
 from ops.demo.partner import KID, Partner
+from ops.faults.partners import referral
 
 pytestmark = pytest.mark.anyio
 
@@ -35,19 +36,7 @@ def _text(*, signed: bool, version: int = 1) -> bytes:
 
 
 def _referral() -> bytes:
-    document = {
-        "kind": "referral",
-        "schema_version": "1.0",
-        "id": str(uuid.uuid4()),
-        "created_at": "2026-11-23T09:00:00+01:00",
-        "sender": {"siret": CAF},
-        "recipients": [{"siret": DEPARTEMENT}],
-        "purpose": "inform_about_rights",
-        "subject": {"birth_name": f"Personne{uuid.uuid4().hex[:8]}", "given_names": ["Camille"],
-                    "birth_date": "1980-05-17", "sex": "female"},
-        "rights": [{"right": "rsa", "state": "to_request"}],
-    }  # fmt: skip
-    return json.dumps(document).encode()
+    return json.dumps(referral(DEPARTEMENT)).encode()
 
 
 class Signer:

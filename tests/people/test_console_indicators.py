@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import uuid
 from collections.abc import Callable
 from importlib.resources import files
 from typing import Any
@@ -13,27 +12,13 @@ import pytest
 import sqlalchemy as sa
 
 from gateway.store.tables import exchanges
+from ops.faults.partners import referral
 
 pytestmark = pytest.mark.anyio
 
 CAF, DEPARTEMENT = "99900001100018", "99900002900010"
 MODEL = (files("consent") / "models" / "tznr-caf-departement.yaml").read_bytes()
 OPENED = {"right": "rsa", "state": "opened", "date": "2026-11-29"}
-
-
-def _referral() -> dict[str, Any]:
-    return {
-        "kind": "referral",
-        "schema_version": "1.0",
-        "id": str(uuid.uuid4()),
-        "created_at": "2026-11-23T09:00:00+01:00",
-        "sender": {"siret": CAF},
-        "recipients": [{"siret": DEPARTEMENT}],
-        "purpose": "inform_about_rights",
-        "subject": {"birth_name": f"Personne{uuid.uuid4().hex[:8]}", "given_names": ["Camille"],
-                    "birth_date": "1980-05-17", "sex": "female"},
-        "rights": [{"right": "rsa", "state": "to_request"}],
-    }  # fmt: skip
 
 
 async def test_a_right_opened_is_counted_once_for_each_referral(house: Callable[..., Any]) -> None:
@@ -46,7 +31,7 @@ async def test_a_right_opened_is_counted_once_for_each_referral(house: Callable[
         await caf.sign(MODEL)
         await departement.sign(MODEL)
         for _ in range(3):
-            await caf.call("POST", "/v1/referrals", json=_referral())
+            await caf.call("POST", "/v1/referrals", json=referral(DEPARTEMENT))
         opened, waiting, _ = [each["document_id"] for each in await departement.pull(3)]
         before = await coordinator.get("/console/indicators")
         for said in (OPENED, OPENED | {"right": "css"}, OPENED):

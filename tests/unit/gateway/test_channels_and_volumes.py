@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import uuid
 from collections.abc import Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -17,6 +16,7 @@ import sqlalchemy as sa
 from gateway.replay import replay_all
 from gateway.store.tables import deliveries, volumes
 from ops.demo.partner import Partner
+from ops.faults.partners import referral
 
 pytestmark = pytest.mark.anyio
 
@@ -44,21 +44,6 @@ def _text(*, channels: str = _CHANNELS, limits: str = _LIMITS, version: int = 1)
     return text.replace("\nversion: 1", f"\nversion: {version}").encode()
 
 
-def _referral() -> dict[str, Any]:
-    return {
-        "kind": "referral",
-        "schema_version": "1.0",
-        "id": str(uuid.uuid4()),
-        "created_at": "2026-11-23T09:00:00+01:00",
-        "sender": {"siret": CAF},
-        "recipients": [{"siret": DEPARTEMENT}],
-        "purpose": "inform_about_rights",
-        "subject": {"birth_name": f"Personne{uuid.uuid4().hex[:8]}", "given_names": ["Camille"],
-                    "birth_date": "1980-05-17", "sex": "female"},
-        "rights": [{"right": "rsa", "state": "to_request"}],
-    }  # fmt: skip
-
-
 async def _put_in_force(caf: Partner, departement: Partner, text: bytes) -> None:
     await caf.propose(text)
     await caf.sign(text)
@@ -77,7 +62,7 @@ async def _two(in_process: Callable[..., Any], text: bytes, clock: Clock | None 
 
 async def _several(caf: Partner, count: int, *, expect: int = 202) -> dict[str, Any]:
     """Send several referrals as one file, in one's own format."""
-    lines = "\n".join(json.dumps(_referral()) for _ in range(count))
+    lines = "\n".join(json.dumps(referral(DEPARTEMENT)) for _ in range(count))
     headers = {"Content-Type": "application/x-ndjson"}
     answer = await caf.call(
         "POST", "/v1/inbound/shared-json", content=lines.encode(), headers=headers, expect=(expect,)
@@ -138,7 +123,7 @@ async def test_requests_of_the_same_instant_never_pass_beyond_the_volume(in_proc
     async with _two(in_process, _text(limits="limits: { per_day: 7 }")) as (started, caf, _):
         await caf.call("GET", "/v1/exchanges")
         answers = await asyncio.gather(
-            *(caf.call("POST", "/v1/referrals", json=_referral(), expect=(202, 429)) for _ in range(20))
+            *(caf.call("POST", "/v1/referrals", json=referral(DEPARTEMENT), expect=(202, 429)) for _ in range(20))
         )
         async with started.runtime.services.database.read() as tx:
             kept = (await tx.execute(sa.select(sa.func.count()).select_from(deliveries))).scalar_one()
@@ -149,7 +134,7 @@ async def test_a_channel_that_the_convention_does_not_name_lets_nothing_in(in_pr
     """With `api` alone a file is refused with the reason while the same document by the API passes, and both replay the same."""
     async with _two(in_process, _text(channels="channels: [api, mailbox]")) as (started, caf, _):
         by_file = await _several(caf, 1)
-        by_api = (await caf.call("POST", "/v1/referrals", json=_referral())).json()
+        by_api = (await caf.call("POST", "/v1/referrals", json=referral(DEPARTEMENT))).json()
         async with started.runtime.services.database.read() as tx:
             replayed = [each async for each in replay_all(tx, started.runtime.services.vault)]
     [refused] = by_file["exchanges"][0]["recipients"]
@@ -163,7 +148,7 @@ async def test_what_may_not_leave_by_the_mailbox_waits_and_leaves_once_the_mailb
 ) -> None:
     """The recipient is told which convention has another channel; nothing is lost, and a new version lets it come."""
     async with _two(in_process, _text(channels="channels: [api, webhook]")) as (started, caf, departement):
-        await caf.call("POST", "/v1/referrals", json=_referral())
+        await caf.call("POST", "/v1/referrals", json=referral(DEPARTEMENT))
         await _brought(started)
         empty = (await departement.call("GET", "/v1/mailbox")).json()
         still = await _states(started)

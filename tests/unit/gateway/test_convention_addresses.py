@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable
 from importlib.resources import files
 from typing import Any
@@ -12,6 +11,7 @@ import sqlalchemy as sa
 
 from consent.tables import ledger_events
 from ops.demo.partner import Partner
+from ops.faults.partners import referral
 
 pytestmark = pytest.mark.anyio
 
@@ -41,18 +41,7 @@ async def _do(partner: Partner, action: str, *, expect: int = 200, version: int 
 
 
 async def _send(caf: Partner) -> dict[str, Any]:
-    document = {
-        "kind": "referral",
-        "schema_version": "1.0",
-        "id": str(uuid.uuid4()),
-        "created_at": "2026-11-23T09:00:00+01:00",
-        "sender": {"siret": CAF},
-        "recipients": [{"siret": DEPARTEMENT}],
-        "purpose": "inform_about_rights",
-        "subject": {"birth_name": "Personne", "given_names": ["Camille"], "birth_date": "1980-05-17", "sex": "female"},
-        "rights": [{"right": "rsa", "state": "to_request"}],
-    }
-    refusals: dict[str, Any] = (await caf.call("POST", "/v1/referrals", json=document)).json()["refusals"]
+    refusals: dict[str, Any] = (await caf.call("POST", "/v1/referrals", json=referral(DEPARTEMENT))).json()["refusals"]
     return refusals
 
 

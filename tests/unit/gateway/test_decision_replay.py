@@ -25,6 +25,7 @@ from gateway.replay import Outcome, Replayed, UnknownDecision, replay, replay_al
 from gateway.store.tables import documents, subject_data_keys
 from ops.cli import app as tdu
 from ops.demo.partner import Partner
+from ops.faults.partners import referral
 
 pytestmark = pytest.mark.anyio
 
@@ -56,20 +57,6 @@ class Short:
     association: Partner
     permitted: str
     refused: str
-
-
-def _referral(subject: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "kind": "referral",
-        "schema_version": "1.0",
-        "id": str(uuid.uuid4()),
-        "created_at": "2026-11-23T09:00:00+01:00",
-        "sender": {"siret": CAF},
-        "recipients": [{"siret": ASSOCIATION}],
-        "purpose": "inform_about_rights",
-        "subject": subject,
-        "rights": [{"right": "rsa", "state": "to_request"}],
-    }
 
 
 def _consent(subject: dict[str, Any]) -> dict[str, Any]:
@@ -107,10 +94,10 @@ async def _short_history(started: Any) -> Short:
     for party in (caf, association):
         await party.sign(_TEXT)
     agreement = (await association.call("POST", "/v1/consents", json=_consent(_person(1)))).json()["id"]
-    sent = [(await caf.call("POST", "/v1/referrals", json=_referral(_person(1)))).json()]
+    sent = [(await caf.call("POST", "/v1/referrals", json=referral(ASSOCIATION, subject=_person(1)))).json()]
     await association.pull(1)
     await association.call("POST", f"/v1/consents/{agreement}/withdraw", json={"channel": "in_person"})
-    sent.append((await caf.call("POST", "/v1/referrals", json=_referral(_person(1)))).json())
+    sent.append((await caf.call("POST", "/v1/referrals", json=referral(ASSOCIATION, subject=_person(1)))).json())
     exchanges = [taken["exchanges"][0] for taken in sent]
     assert ["accepted", "refused"] == [exchange["state"] for exchange in exchanges]
     async with started.runtime.services.database.read() as tx:
@@ -171,7 +158,7 @@ async def test_an_objection_forgotten_at_its_term_is_still_replayed(in_process: 
         short = await _short_history(started)
         await short.association.call("POST", "/v1/consents", json=_consent(_person(2)))
         await short.association.call("POST", "/v1/objections", json={"subject": _person(2)})
-        taken = (await short.caf.call("POST", "/v1/referrals", json=_referral(_person(2)))).json()
+        taken = (await short.caf.call("POST", "/v1/referrals", json=referral(ASSOCIATION, subject=_person(2)))).json()
         await _change(started, sa.delete(objections))
         found = await _all(started)
     assert {"objection": 1} == taken["refusals"]
@@ -184,12 +171,12 @@ async def test_the_order_of_the_ledger_counts_and_not_the_clocks(in_process: Cal
     async with in_process(clock=lambda: datetime.now(UTC) - late_by) as started:
         short = await _short_history(started)
         agreement = (await short.association.call("POST", "/v1/consents", json=_consent(_person(3)))).json()["id"]
-        taken = (await short.caf.call("POST", "/v1/referrals", json=_referral(_person(3)))).json()
+        taken = (await short.caf.call("POST", "/v1/referrals", json=referral(ASSOCIATION, subject=_person(3)))).json()
         late_by = timedelta(minutes=1)
         await short.association.call("POST", f"/v1/consents/{agreement}/withdraw", json={"channel": "in_person"})
         await short.association.call("POST", "/v1/objections", json={"subject": _person(3)})
         await short.caf.call("POST", f"/v1/conventions/{CONVENTION}/suspend")
-        refused = (await short.caf.call("POST", "/v1/referrals", json=_referral(_person(3)))).json()
+        refused = (await short.caf.call("POST", "/v1/referrals", json=referral(ASSOCIATION, subject=_person(3)))).json()
         found = await _all(started)
     assert (1, {"convention_suspended": 1}) == (taken["accepted"], refused["refusals"])
     assert {Outcome.SAME} == {each.outcome for each in found}

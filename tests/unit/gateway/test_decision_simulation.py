@@ -16,6 +16,7 @@ from gateway.history import opened
 from gateway.store import subjects as people
 from gateway.store.tables import deliveries, documents, exchanges, subjects
 from ops.demo.partner import Partner
+from ops.faults.partners import referral
 from schemas import Kind, fields
 
 pytestmark = pytest.mark.anyio
@@ -32,18 +33,7 @@ def _person(name: str) -> dict[str, Any]:
 
 
 def _referral(subject: dict[str, Any], recipient: str) -> dict[str, Any]:
-    return {
-        "kind": "referral",
-        "schema_version": "1.0",
-        "id": str(uuid.uuid4()),
-        "created_at": "2026-11-23T09:00:00+01:00",
-        "sender": {"siret": CAF},
-        "recipients": [{"siret": recipient}],
-        "purpose": "inform_about_rights",
-        "subject": subject,
-        "rights": [{"right": "rsa", "state": "to_request"}],
-        "notes": "Rappeler le matin.",
-    }
+    return referral(recipient, subject=subject, notes="Rappeler le matin.")
 
 
 def _consent(subject: dict[str, Any]) -> dict[str, Any]:

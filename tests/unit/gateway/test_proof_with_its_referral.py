@@ -17,26 +17,12 @@ import pytest
 
 from gateway.auth.profile import Security
 from ops.demo.partner import Partner
+from ops.faults.partners import referral
 
 pytestmark = pytest.mark.anyio
 
 CAF, DEPARTEMENT = "99900001100018", "99900002900010"
 _CONVENTION = (files("consent") / "models" / "tznr-caf-departement.yaml").read_bytes()
-
-
-def _referral() -> dict[str, Any]:
-    return {
-        "kind": "referral",
-        "schema_version": "1.0",
-        "id": str(uuid.uuid4()),
-        "created_at": "2026-11-23T09:00:00+01:00",
-        "sender": {"siret": CAF},
-        "recipients": [{"siret": DEPARTEMENT}],
-        "purpose": "inform_about_rights",
-        "subject": {"birth_name": f"Personne{uuid.uuid4().hex[:8]}", "given_names": ["Camille"],
-                    "birth_date": "1980-05-17", "sex": "female"},
-        "rights": [{"right": "rsa", "state": "to_request"}],
-    }  # fmt: skip
 
 
 class _Software:
@@ -47,7 +33,7 @@ class _Software:
 
     async def written(self, body: bytes | None = None, **headers: str) -> httpx.Request:
         """A request that is ready to be sent, with a proof that never served."""
-        content = json.dumps(_referral()).encode() if body is None else body
+        content = json.dumps(referral(DEPARTEMENT)).encode() if body is None else body
         token = await self._partner.signed_in()
         named = {"Content-Type": "application/json"} | {
             name.replace("_", "-"): value for name, value in headers.items()
@@ -77,7 +63,7 @@ def software(in_process: Callable[..., Any]) -> Callable[[], Any]:
             await caf.propose(_CONVENTION)
             await caf.sign(_CONVENTION)
             await departement.sign(_CONVENTION)
-            await caf.call("POST", "/v1/referrals", json=_referral())  # a fresh token, a fresh nonce
+            await caf.call("POST", "/v1/referrals", json=referral(DEPARTEMENT))  # a fresh token, a fresh nonce
             yield _Software(caf, started.http)
 
     return start
@@ -117,8 +103,8 @@ async def test_of_copies_that_come_together_one_passes(software: Callable[[], An
     [
         (b"{}", {}, 400),
         (b"not JSON", {}, 400),
-        (json.dumps(_referral() | {"purpose": "fraud"}).encode(), {}, 422),
-        (json.dumps(_referral() | {"subject": {"pseudonym": "p-" + "0" * 32}}).encode(), {}, 422),
+        (json.dumps(referral(DEPARTEMENT, purpose="fraud")).encode(), {}, 422),
+        (json.dumps(referral(DEPARTEMENT, subject={"pseudonym": "p-" + "0" * 32})).encode(), {}, 422),
         (None, {"Content_Type": "text/plain"}, 415),
         (None, {"Idempotency_Key": "short"}, 400),
     ],
