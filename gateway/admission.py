@@ -27,7 +27,7 @@ from gateway.scopes import demand_current, demand_signed
 from gateway.services import Services
 from gateway.store import subjects
 from gateway.store.agreements import standing
-from gateway.store.database import Transaction, select_by
+from gateway.store.database import Transaction, for_each, one_of
 from gateway.store.idempotency import Attempt, to_keep
 from gateway.store.subjects import Identity
 from gateway.store.tables import documents, exchanges
@@ -221,14 +221,17 @@ async def _recognise(tx: Transaction, arrivals: Sequence[Arrival]) -> None:
     """
     waiting = {crossing.document["id"]: crossing for crossing in _waiting(arrivals)}
     for ids in subjects.chunks(sorted(waiting)):
-        for row in await tx.execute(_already_sent(tx.dialect.name), {"values": ids}):
+        for row in await tx.execute(_already_sent(tx.dialect.name), {"document_id": ids}):
             waiting[row.document_id].earlier = row.id
 
 
 @cache
 def _already_sent(dialect: str) -> sa.Select[Any]:
-    by_document = select_by(exchanges.c.document_id, exchanges.c.document_id, exchanges.c.id, dialect=dialect)
-    return by_document.join(documents, documents.c.id == exchanges.c.document_id)
+    asked = exchanges.c.document_id
+    kept = sa.select(asked, exchanges.c.id).join(documents, documents.c.id == asked)
+    if dialect == "postgresql":
+        return for_each([asked], kept)
+    return kept.where(one_of(asked, asked.name, dialect))
 
 
 def _kind(document: Document) -> Kind:

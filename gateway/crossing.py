@@ -237,9 +237,9 @@ class Rows:
 
     async def save(self, tx: Transaction, services: Services, *beside: Insertion) -> None:
         """Write every row, and those of other tables beside them; the relay and the sequencer see them once the transaction commits."""
-        await services.ledger.append(tx, self.events)
         source = services.settings.public_address
         mine = [
+            services.ledger.to_append(self.events),
             Insertion(documents, self.documents),
             Insertion(exchanges, self.exchanges),
             Insertion(deliveries, self.deliveries),

@@ -19,7 +19,7 @@ from consent.ledger.keys import among
 from consent.ledger.merkle import HASH_SIZE, Range, consistency_ranges, inclusion_ranges, range_hashes
 from consent.ledger.proof import Receipt, extra_of
 from consent.ledger.tiles import WIDTH, TileHashes, encode_bundle, tiles_for
-from consent.rows import insert_rows
+from consent.rows import Insertion, insert_rows
 from consent.tables import ledger_checkpoints, ledger_events, ledger_tiles
 
 _COLUMNS = ("recipient", "exchange_id", "delivery_id", "convention_id")
@@ -59,6 +59,14 @@ class Ledger:
         added = await insert_rows(tx, ledger_events, rows, ignore=True, returning=("id",))
         if len(added) < len(records):
             await self._refuse_conflicts(tx, records)
+
+    def to_append(self, records: Sequence[LedgerRecord]) -> Insertion:
+        """
+        The rows that `append` writes, for a transaction that writes them with others, of events whose ids were just made.
+
+        An id that is there already raises IntegrityError, whatever it stands for.
+        """
+        return Insertion(ledger_events, [_row(record) for record in records])
 
     async def head(self, tx: AsyncConnection) -> Checkpoint | None:
         """The last signed checkpoint with its note; None before the first. Never older than one seen before in `tx`."""

@@ -196,7 +196,7 @@ def _imported(jwk: bytes) -> tuple[Key, str]:
 
 def _same_address(htu: object, address: str) -> bool:
     """Compare without query and fragment, after the normalisation that RFC 9449 section 4.3 asks for."""
-    return isinstance(htu, str) and htu.isprintable() and _normalised(htu) == _normalised(address)
+    return htu == address or (isinstance(htu, str) and htu.isprintable() and _normalised(htu) == _normalised(address))
 
 
 def _normalised(address: str) -> tuple[str, str | None, int | None, str] | None:

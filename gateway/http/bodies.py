@@ -120,6 +120,8 @@ async def _received(request: Request, limit: int) -> bytes:
     begun = asyncio.get_running_loop().time()
     async with asyncio.timeout_at(begun + PATIENCE) as deadline:
         async for chunk in request.stream():
+            if not chunk:  # the end of the body
+                continue
             received.write(chunk)
             if received.tell() > limit:
                 raise _too_large(limit)

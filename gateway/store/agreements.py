@@ -5,11 +5,11 @@ What the person said, as kept: agreements and objections of some subjects, ready
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 import orjson
 import sqlalchemy as sa
@@ -18,7 +18,7 @@ from consent.agreement import Agreement, Objection, decisive
 from consent.break_glass import Opening
 from consent.tables import agreements, break_glass, objections
 from gateway.store.crypto import DataKey
-from gateway.store.database import Transaction, insert_ignore, instant, mentions, moment, select_by
+from gateway.store.database import Transaction, insert_ignore, instant, mentions, moment, one_of
 from gateway.store.subjects import chunks
 from schemas import Document
 
@@ -47,37 +47,57 @@ class Standing:
 async def standing(tx: Transaction, subject_ids: Collection[str]) -> dict[str, Standing]:
     """Read what each subject said; lock the subjects first, for the answer to hold until the transaction ends."""
     found: dict[str, Standing] = defaultdict(Standing)
-    said, objected, opened_about = _about(tx.dialect.name)
     for ids in chunks(sorted(subject_ids)):
-        values = {"values": ids}
-        for row in await tx.execute(said, values):
-            found[row.subject_id].agreements.append(Agreement.from_document(row.decisive))
-        for row in await tx.execute(objected, values):
-            found[row.subject_id].objections.append(
-                Objection(row.id, row.recipient, row.purpose, moment(row.since), moment(row.until))
-            )
-        for row in await tx.execute(opened_about, values):
-            _open(found[row.subject_id], row)
+        for subject_id, table, row in await tx.execute(_said(tx.dialect.name), {"values": ids}):
+            _ADD[table](found[subject_id], row)
     return found
 
 
 @cache
-def _about(dialect: str) -> tuple[sa.Select[Any], ...]:
-    """The statements that read agreements, objections and emergency accesses of some subjects."""
-    columns = agreements.c.subject_id, agreements.c.decisive
-    return (
-        select_by(agreements.c.subject_id, *columns, dialect=dialect),
-        select_by(objections.c.subject_id, *objections.c, dialect=dialect),
-        select_by(break_glass.c.subject_id, *break_glass.c, dialect=dialect),
+def _said(dialect: str) -> sa.CompoundSelect[Any]:
+    """One statement for agreements, objections and emergency accesses: of each, its table and the columns that decide, as JSON."""
+    read = {
+        agreements: agreements.c.decisive,
+        objections: _json(objections.c["id", "recipient", "purpose", "since", "until"], dialect),
+        break_glass: _json(break_glass.c["id", "convention_hash", "flow", "opened_at", "until", "ended_at"], dialect),
+    }
+    return sa.union_all(
+        *(
+            sa.select(table.c.subject_id, sa.literal_column(f"'{table.name}'").label("table"), row.label("row")).where(
+                one_of(table.c.subject_id, "values", dialect)
+            )
+            for table, row in read.items()
+        )
     )
 
 
-def _open(standing: Standing, row: Any) -> None:
-    until = moment(row.until)
-    if row.ended_at is not None and moment(row.ended_at) < until:
-        until = moment(row.ended_at)
+def _json(columns: Iterable[sa.ColumnElement[Any]], dialect: str) -> sa.ColumnElement[Any]:
+    members = [part for column in columns for part in (sa.literal_column(f"'{column.key}'"), column)]
+    return sa.func.json_object(*members) if dialect == "sqlite" else sa.func.json_build_object(*members)
+
+
+def _agreement(standing: Standing, decisive: Document) -> None:
+    standing.agreements.append(Agreement.from_document(decisive))
+
+
+def _objection(standing: Standing, row: Document) -> None:
+    since, until = moment(row["since"]), moment(row["until"])
+    standing.objections.append(Objection(row["id"], row["recipient"], row["purpose"], since, until))
+
+
+def _opening(standing: Standing, row: Document) -> None:
+    until = moment(row["until"])
+    if row["ended_at"] is not None and moment(row["ended_at"]) < until:
+        until = moment(row["ended_at"])
         standing.closed = max(until, standing.closed or until)
-    standing.openings.append(Opening(row.id, row.convention_hash, row.flow, moment(row.opened_at), until))
+    standing.openings.append(Opening(row["id"], row["convention_hash"], row["flow"], moment(row["opened_at"]), until))
+
+
+_ADD: Final[Mapping[str, Callable[[Standing, Document], None]]] = {
+    agreements.name: _agreement,
+    objections.name: _objection,
+    break_glass.name: _opening,
+}
 
 
 async def add(tx: Transaction, document: Document, subject_id: str, key: DataKey, event_id: str, now: datetime) -> bool:

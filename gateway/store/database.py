@@ -5,7 +5,7 @@ The database: one class over SQLAlchemy Core for SQLite (embedded) and PostgreSQ
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -169,6 +169,22 @@ def select_by(column: sa.Column[Any], *shown: sa.Column[Any], dialect: str) -> s
         rows = await tx.execute(select_by(table.c.id, table.c.name, dialect=tx.dialect.name), {"values": ids})
     """
     return sa.select(*shown).where(one_of(column, "values", dialect))
+
+
+def for_each(asked: Sequence[sa.Column[Any]], found: sa.Select[Any]) -> sa.Select[Any]:
+    """
+    Build, once, for PostgreSQL: the rows of `found` for each of some values of `asked`, given as one array a column, under its name.
+
+    One look into the index for each, whatever the planner believes. A prepared statement keeps its plan: made while a table was
+    empty, that of an IN list goes on reading all of it until somebody analyses the table, a minute or more of a new gateway.
+    """
+    arrays = [sa.bindparam(column.name, type_=postgresql.ARRAY(column.type)) for column in asked]
+    names = [sa.column(column.name, column.type) for column in asked]
+    each = sa.func.unnest(*arrays).table_valued(*names).render_derived(name="each")
+    same = [column == each.c[column.name] for column in asked]
+    # OFFSET keeps the planner from joining the whole table instead.
+    rows = found.where(*same).offset(sa.literal_column("0")).lateral("found")
+    return sa.select(rows).select_from(each.join(rows, sa.true()))
 
 
 def upsert(table: sa.Table, transaction: Transaction, row: Mapping[str, Any], changed: Mapping[str, Any]) -> Any:

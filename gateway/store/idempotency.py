@@ -18,7 +18,7 @@ from sqlalchemy.dialects import postgresql
 
 from consent.rows import Insertion, insert_all
 from gateway.errors import Problem
-from gateway.store.database import Transaction, instant, one_of
+from gateway.store.database import Transaction, for_each, instant, one_of
 from gateway.store.tables import idempotency_keys
 
 
@@ -55,8 +55,8 @@ async def earlier_answers(tx: Transaction, attempts: Sequence[Attempt]) -> list[
     if tx.dialect.name == "postgresql":
         # In one order, so that no two transactions wait for each other.
         await tx.execute(_one_at_a_time(), {"names": [f"{client}|{key}" for client, key in keyed]})
-    clients, keys = sorted({client for client, _ in keyed}), sorted({key for _, key in keyed})
-    found = await tx.execute(_of_these(tx.dialect.name), {"clients": clients, "keys": keys})
+    clients, keys = zip(*keyed, strict=True)
+    found = await tx.execute(_of_these(tx.dialect.name), {"client_id": clients, "key": keys})
     rows = {(row.client_id, row.key): row for row in found}
     return [_answer(rows.get((attempt.client_id, attempt.key)), attempt) for attempt in attempts]
 
@@ -70,9 +70,11 @@ def _one_at_a_time() -> sa.Select[Any]:
 
 @cache
 def _of_these(dialect: str) -> sa.Select[Any]:
-    """Every key of some clients that is one of some keys: those asked for, and perhaps another client's of the same name."""
-    named = one_of(idempotency_keys.c.client_id, "clients", dialect), one_of(idempotency_keys.c.key, "keys", dialect)
-    return sa.select(idempotency_keys).where(*named)
+    """The keys asked for; on SQLite perhaps another client's of the same name besides."""
+    names = idempotency_keys.c.client_id, idempotency_keys.c.key
+    if dialect == "postgresql":
+        return for_each(names, sa.select(idempotency_keys))
+    return sa.select(idempotency_keys).where(*(one_of(name, name.name, dialect) for name in names))
 
 
 def _answer(row: Any, attempt: Attempt) -> Any | Problem | None:
