@@ -21,6 +21,7 @@ from consent.ledger.lists import EMPTY_BUCKET, Covered, bucket_hash, bucket_of, 
 from consent.ledger.merkle import HASH_SIZE, tree_root
 from consent.ledger.store import Ledger
 from consent.ledger.tiles import WIDTH, RightEdge
+from consent.rows import insert_rows
 from consent.tables import (
     ledger_events,
     ledger_index,
@@ -143,7 +144,7 @@ async def _append(tx: AsyncConnection, rows: Rows) -> None:
         for (level, number), hashes in growth.tiles.items():
             tiles.append({"list_id": found.ident, "level": level, "number": number, "hashes": hashes})
         changed.append({"ident": found.ident, "grown": growth.edge.size, "top": growth.edge.root()})
-    await tx.execute(sa.insert(ledger_list_rows), places)
+    await insert_rows(tx, ledger_list_rows, places)
     await _replace(tx, ledger_list_tiles, tiles)
     statement = sa.update(ledger_lists).where(ledger_lists.c.id == sa.bindparam("ident"))
     await tx.execute(statement.values(rows=sa.bindparam("grown"), root=sa.bindparam("top")), changed)
