@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, suppress
-from datetime import UTC, datetime
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,11 +17,10 @@ import pytest
 import sqlalchemy as sa
 from joserfc.jwk import ECKey
 
-from consent.ledger.event import Event
+from consent.ledger.event import Event, EventType
 from consent.tables import ledger_events
 from gateway.delivery import amqp
 from gateway.records import place
-from gateway.store.database import moment
 from gateway.store.tables import endpoints
 from ops.services.authority import Authority
 from ops.services.depot import Depot, depot_open
@@ -249,19 +248,16 @@ async def test_a_refusal_is_kept_with_its_reason_and_stops_nobody(world: Any, en
 
 
 @ANY_WAY
-async def test_a_refusal_for_a_time_comes_again_under_the_same_id(world: Any, end: Any, eventually: Any) -> None:
-    """The time of the next attempt is in the database, and the id tells the partner that it is the same."""
+async def test_a_refusal_for_a_time_comes_again_under_the_same_id(world: Any, end: Any) -> None:
+    """What is refused for a time is handed over again after its wait, and the id tells the partner that it is the same."""
     partner = await end(first_seconds=2, longest_seconds=2)
     partner.says = lambda delivery, _name: "temporary" if partner.handed.count(delivery) == 1 else None
     delivery = await world.send(partner.recipient)
-
-    async def refused() -> bool:
-        return bool((await world.row(delivery)).refusals)
-
-    await eventually(refused)
-    assert moment((await world.row(delivery)).next_attempt_at) > datetime.now(UTC)
     await world.becomes(delivery, "acknowledged")
     assert [delivery, delivery] == partner.handed
+    events = await world.events(delivery)
+    first, second = [event.occurred_at for event in events if event.type is EventType.DISCLOSURE_MADE]
+    assert second - first >= timedelta(seconds=1), "a wait is drawn between half of it and the whole"
 
 
 @ANY_WAY
