@@ -168,7 +168,7 @@ class _Campaign:
             began = time.monotonic()
             processes.kill(role)
             processes.start(role, cold=cold)
-            recovery = await self.territory.journal.recovered(MAILBOX, began)
+            recovery = await self._recovered(MAILBOX, began)
             self._over(phase, f"{role}{', cold start' if cold else ''}", recovery)
 
     async def _server_kills(self) -> None:
@@ -177,7 +177,7 @@ class _Campaign:
             await asyncio.sleep(random.uniform(0.1, 1.0))
             began = time.monotonic()
             await self._server_restarted(name, 0)
-            self._over("server", name, await self.territory.journal.recovered(MAILBOX, began))
+            self._over("server", name, await self._recovered(MAILBOX, began))
 
     async def _server_restarted(self, name: str, away: float) -> None:
         server = self.servers[name]
@@ -192,14 +192,14 @@ class _Campaign:
             await _broken(proxy, fault, random.uniform(0.5, 2.0))
             began = time.monotonic()
             to = CALLED if hop == "courier→partner" else MAILBOX
-            self._over("hop", f"{hop} {fault}", await self.territory.journal.recovered(to, began))
+            self._over("hop", f"{hop} {fault}", await self._recovered(to, began))
 
     async def _store_outage(self) -> None:
         if not self.plan.store_outage or self.progress.done("store_outage"):
             return
         began = time.monotonic() + self.plan.store_outage
         await self._server_restarted("postgresql", self.plan.store_outage)
-        recovery = await self.territory.journal.recovered(MAILBOX, began)
+        recovery = await self._recovered(MAILBOX, began)
         self._over("store_outage", f"{self.plan.store_outage:g} s", recovery)
 
     async def _webhook_outage(self) -> None:
@@ -212,7 +212,7 @@ class _Campaign:
         began = time.monotonic()
         waiting = len(self.territory.journal.missing(OUTAGE))
         self.progress.note("webhook_outage", {"calls_refused": called.calls_while_away, "waiting_at_its_end": waiting})
-        recovery = await self.territory.journal.recovered(OUTAGE, began, patience=_DRAIN_SECONDS)
+        recovery = await self._recovered(OUTAGE, began, patience=_DRAIN_SECONDS)
         self._over("webhook_outage", f"{self.plan.webhook_outage:g} s", recovery)
 
     async def _poison(self) -> None:
@@ -245,13 +245,20 @@ class _Campaign:
         await _broken(self.territory.hops[hop], fault, random.uniform(0.5, 2.0))
         began = time.monotonic()
         to = CALLED if hop == "courier→partner" else MAILBOX
-        self._over("soak_fault", f"{hop} {fault}", await self.territory.journal.recovered(to, began))
+        self._over("soak_fault", f"{hop} {fault}", await self._recovered(to, began))
 
     async def _documents(self) -> None:
         while True:
             if len(self.territory.journal.promised) >= self.plan.documents:
                 return
             await asyncio.sleep(1)
+
+    async def _recovered(self, to: str, began: float, patience: float = 120) -> float | None:
+        """What `Journal.recovered` gives, of an exchange sent now: the load, at its own pace, may send its next one much later."""
+        sending = asyncio.create_task(self.load.single(to))
+        recovery = await self.territory.journal.recovered(to, began, patience)
+        await sending
+        return recovery
 
     def _over(self, phase: str, kind: str, recovery: float | None) -> None:
         self.progress.notes["promised"] = len(self.territory.journal.promised)
