@@ -27,7 +27,7 @@ from gateway.scopes import demand_current, demand_signed
 from gateway.services import Services
 from gateway.store import subjects
 from gateway.store.agreements import standing
-from gateway.store.database import Transaction, for_each, one_of
+from gateway.store.database import Transaction, for_each
 from gateway.store.idempotency import Attempt, to_keep
 from gateway.store.subjects import Identity
 from gateway.store.tables import documents, exchanges
@@ -80,7 +80,8 @@ def validate(
     """
     (2) Complete each document with what only the gateway may say (its id, its sender) and validate it, if of one of `kinds`.
 
-    A consent keeps its id, which is that of the agreement, and its text, which is looked at where it is recorded. Raises `Problem` document_invalid when no document of the message is valid; else the faulty ones are told in the answer.
+    A consent keeps its id, which is that of the agreement, and its text, which is looked at where it is recorded.
+    Raises `Problem` document_invalid when no document of the message is valid; else the faulty ones are told in the answer.
     """
     crossings: list[Crossing] = []
     taken: set[str] = set()
@@ -229,9 +230,7 @@ async def _recognise(tx: Transaction, arrivals: Sequence[Arrival]) -> None:
 def _already_sent(dialect: str) -> sa.Select[Any]:
     asked = exchanges.c.document_id
     kept = sa.select(asked, exchanges.c.id).join(documents, documents.c.id == asked)
-    if dialect == "postgresql":
-        return for_each([asked], kept)
-    return kept.where(one_of(asked, asked.name, dialect))
+    return for_each([asked], kept, dialect)
 
 
 def _kind(document: Document) -> Kind:
@@ -255,10 +254,10 @@ def _validated(
         document["sender"] = {**said, **sender}
     if kind is Kind.CONSENT:
         document.setdefault("collected_by", sender)
-        issues = _faults(document, line, caller, kinds)
+    issues = _faults(document, line, caller, kinds)
+    if kind is Kind.CONSENT:
         document["id"] = str(document.get("id", ""))
         return Crossing(kind, document, line, issues)
-    issues = _faults(document, line, caller, kinds)
     if not issues:
         document, hidden = ingress.cleaned(kind, document)
         # A NIR whose key is wrong is taken, and whoever receives it is told.

@@ -57,8 +57,9 @@ async def receive(
     (5) record      decision, ledger event, outbox      │ transaction
     (6) answer      what was permitted, what refused    ┘
 
-    `read` is the one shared document that `raw` is, for who read it already. Durable when it returns. Raises `Problem` or `FileRefused` when nothing was taken in. A retry with the same idempotency
-    key gives the same answer; without a key, a document already taken in is recognised and not sent twice.
+    `read` is the one shared document that `raw` is, for who read it already. Durable when it returns. Raises `Problem` or
+    `FileRefused` when nothing was taken in. A retry with the same idempotency key gives the same answer; without a key, a
+    document already taken in is recognised and not sent twice.
     """
     await services.quorum.require()
     now = services.clock()

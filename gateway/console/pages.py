@@ -6,22 +6,15 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from consent.ledger.catalogue import CATALOGUE as EVENTS
 from consent.reasons import CATALOGUE as REASONS
 from gateway.auth.people.roles import LABELS, PersonRole
 from gateway.console.schema_layout import ICON, STYLESHEET
 from gateway.console.words import KINDS, PAGES, REFUSED, STATES, WITHHELD
+from gateway.templating import templates
 from schemas import code_list
 
-_ENVIRONMENT: Final = Environment(
-    loader=PackageLoader("gateway.console", "templates/console"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+_ENVIRONMENT: Final = templates("gateway.console", "templates/console")
 _ENVIRONMENT.globals.update(
     stylesheet=STYLESHEET,
     icon=ICON,

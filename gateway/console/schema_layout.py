@@ -9,24 +9,18 @@ from hashlib import sha256
 from importlib.resources import files
 from typing import Any, Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from gateway.console.schema_page_texts import PAGE
 from gateway.console.schema_texts import LANGUAGES, Language, spaced
+from gateway.templating import templates
 
 _BREAKS: Final = re.compile(r"(?<=[_/.:-])(?=[^_/.:-])")
 _STATIC: Final = files("gateway.console") / "static"
 WORDS: Final = {
     language: {name: spaced(text, language) for name, text in words.items()} for language, words in PAGE.items()
 }
-_PAGES: Final = Environment(
-    loader=PackageLoader("gateway.console", "templates"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+_PAGES: Final = templates("gateway.console", "templates")
 
 
 def breakable(text: str) -> Markup:

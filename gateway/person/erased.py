@@ -108,7 +108,7 @@ async def _again(people: dict[str, bool], services: Services) -> int:
     if not people:
         return 0
     from gateway.person.erasure import erase_again  # noqa: PLC0415 - every process looks, and hardly one has anybody to erase
-    from gateway.person.traces import scrub  # noqa: PLC0415 - as above
+    from gateway.person.traces import scrub  # noqa: PLC0415 - only who has somebody to erase again
 
     done = 0
     for person, kept in sorted(people.items()):

@@ -9,12 +9,13 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from jinja2 import Template
 
 from consent.agreement import Agreement, AgreementState
 from consent.clock import PARIS, instant
 from gateway.receipts.page import style
 from gateway.store.database import moment
+from gateway.templating import templates
 from gateway.titles import field_codes, field_titles
 from schemas import Kind, code_list
 
@@ -134,11 +135,4 @@ def _hour(text: str) -> str:
 
 @cache
 def _template() -> Template:
-    environment = Environment(
-        loader=PackageLoader("gateway.person", ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("account.html")
+    return templates("gateway.person").get_template("account.html")

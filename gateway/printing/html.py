@@ -11,10 +11,11 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment
 from markupsafe import Markup
 
 from gateway.printing.sheet import NEVER, RIGHTS, Sheet, day, siret
+from gateway.templating import templates
 
 
 def convention_html(sheet: Sheet) -> str:
@@ -57,13 +58,7 @@ def self_contained(style: str) -> dict[str, str]:
 
 @cache
 def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("gateway", "printing"),
-        autoescape=select_autoescape(),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    return templates("gateway", "printing")
 
 
 @cache

@@ -14,12 +14,13 @@ from io import BytesIO
 from typing import Any, Final
 
 import segno
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from jinja2 import Template
 
 from consent.agreement import Agreement, AgreementState
 from consent.clock import PARIS, instant
 from gateway.printing.html import self_contained
 from gateway.receipts.content import Content
+from gateway.templating import templates
 from schemas import Document, code_list
 
 _MONTHS: Final = (
@@ -92,14 +93,7 @@ def style() -> str:
 
 @cache
 def _template(name: str) -> Template:
-    environment = Environment(
-        loader=PackageLoader("gateway.receipts", ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template(name)
+    return templates("gateway.receipts").get_template(name)
 
 
 def _qr(address: str) -> str:

@@ -171,13 +171,16 @@ def select_by(column: sa.Column[Any], *shown: sa.Column[Any], dialect: str) -> s
     return sa.select(*shown).where(one_of(column, "values", dialect))
 
 
-def for_each(asked: Sequence[sa.Column[Any]], found: sa.Select[Any]) -> sa.Select[Any]:
+def for_each(asked: Sequence[sa.Column[Any]], found: sa.Select[Any], dialect: str) -> sa.Select[Any]:
     """
-    Build, once, for PostgreSQL: the rows of `found` for each of some values of `asked`, given as one array a column, under its name.
+    Build, once, the rows of `found` for each of some values of the columns `asked`, given as one list a column, under its name.
 
-    One look into the index for each, whatever the planner believes. A prepared statement keeps its plan: made while a table was
-    empty, that of an IN list goes on reading all of it until somebody analyses the table, a minute or more of a new gateway.
+    On SQLite a row may take its values from several of them: whoever asks looks at what comes. On PostgreSQL, one look into the
+    index for each, whatever the planner believes. A prepared statement keeps its plan: made while a table was empty, that of an
+    IN list goes on reading all of it until somebody analyses the table, a minute or more of a new gateway.
     """
+    if dialect == "sqlite":
+        return found.where(*(one_of(column, column.name, dialect) for column in asked))
     arrays = [sa.bindparam(column.name, type_=postgresql.ARRAY(column.type)) for column in asked]
     names = [sa.column(column.name, column.type) for column in asked]
     each = sa.func.unnest(*arrays).table_valued(*names).render_derived(name="each")

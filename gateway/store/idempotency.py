@@ -18,7 +18,7 @@ from sqlalchemy.dialects import postgresql
 
 from consent.rows import Insertion, insert_all
 from gateway.errors import Problem
-from gateway.store.database import Transaction, for_each, instant, one_of
+from gateway.store.database import Transaction, for_each, instant
 from gateway.store.tables import idempotency_keys
 
 
@@ -71,10 +71,7 @@ def _one_at_a_time() -> sa.Select[Any]:
 @cache
 def _of_these(dialect: str) -> sa.Select[Any]:
     """The keys asked for; on SQLite perhaps another client's of the same name besides."""
-    names = idempotency_keys.c.client_id, idempotency_keys.c.key
-    if dialect == "postgresql":
-        return for_each(names, sa.select(idempotency_keys))
-    return sa.select(idempotency_keys).where(*(one_of(name, name.name, dialect) for name in names))
+    return for_each(tuple(idempotency_keys.primary_key.columns), sa.select(idempotency_keys), dialect)
 
 
 def _answer(row: Any, attempt: Attempt) -> Any | Problem | None:

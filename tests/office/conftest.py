@@ -100,6 +100,12 @@ class Office:
             )
         return await self.http.request(method, path, headers=self.tokens[who].headers, **options)
 
+    async def narrowed(self, who: str, scope: str) -> Token:
+        """A token that opens less than the partner may have."""
+        return await fetch_token(
+            self.http, issuer=ISSUER, client_id=who, private_key_pem=self.pems[who], kid=KID, scope=scope
+        )
+
     async def done(self, who: str, method: str, path: str, **options: Any) -> dict[str, Any]:
         """Send one request that must succeed."""
         answer = await self.call(who, method, path, **options)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import uuid
-from collections import ChainMap
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ import pytest
 import adapters
 from adapters import registry
 from adapters.mapping.engine import MappingAdapter
-from gateway.auth.client import fetch_token
 from gateway.http.answer_schemas import ANSWERS
 from gateway.store import subjects
 from gateway.store.tables import documents
@@ -74,7 +72,7 @@ def accords_csv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "accords_csv"
     folder.mkdir()
     (folder / "mapping.yaml").write_text(MAPPING, encoding="utf-8")
-    known = ChainMap({"accords-csv": MappingAdapter(folder, "accords-csv")}, registry.ADAPTERS)  # type: ignore[arg-type]
+    known = {**registry.ADAPTERS, "accords-csv": MappingAdapter(folder, "accords-csv")}
     monkeypatch.setattr(registry, "ADAPTERS", known)
 
 
@@ -186,14 +184,7 @@ async def test_a_token_without_consent_send_records_no_agreement(office: Any) ->
     """The file is taken, its agreement is told on its line, and its referral does not leave."""
     await office.call("caf", "GET", "/v1/exchanges?limit=1")
     whole = office.tokens["caf"]
-    office.tokens["caf"] = await fetch_token(
-        office.http,
-        issuer="http://127.0.0.1:8080",
-        client_id="caf",
-        private_key_pem=office.pems["caf"],
-        kid="1",
-        scope="inbound:send referral:send exchange:read",
-    )
+    office.tokens["caf"] = await office.narrowed("caf", "inbound:send referral:send exchange:read")
     try:
         told = (await posted(office, table(row(office, name(), file=uuid.uuid4().hex)))).json()
     finally:

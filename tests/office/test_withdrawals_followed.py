@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from gateway.auth.client import fetch_token
 from gateway.store.tables import deliveries, documents, notices
 
 CAF, DEPARTEMENT, ASSOCIATION = "99900001100018", "99900002900010", "99900003700013"
@@ -89,14 +88,7 @@ async def test_a_rejected_or_forgotten_notice_comes_back(office: Any) -> None:
 
 async def test_only_the_scopes_of_the_list_open_it(office: Any) -> None:
     """A token that opens neither one's own exchanges nor the ledger does not show who is late."""
-    token = await fetch_token(
-        office.http,
-        issuer="http://127.0.0.1:8080",
-        client_id="caf",
-        private_key_pem=office.pems["caf"],
-        kid="1",
-        scope="validate",
-    )
+    token = await office.narrowed("caf", "validate")
     answer = await office.http.get("/v1/withdrawals/overdue", headers=token.headers)
     assert 403 == answer.status_code
 
